@@ -1,0 +1,98 @@
+//! The one error of this library: opaque, with predicates named for what callers do about it.
+
+use std::fmt;
+
+use http::StatusCode;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong, in words for the person who reads it at three in the morning. Never contains a token.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    /// What was being done to what, and what would be right: a fragment without a full stop.
+    text: String,
+    source: Option<Cause>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A setting that can't be understood.
+    Setting,
+    /// Nobody answered: refused, unreachable, closed.
+    Unreachable,
+    /// Nobody answered in time: whether it was done is not known.
+    Timeout,
+    /// An answer that is no answer: not what Consul says.
+    Answer,
+    /// Answered, and refused.
+    Status(StatusCode),
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, text: text.into(), source: None }))
+    }
+
+    pub(crate) fn because(mut self, source: impl Into<Cause>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The same question may be answered well later: nobody answered, not in time, or with a 5xx or 429.
+    pub fn is_retryable(&self) -> bool {
+        match self.0.kind {
+            Kind::Unreachable | Kind::Timeout => true,
+            Kind::Status(status) => {
+                status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Kind::Setting | Kind::Answer => false,
+        }
+    }
+
+    /// A deadline passed. What was asked may still be done, or have been done.
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind == Kind::Timeout
+    }
+
+    /// Consul answered that it does not know what was asked for.
+    pub fn is_not_found(&self) -> bool {
+        self.status() == Some(StatusCode::NOT_FOUND)
+    }
+
+    /// The status that Consul answered, where it answered one that is no success.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self.0.kind {
+            Kind::Status(status) => Some(status),
+            Kind::Setting | Kind::Unreachable | Kind::Timeout | Kind::Answer => None,
+        }
+    }
+
+    /// Whether Consul's own words contain this.
+    pub(crate) fn says(&self, words: &str) -> bool {
+        self.0.text.contains(words)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("text", &self.0.text)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|cause| cause as _)
+    }
+}
