@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
+
+/// Longer than its `wait` plus Consul's sixteenth, a blocking question takes only when something is wrong.
+const SLACK: Duration = Duration::from_secs(5);
+
 /// Options of a read.
 #[derive(Debug, Clone, Default)]
 pub struct Question {
@@ -11,6 +16,13 @@ pub struct Question {
     pub stale: bool,
     /// The datacenter that is asked; the agent's own where none is named.
     pub datacenter: Option<String>,
+}
+
+impl Question {
+    /// How long an answer may take; `at_once` for a question that doesn't wait.
+    pub(super) fn deadline(&self, at_once: Duration) -> Duration {
+        self.after.map_or(at_once, |(_, wait)| wait + wait / 16 + SLACK)
+    }
 }
 
 /// A body with what Consul says about it.
@@ -24,4 +36,18 @@ pub struct Answer<T> {
     pub last_contact: Duration,
     /// Whether the answering server knew of a leader when the question arrived.
     pub known_leader: bool,
+}
+
+impl<T> Answer<T> {
+    pub(super) fn new(body: T, headers: &HeaderMap) -> Self {
+        use consul_wire::header;
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let number = |name: &str| text(name).and_then(|value| value.parse::<u64>().ok());
+        Self {
+            body,
+            index: number(header::INDEX),
+            last_contact: Duration::from_millis(number(header::LAST_CONTACT).unwrap_or(0)),
+            known_leader: text(header::KNOWN_LEADER) == Some("true"),
+        }
+    }
 }

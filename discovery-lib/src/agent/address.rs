@@ -1,0 +1,190 @@
+//! Where an agent is, as `CONSUL_HTTP_ADDR` writes it. Parsing only: names are resolved when a connection is made.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use crate::{
+    Host,
+    error::{Error, Kind},
+};
+
+/// The port of Consul's HTTP API.
+const HTTP_PORT: u16 = 8500;
+/// The port that `http://` means where none is said, to Consul's own command too.
+const URL_PORT: u16 = 80;
+/// What an address without a host means.
+const LOCAL: &str = "127.0.0.1";
+
+/// Where an agent listens for HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A TCP port.
+    Tcp {
+        /// Where.
+        host: Host,
+        /// Its port.
+        port: u16,
+        /// What stands before `/v1/...` in each path: empty, or `/prefix` when a reverse proxy stands in between.
+        prefix: String,
+    },
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+impl Default for Address {
+    /// Consul's own: 127.0.0.1:8500.
+    fn default() -> Self {
+        Self::tcp(LOCAL.into(), HTTP_PORT)
+    }
+}
+
+impl From<std::net::SocketAddr> for Address {
+    fn from(addr: std::net::SocketAddr) -> Self {
+        Self::tcp(Host::Ip(addr.ip()), addr.port())
+    }
+}
+
+impl fmt::Display for Address {
+    /// As a person would write it: `host:port`, or `unix://path`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port, prefix } => write!(f, "{host}:{port}{prefix}"),
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = Error;
+
+    /// `host:port`, `:port`, `http://host[:port][/prefix]` or `unix:///path`.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let wrong = |why: &str| Error::new(Kind::Setting, why);
+        match text.split_once("://") {
+            None => match split_host_port(text) {
+                Some((host, Some(port))) => Ok(Self::tcp(host.unwrap_or(LOCAL.into()), port)),
+                Some((Some(host), None)) => {
+                    Err(wrong(&format!("a port is missing, perhaps {host}:{HTTP_PORT}")))
+                }
+                _ => Err(wrong(TAKES)),
+            },
+            Some(("http", rest)) => {
+                let (place, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                let (host, port) = split_host_port(place).ok_or_else(|| wrong(TAKES))?;
+                Ok(Self::Tcp {
+                    host: host.unwrap_or(LOCAL.into()),
+                    port: port.unwrap_or(URL_PORT),
+                    prefix: prefix.trim_end_matches('/').to_owned(),
+                })
+            }
+            Some(("https", _)) => Err(wrong(NO_TLS)),
+            Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
+            Some(_) => Err(wrong(TAKES)),
+        }
+    }
+}
+
+/// What an address that can't be understood should have been.
+const TAKES: &str = "it takes host:port, http://host:port or unix:///path";
+/// What whoever asks for TLS is told.
+pub(crate) const NO_TLS: &str =
+    "this build of discovery has no TLS yet; http:// or unix:// reach an agent on this machine";
+
+impl Address {
+    fn tcp(host: Host, port: u16) -> Self {
+        Self::Tcp { host, port, prefix: String::new() }
+    }
+
+    /// What a request's URL starts with. The name in that of a unix socket is never resolved.
+    pub(super) fn base(&self) -> String {
+        match self {
+            Self::Tcp { .. } => format!("http://{self}"),
+            Self::Unix(_) => "http://localhost".to_owned(),
+        }
+    }
+}
+
+/// `host`, `host:port` or `:port`, an IPv6 address in brackets where a port follows. None where it is none of them.
+pub(crate) fn split_host_port(text: &str) -> Option<(Option<Host>, Option<u16>)> {
+    if text.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Some((Some(text.into()), None));
+    }
+    let after_bracket = text.rfind(']').map_or(0, |at| at + 1);
+    let (host, port) = match text[after_bracket..].rfind(':') {
+        Some(at) => {
+            let (host, port) = text.split_at(after_bracket + at);
+            (host, Some(port[1..].parse().ok()?))
+        }
+        None => (text, None),
+    };
+    match host {
+        "" => port.map(|port| (None, Some(port))),
+        _ => is_host(host).then(|| (Some(host.into()), port)),
+    }
+}
+
+/// An IPv4 address, an IPv6 address in brackets, or what can be a host name.
+fn is_host(text: &str) -> bool {
+    if let Some(inner) = text.strip_prefix('[') {
+        return inner.strip_suffix(']').is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
+    }
+    text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_read_as_the_consul_command_reads_them() {
+        for (text, expected) in [
+            ("127.0.0.1:8500", "127.0.0.1:8500"),
+            (":8501", "127.0.0.1:8501"),
+            ("consul.example:85", "consul.example:85"),
+            ("[::1]:8500", "[::1]:8500"),
+            ("http://consul:8500", "consul:8500"),
+            ("http://consul:8500/", "consul:8500"),
+            ("http://consul", "consul:80"),
+            ("http://[fd00::1]:8500/a/b/", "[fd00::1]:8500/a/b"),
+            ("unix:///run/consul.sock", "unix:///run/consul.sock"),
+            ("consul", "a port is missing, perhaps consul:8500"),
+            ("::1", "a port is missing, perhaps [::1]:8500"),
+            ("https://consul:8501", NO_TLS),
+            ("ftp://consul:8500", TAKES),
+            ("unix://", TAKES),
+            ("http://", TAKES),
+            ("http://user@consul", TAKES),
+            ("consul:http", TAKES),
+            ("consul:8500/v1", TAKES),
+            ("", TAKES),
+        ] {
+            let read = text.parse::<Address>().map_or_else(|e| e.to_string(), |a| a.to_string());
+            assert_eq!(read, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_and_ports_are_told_apart() {
+        for (text, expected) in [
+            ("db", Some((Some("db"), None))),
+            ("db:80", Some((Some("db"), Some(80)))),
+            (":80", Some((None, Some(80)))),
+            ("10.0.0.1:80", Some((Some("10.0.0.1"), Some(80)))),
+            ("::1", Some((Some("::1"), None))),
+            ("[::1]", Some((Some("::1"), None))),
+            ("[::1]:80", Some((Some("::1"), Some(80)))),
+            ("[::1:80", None),
+            ("[db]:80", None),
+            ("a:b:80", None),
+            ("db:http", None),
+            ("db:70000", None),
+            ("db:", None),
+            (":", None),
+            ("", None),
+            ("a b", None),
+            ("user@db:80", None),
+        ] {
+            let expected = expected.map(|(host, port)| (host.map(Host::from), port));
+            assert_eq!(split_host_port(text), expected, "{text:?}");
+        }
+    }
+}

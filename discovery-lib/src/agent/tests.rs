@@ -1,0 +1,184 @@
+//! What a client makes of answers that no agent should give, from a listener that says what it is told to.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    task::JoinHandle,
+};
+
+use super::*;
+
+/// Answers one connection with these bytes, closes it, and returns what it was asked.
+async fn answering(bytes: impl Into<Vec<u8>>) -> (AgentSettings, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().into();
+    let bytes = bytes.into();
+    let asked = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = vec![0; 64 << 10];
+        let len = stream.read(&mut asked).await.unwrap();
+        // A client that has read enough may close first.
+        stream.write_all(&bytes).await.ok();
+        String::from_utf8(asked[..len].to_vec()).unwrap()
+    });
+    (AgentSettings { address, ..AgentSettings::default() }, asked)
+}
+
+fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// The error of a health question that is answered so, the address replaced by `AGENT`.
+async fn health_error(answer: impl Into<Vec<u8>>) -> Error {
+    let (settings, _asked) = answering(answer).await;
+    let client = AgentClient::new(settings).unwrap();
+    client.health("web", &Question::default()).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_is_said_to_be_none() {
+    let too_long = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 40 << 20);
+    for (answer, says) in [
+        ("SSH-2.0-OpenSSH_9.6\r\n".to_owned(), "does not speak HTTP"),
+        (ok("<html><h1>Hello"), "does not speak as Consul does, but says \"<html><h1>Hello\""),
+        (ok("{}"), "does not speak as Consul does"),
+        (ok("[{\"Node\":7}]"), "does not speak as Consul does"),
+        (ok(""), "does not speak as Consul does, but says \"\""),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[{".to_owned(), "breaks off"),
+        (too_long + &" ".repeat(33 << 20), "more than the 32 MiB that are read"),
+    ] {
+        let err = health_error(answer).await;
+        let text = err.to_string();
+        assert!(text.starts_with("GET /v1/health/service/web: "), "{text}");
+        assert!(text.contains(says), "{text}");
+        assert!(!err.is_timeout() && err.status().is_none(), "{err:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let client =
+        AgentClient::new(AgentSettings { address: address.into(), ..AgentSettings::default() });
+    let err = client.unwrap().pass("service:a", "").await.unwrap_err();
+    assert!(err.is_retryable(), "{err:?}");
+    let text =
+        format!("PUT /v1/agent/check/pass/service%3Aa?note: no agent can be reached at {address}");
+    assert_eq!(err.to_string(), text);
+    let cause = std::error::Error::source(&err).unwrap().to_string();
+    assert!(cause.contains("refused"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_complaint_is_quoted_on_one_line_and_cut() {
+    let (status, body) =
+        ("500 Internal Server Error", format!("No cluster\n\tleader {}", "x".repeat(9999)));
+    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let err = health_error(answer).await;
+    let text = err.to_string();
+    assert!(text.contains("answered 500: No cluster leader xxx"), "{text}");
+    assert!(text.ends_with("xxx...") && text.len() < 500, "{text}");
+    assert!(err.is_retryable());
+    assert_eq!(err.status(), Some(StatusCode::INTERNAL_SERVER_ERROR));
+}
+
+#[tokio::test]
+async fn an_index_that_is_no_number_is_none() {
+    for (header, index) in [
+        ("X-Consul-Index: 18446744073709551615", Some(u64::MAX)),
+        ("X-Consul-Index: 0", Some(0)),
+        ("X-Consul-Index: -1", None),
+        ("X-Consul-Index: seven", None),
+        ("X-Other: 7", None),
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{header}\r\nContent-Length: 2\r\n\r\n[]");
+        let (settings, _asked) = answering(answer).await;
+        let client = AgentClient::new(settings).unwrap();
+        let answer = client.health("web", &Question::default()).await.unwrap();
+        assert_eq!((answer.index, answer.known_leader), (index, false), "{header}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_carries_who_asks_and_errors_do_not() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "  t0ken-of-file\n").unwrap();
+    for (token, sent) in [
+        (Token { value: Some("t0ken".into()), file: None }, "x-consul-token: t0ken\r\n"),
+        (
+            Token { value: Some("t0ken".into()), file: Some(file.path().into()) },
+            "x-consul-token: t0ken-of-file\r\n",
+        ),
+        (
+            Token { value: Some("t0ken".into()), file: Some("/dev/null".into()) },
+            "x-consul-token: t0ken\r\n",
+        ),
+    ] {
+        let (settings, asked) =
+            answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 17\r\n\r\nPermission denied")
+                .await;
+        let client = AgentClient::new(AgentSettings {
+            token,
+            auth: Some(BasicAuth { user: "jo".into(), password: "pa55".into() }),
+            namespace: Some("n s".into()),
+            partition: Some("p".into()),
+            ..settings
+        })
+        .unwrap();
+        let err = client.health("web", &Question::default()).await.unwrap_err();
+        let asked = asked.await.unwrap();
+        assert!(
+            asked.starts_with("GET /v1/health/service/web?ns=n%20s&partition=p HTTP/1.1"),
+            "{asked}"
+        );
+        assert!(
+            asked.contains(sent) && asked.contains("authorization: Basic am86cGE1NQ=="),
+            "{asked}"
+        );
+        for shown in [format!("{err:?} {err}"), format!("{client:?}")] {
+            assert!(!shown.contains("t0ken") && !shown.contains("pa55"), "{shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_file_that_can_not_be_read_is_named() {
+    let (settings, _asked) = answering("").await;
+    let token = Token { value: None, file: Some("/nowhere/token".into()) };
+    let client = AgentClient::new(AgentSettings { token, ..settings }).unwrap();
+    let err = client.agent_self().await.unwrap_err();
+    assert_eq!(err.to_string(), "the token file /nowhere/token can't be read");
+}
+
+#[tokio::test]
+async fn silence_ends_at_the_deadline() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().into();
+    let client = AgentClient::new(AgentSettings { address, ..AgentSettings::default() }).unwrap();
+    let asked = tokio::time::timeout(Duration::from_secs(30), client.pass("a", "b"));
+    let err = asked.await.unwrap().unwrap_err();
+    assert!(err.is_timeout(), "{err:?}");
+    assert!(err.to_string().contains("within 1s"), "{err}");
+}
+
+#[tokio::test]
+async fn an_agent_behind_a_unix_socket_answers_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("consul.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = vec![0; 4096];
+        let len = stream.read(&mut asked).await.unwrap();
+        stream.write_all(ok("\"127.0.0.1:8300\"").as_bytes()).await.unwrap();
+        String::from_utf8(asked[..len].to_vec()).unwrap()
+    });
+    let address = Address::Unix(path);
+    let client = AgentClient::new(AgentSettings { address, ..AgentSettings::default() }).unwrap();
+    assert_eq!(client.leader().await.unwrap().as_deref(), Some("127.0.0.1:8300"));
+    assert!(serving.await.unwrap().starts_with("GET /v1/status/leader HTTP/1.1"));
+}
