@@ -1,0 +1,75 @@
+//! `load`: the open-loop load for shell scripts. Prints one line at the end, and exits 1 if any request failed, 2 on wrong usage.
+
+use std::{io, process::ExitCode, time::Duration};
+
+use clap::Parser;
+use testkit::load::{self, Connections, Load, LoadSettings, Report};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time,
+};
+
+/// Sends GETs by the clock, whatever becomes of them, until the time is over or SIGINT or SIGTERM comes.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Requests a second.
+    #[arg(long, default_value_t = 100.0, value_parser = positive)]
+    rate: f64,
+    /// How long; without it, until a signal comes.
+    #[arg(long, value_parser = positive)]
+    seconds: Option<f64>,
+    /// A new connection for each request.
+    #[arg(long)]
+    close: bool,
+    /// Right is a 200 with so many lines; without it, any 200.
+    #[arg(long)]
+    lines: Option<usize>,
+    /// `http://host[:port][/path]`
+    url: String,
+}
+
+#[tokio::main(flavor = "current_thread")]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command's answer")]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(report) => {
+            println!("{report}");
+            if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("load: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> io::Result<Report> {
+    let settings = LoadSettings {
+        rate: arguments.rate,
+        connections: if arguments.close { Connections::New } else { Connections::Kept },
+        right: arguments.lines.map_or_else(load::ok, load::ok_with_lines),
+        ..LoadSettings::default()
+    };
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let load = Load::start(&arguments.url, settings)?;
+    let over = async {
+        match arguments.seconds {
+            Some(seconds) => time::sleep(Duration::from_secs_f64(seconds)).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = over => {}
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    load.stop().await
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if number > 0.0 && f64::is_finite(number) => Ok(number),
+        _ => Err("not a positive number".to_owned()),
+    }
+}

@@ -1,0 +1,391 @@
+//! A real Consul, started by the test that wants one, on ports and a directory of its own. Never somebody's running agent.
+
+mod binary;
+mod guard;
+
+use std::{
+    fs,
+    io::{self, Read as _, Seek as _, SeekFrom},
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::{self, Instant};
+
+pub use self::binary::Binary;
+use self::guard::Guard;
+use crate::{http::Question, ports};
+
+/// A lone server leads in about a second; slow machines and clusters get more.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// SIGTERM takes it a fraction of a second, or 5 s where it leaves a cluster.
+const STOPPED_WITHIN: Duration = Duration::from_secs(20);
+/// How often we look whether it is ready, or gone.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Other programs take ports too.
+const PORT_TRIES_MAX: usize = 5;
+/// How much of its log an error shows.
+const LOG_TAIL: u64 = 2_000;
+
+/// A running (or killed) Consul agent. Dropped: killed, reaped, its directory gone. That holds even if the test process is killed.
+#[derive(Debug)]
+pub struct Consul {
+    settings: Settings,
+    ports: Ports,
+    process: Option<Process>,
+    // Last, so that the process is gone before its directory.
+    dir: TempDir,
+}
+
+/// What to start. By default a lone server, node `node1`, datacenter `dc1`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    binary: Binary,
+    node: String,
+    datacenter: String,
+    config: Value,
+}
+
+/// What becomes of the data when a Consul is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Data {
+    /// As after a restart.
+    Kept,
+    /// As on a new machine.
+    Wiped,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    http: u16,
+    dns: u16,
+    server: u16,
+    serf_lan: u16,
+    serf_wan: u16,
+}
+
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    guard: Option<Guard>,
+}
+
+impl Settings {
+    /// Names the node.
+    pub fn node(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.node);
+        self
+    }
+
+    /// Names the datacenter.
+    pub fn datacenter(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.datacenter);
+        self
+    }
+
+    /// Further settings, as in a Consul configuration file; they win over ours.
+    pub fn config(mut self, config: Value) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Starts it, and waits until there is a leader and the node's own check is in the catalog.
+    ///
+    /// # Errors
+    ///
+    /// It doesn't start, or isn't ready within a minute; the end of its log is in the error.
+    pub async fn start(self) -> io::Result<Consul> {
+        let mut tries = 1;
+        loop {
+            let started = Consul::create(self.clone())?.begin().await;
+            match started {
+                Err(error)
+                    if error.kind() == io::ErrorKind::AddrInUse && tries < PORT_TRIES_MAX =>
+                {
+                    tries += 1;
+                }
+                started => return started,
+            }
+        }
+    }
+}
+
+impl Consul {
+    /// A lone server of this binary, yet to be started.
+    pub fn of(binary: &Binary) -> Settings {
+        Settings {
+            binary: binary.clone(),
+            node: "node1".to_owned(),
+            datacenter: "dc1".to_owned(),
+            config: json!({}),
+        }
+    }
+
+    /// Its HTTP API.
+    pub fn http_addr(&self) -> SocketAddr {
+        local(self.ports.http)
+    }
+
+    /// Its DNS, over UDP and TCP.
+    pub fn dns_addr(&self) -> SocketAddr {
+        local(self.ports.dns)
+    }
+
+    /// Where other agents of its datacenter join it (`retry_join`).
+    pub fn serf_addr(&self) -> SocketAddr {
+        local(self.ports.serf_lan)
+    }
+
+    /// Its node's name.
+    pub fn node(&self) -> &str {
+        &self.settings.node
+    }
+
+    /// Its datacenter.
+    pub fn datacenter(&self) -> &str {
+        &self.settings.datacenter
+    }
+
+    /// Its log so far.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read.
+    pub fn log(&self) -> io::Result<String> {
+        fs::read_to_string(self.log_file())
+    }
+
+    /// SIGKILL, and reaped. A second time does nothing.
+    ///
+    /// # Errors
+    ///
+    /// The system doesn't let us.
+    pub fn kill(&mut self) -> io::Result<()> {
+        match self.process.take() {
+            Some(process) => process.kill(),
+            None => Ok(()),
+        }
+    }
+
+    /// SIGTERM, and its exit awaited. Consul ends with 1 when it was told to end without leaving (`leave_on_terminate`).
+    ///
+    /// # Errors
+    ///
+    /// It doesn't run, or is still there after 20 s (it is then killed).
+    pub async fn stop(&mut self) -> io::Result<ExitStatus> {
+        let mut process =
+            self.process.take().ok_or_else(|| io::Error::other("consul is not running"))?;
+        process.signal(Signal::TERM)?;
+        let deadline = Instant::now() + STOPPED_WITHIN;
+        while Instant::now() < deadline {
+            if let Some(status) = process.exited()? {
+                return Ok(status);
+            }
+            time::sleep(LOOK_EVERY).await;
+        }
+        process.kill()?;
+        Err(io::Error::new(io::ErrorKind::TimedOut, "consul did not stop on SIGTERM"))
+    }
+
+    /// Starts it on the same ports, under the same name, after [`kill`](Self::kill) or [`stop`](Self::stop); waits as the first start.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::start`]; also when it still runs.
+    pub async fn start_again(&mut self, data: Data) -> io::Result<()> {
+        if self.process.is_some() {
+            return Err(io::Error::other("consul is still running"));
+        }
+        if data == Data::Wiped {
+            fs::remove_dir_all(self.data_dir())?;
+        }
+        self.spawn()?;
+        self.ready().await
+    }
+
+    /// SIGSTOP: its sockets stay open and nobody answers.
+    ///
+    /// # Errors
+    ///
+    /// It doesn't run.
+    pub fn freeze(&self) -> io::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// SIGCONT: it goes on.
+    ///
+    /// # Errors
+    ///
+    /// It doesn't run.
+    pub fn thaw(&self) -> io::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn create(settings: Settings) -> io::Result<Self> {
+        let [http, dns, server, serf_lan, serf_wan] = ports::free()?;
+        let ports = Ports { http, dns, server, serf_lan, serf_wan };
+        let dir = tempfile::Builder::new().prefix("consul-").tempdir()?;
+        let consul = Self { settings, ports, process: None, dir };
+        fs::write(consul.dir.path().join("1-ours.json"), consul.config().to_string())?;
+        fs::write(consul.dir.path().join("2-theirs.json"), consul.settings.config.to_string())?;
+        Ok(consul)
+    }
+
+    #[expect(
+        clippy::print_stderr,
+        reason = "whoever reads the test's output must know what it ran on"
+    )]
+    async fn begin(mut self) -> io::Result<Self> {
+        self.spawn()?;
+        self.ready().await?;
+        eprintln!("{} as {} at {}", self.settings.binary, self.node(), self.http_addr());
+        Ok(self)
+    }
+
+    fn config(&self) -> Value {
+        json!({
+            "node_name": self.settings.node,
+            "datacenter": self.settings.datacenter,
+            "data_dir": self.data_dir(),
+            "server": true,
+            "bootstrap": true,
+            "bind_addr": "127.0.0.1",
+            "advertise_addr": "127.0.0.1",
+            "client_addr": "127.0.0.1",
+            "disable_update_check": true,
+            "performance": { "raft_multiplier": 1 },
+            "ports": {
+                "http": self.ports.http,
+                "dns": self.ports.dns,
+                "server": self.ports.server,
+                "serf_lan": self.ports.serf_lan,
+                "serf_wan": self.ports.serf_wan,
+                "grpc": -1,
+            },
+        })
+    }
+
+    fn spawn(&mut self) -> io::Result<()> {
+        let log = fs::File::options().create(true).append(true).open(self.log_file())?;
+        let child = Command::new(self.settings.binary.path())
+            .args(["agent", "-config-dir"])
+            .arg(self.dir.path())
+            .current_dir(self.dir.path())
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let mut process = Process { child, guard: None };
+        process.guard = Some(Guard::over(process.child.id(), self.dir.path())?);
+        self.process = Some(process);
+        Ok(())
+    }
+
+    async fn ready(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + READY_WITHIN;
+        while !self.answers().await {
+            if let Some(process) = &mut self.process
+                && let Some(status) = process.exited()?
+            {
+                return Err(self.failed(&format!("consul ended with {status}")));
+            }
+            if Instant::now() > deadline {
+                return Err(self.failed("consul was not ready in time"));
+            }
+            time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// The node's own check is in the catalog, which needs a leader.
+    async fn answers(&self) -> bool {
+        let target = format!("/v1/health/node/{}", self.node());
+        match Question::get(target).send(self.http_addr()).await {
+            Ok(answer) if answer.status.is_success() => {
+                answer.json().as_array().is_some_and(|checks| !checks.is_empty())
+            }
+            _ => false,
+        }
+    }
+
+    fn failed(&self, what: &str) -> io::Error {
+        let tail = self.log_tail().unwrap_or_else(|error| error.to_string());
+        let kind = if tail.contains("address already in use") {
+            io::ErrorKind::AddrInUse
+        } else {
+            io::ErrorKind::Other
+        };
+        io::Error::new(kind, format!("{what}; its log ends: {tail}"))
+    }
+
+    fn log_tail(&self) -> io::Result<String> {
+        let mut file = fs::File::open(self.log_file())?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL)))?;
+        let mut tail = Vec::new();
+        file.read_to_end(&mut tail)?;
+        Ok(String::from_utf8_lossy(&tail).into_owned())
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        match &self.process {
+            Some(process) => process.signal(signal),
+            None => Err(io::Error::other("consul is not running")),
+        }
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.dir.path().join("consul.log")
+    }
+}
+
+impl Process {
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    fn exited(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Dropping does it.
+    fn kill(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        // Fails only for a child that was reaped before.
+        self.child.kill()?;
+        self.child.wait()?;
+        match self.guard.take() {
+            Some(guard) => guard.dismiss(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Process {
+    #[expect(clippy::print_stderr, reason = "a drop has nobody else to tell")]
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            eprintln!("consul could not be ended: {error}");
+        }
+    }
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+#[cfg(test)]
+mod tests;

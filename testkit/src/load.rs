@@ -1,0 +1,191 @@
+//! An open-loop load of HTTP GETs: requests start by the clock, whatever became of those before, so that a slow server gets the same load
+//! as a fast one and every moment of an outage is asked. It tries nothing twice and leaves nothing out.
+
+mod connections;
+mod report;
+
+use std::{error::Error, fmt, io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{StatusCode, Uri};
+use tokio::{
+    sync::oneshot,
+    task::{JoinError, JoinSet},
+    time::{self, Instant},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+pub use self::connections::Connections;
+use self::connections::Target;
+use self::report::Tally;
+pub use self::report::{Failure, Report};
+
+/// What is sent, and what counts as answered.
+#[derive(Clone)]
+pub struct LoadSettings {
+    /// Requests a second.
+    pub rate: f64,
+    /// Kept, or new for each.
+    pub connections: Connections,
+    /// A request that has no right answer so long after its time has failed.
+    pub deadline: Duration,
+    /// At most so many requests on their way; one more has failed at once.
+    pub in_flight_max: usize,
+    /// Judges an answer; the text says what is wrong with it.
+    pub right: Judge,
+}
+
+/// Says what is wrong with an answer.
+pub type Judge = Arc<dyn Fn(StatusCode, &Bytes) -> Result<(), String> + Send + Sync>;
+
+impl Default for LoadSettings {
+    /// 100 requests a second on kept connections; right is a 200 within 5 s.
+    fn default() -> Self {
+        Self {
+            rate: 100.0,
+            connections: Connections::Kept,
+            deadline: Duration::from_secs(5),
+            in_flight_max: 4096,
+            right: ok(),
+        }
+    }
+}
+
+impl fmt::Debug for LoadSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadSettings")
+            .field("rate", &self.rate)
+            .field("connections", &self.connections)
+            .field("deadline", &self.deadline)
+            .field("in_flight_max", &self.in_flight_max)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Right is any answer with status 200.
+pub fn ok() -> Judge {
+    Arc::new(|status, _| match status {
+        StatusCode::OK => Ok(()),
+        status => Err(format!("status {status}")),
+    })
+}
+
+/// Right is an answer with status 200 and so many lines, each ended by a newline.
+pub fn ok_with_lines(lines: usize) -> Judge {
+    let ok = ok();
+    Arc::new(move |status, body| {
+        ok(status, body)?;
+        let found = body.iter().filter(|byte| **byte == b'\n').count();
+        if found == lines && body.ends_with(b"\n") {
+            Ok(())
+        } else {
+            Err(format!("{found} lines in place of {lines}"))
+        }
+    })
+}
+
+/// A load under way. Dropped: nothing more is sent, and nobody learns how it went.
+#[derive(Debug)]
+pub struct Load {
+    stop: oneshot::Sender<()>,
+    task: AbortOnDropHandle<Report>,
+}
+
+impl Load {
+    /// Starts at once.
+    ///
+    /// # Errors
+    ///
+    /// The URL is not `http://host[:port][/path]`.
+    ///
+    /// # Panics
+    ///
+    /// The rate is not a positive number.
+    pub fn start(url: &str, settings: LoadSettings) -> io::Result<Self> {
+        assert!(settings.rate > 0.0 && settings.rate.is_finite(), "rate: {}", settings.rate);
+        let url: Uri = url.parse().map_err(io::Error::other)?;
+        let target = Target::new(&url, settings.connections)?;
+        let (stop, stop_rx) = oneshot::channel();
+        let task = tokio::spawn(run(Arc::new(target), settings, stop_rx));
+        Ok(Self { stop, task: AbortOnDropHandle::new(task) })
+    }
+
+    /// Sends nothing more, waits for what is on its way (at most its deadline), and reports.
+    ///
+    /// # Errors
+    ///
+    /// The load itself broke.
+    pub async fn stop(self) -> io::Result<Report> {
+        // A load that broke has no ear for it; the task's own end says so.
+        self.stop.send(()).ok();
+        self.task.await.map_err(io::Error::other)
+    }
+}
+
+async fn run(
+    target: Arc<Target>,
+    settings: LoadSettings,
+    mut stop: oneshot::Receiver<()>,
+) -> Report {
+    let started_at = Instant::now();
+    let mut tally = Tally::new(started_at);
+    let mut on_their_way = JoinSet::new();
+    for number in 0_u64.. {
+        let due_at = started_at + Duration::from_secs_f64(number as f64 / settings.rate);
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut stop => {
+                    while let Some(outcome) = on_their_way.join_next().await {
+                        tally.add(joined(outcome));
+                    }
+                    return tally.report(Instant::now());
+                }
+                () = time::sleep_until(due_at) => break,
+                Some(outcome) = on_their_way.join_next() => tally.add(joined(outcome)),
+            }
+        }
+        if on_their_way.len() >= settings.in_flight_max {
+            tally.add(Outcome::failed(due_at, "not sent: too many on their way".to_owned()));
+        } else {
+            on_their_way.spawn(one(target.clone(), settings.clone(), due_at));
+        }
+    }
+    unreachable!("2^64 requests take longer than anyone waits")
+}
+
+/// What became of one request.
+#[derive(Debug)]
+struct Outcome {
+    due_at: Instant,
+    done_at: Instant,
+    answer: Result<(), String>,
+}
+
+impl Outcome {
+    fn failed(due_at: Instant, why: String) -> Self {
+        Self { due_at, done_at: Instant::now(), answer: Err(why) }
+    }
+}
+
+async fn one(target: Arc<Target>, settings: LoadSettings, due_at: Instant) -> Outcome {
+    let answer = match time::timeout_at(due_at + settings.deadline, target.get()).await {
+        Ok(Ok((status, body))) => (settings.right)(status, &body),
+        Ok(Err(error)) => Err(chain(&*error)),
+        Err(_) => Err(format!("no answer in {:?}", settings.deadline)),
+    };
+    Outcome { due_at, done_at: Instant::now(), answer }
+}
+
+/// A task ends otherwise only by a panic, which can only be the judge's.
+fn joined(outcome: Result<Outcome, JoinError>) -> Outcome {
+    outcome.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests;

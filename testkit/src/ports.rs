@@ -1,0 +1,56 @@
+//! Ports that must be known before their server starts. A server that can bind port 0 and say what it got needs none of this.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    ops::RangeInclusive,
+};
+
+/// Below the range from which Linux takes the local ports of outgoing connections (32768 and up), so that a port stays free while its
+/// server is down and a load goes on.
+const RANGE: RangeInclusive<u16> = 15_000..=31_999;
+/// More draws than this and the machine has no free ports to speak of.
+const DRAWS_MAX: usize = 1_000;
+
+/// Ports that were free for TCP and UDP on 127.0.0.1 a moment ago. Nothing holds them: whoever starts a server on them tries again with
+/// others when it can't bind.
+///
+/// # Errors
+///
+/// No `N` free ports were found.
+pub fn free<const N: usize>() -> io::Result<[u16; N]> {
+    let mut held = Vec::with_capacity(N);
+    let mut ports = BTreeSet::new();
+    for _ in 0..DRAWS_MAX {
+        if ports.len() == N {
+            break;
+        }
+        let port = fastrand::u16(RANGE);
+        if !ports.contains(&port)
+            && let Ok(sockets) = hold(port)
+        {
+            held.push(sockets);
+            ports.insert(port);
+        }
+    }
+    let ports: Vec<u16> = ports.into_iter().collect();
+    ports.try_into().map_err(|_| io::Error::other("no free ports on 127.0.0.1"))
+}
+
+fn hold(port: u16) -> io::Result<(TcpListener, UdpSocket)> {
+    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Ok((TcpListener::bind(addr)?, UdpSocket::bind(addr)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_distinct_and_can_be_bound() {
+        let ports: [u16; 8] = free().unwrap();
+        let held: Vec<_> = ports.iter().map(|&port| hold(port).unwrap()).collect();
+        assert_eq!(held.len(), 8);
+    }
+}

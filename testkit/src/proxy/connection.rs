@@ -1,0 +1,150 @@
+//! One connection through the proxy.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::watch,
+    time,
+};
+
+use super::{Counts, Mode, Orders};
+
+/// How much is passed on at a time.
+const PIECE: usize = 16 * 1024;
+/// Neither a status line nor a TLS record nor anything else.
+const GARBAGE: &[u8] = b"\x00\x01 this is no protocol that you know \xff\xfe\r\n\r\n";
+
+pub(super) struct Connection {
+    client: TcpStream,
+    upstream: SocketAddr,
+    orders: watch::Receiver<Orders>,
+    counts: Arc<Counts>,
+}
+
+/// How a connection ends.
+enum End {
+    /// Both sides are done.
+    Close,
+    /// Unread bytes are thrown away, and the client sees a reset.
+    Reset,
+}
+
+impl Connection {
+    pub(super) fn new(
+        client: TcpStream,
+        upstream: SocketAddr,
+        orders: watch::Receiver<Orders>,
+        counts: Arc<Counts>,
+    ) -> Self {
+        Self { client, upstream, orders, counts }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut orders = self.orders.clone();
+        let cuts = orders.borrow().cuts;
+        let end = tokio::select! {
+            // An upstream that fails or refuses is passed on as a reset.
+            end = self.pass() => end.unwrap_or(End::Reset),
+            _ = orders.wait_for(|now| now.cuts != cuts) => End::Reset,
+        };
+        if matches!(end, End::Reset) {
+            // Fails only when the client is gone already.
+            drop(self.client.set_zero_linger());
+        }
+    }
+
+    async fn pass(&mut self) -> io::Result<End> {
+        let accepted_in = self.not_hanging().await;
+        match accepted_in {
+            Mode::Reset | Mode::Closed => return Ok(End::Reset),
+            Mode::Garbage | Mode::Status(_) => {
+                let piece = &mut vec![0; PIECE];
+                let length = self.client.read(piece).await?;
+                self.count(&piece[..length]);
+                return self.answer(accepted_in).await;
+            }
+            Mode::Pass | Mode::Hang | Mode::Delay(_) => {}
+        }
+        let mut server = TcpStream::connect(self.upstream).await?;
+        self.client.set_nodelay(true)?;
+        server.set_nodelay(true)?;
+        self.both_ways(&mut server).await
+    }
+
+    async fn both_ways(&mut self, server: &mut TcpStream) -> io::Result<End> {
+        let (mut asked, mut answered) = (vec![0; PIECE], vec![0; PIECE]);
+        let mut client_done = false;
+        loop {
+            self.not_hanging().await;
+            tokio::select! {
+                _ = self.orders.changed() => {}
+                length = self.client.read(&mut asked), if !client_done => {
+                    let piece = &asked[..length?];
+                    client_done = piece.is_empty();
+                    if let Some(end) = self.forward(piece, server).await? {
+                        return Ok(end);
+                    }
+                }
+                length = server.read(&mut answered) => {
+                    let length = length?;
+                    self.not_hanging().await;
+                    self.client.write_all(&answered[..length]).await?;
+                    if length == 0 {
+                        self.client.shutdown().await?;
+                        return Ok(End::Close);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A piece from the client, by the mode of the moment.
+    async fn forward(&mut self, piece: &[u8], server: &mut TcpStream) -> io::Result<Option<End>> {
+        if piece.is_empty() {
+            server.shutdown().await?;
+            return Ok(None);
+        }
+        self.count(piece);
+        match self.not_hanging().await {
+            mode @ (Mode::Garbage | Mode::Status(_)) => return self.answer(mode).await.map(Some),
+            Mode::Delay(delay) => time::sleep(delay).await,
+            Mode::Pass | Mode::Reset | Mode::Closed | Mode::Hang => {}
+        }
+        server.write_all(piece).await?;
+        Ok(None)
+    }
+
+    /// Answers in the server's place.
+    async fn answer(&mut self, mode: Mode) -> io::Result<End> {
+        if let Mode::Status(status) = mode {
+            let head =
+                format!("HTTP/1.1 {status} -\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            self.client.write_all(head.as_bytes()).await?;
+        } else {
+            self.client.write_all(GARBAGE).await?;
+        }
+        self.client.shutdown().await?;
+        Ok(End::Close)
+    }
+
+    /// Waits until the mode is another than [`Mode::Hang`].
+    async fn not_hanging(&mut self) -> Mode {
+        match self.orders.wait_for(|now| now.mode != Mode::Hang).await {
+            Ok(now) => now.mode,
+            // The proxy is gone, and this connection is about to be.
+            Err(_) => Mode::Reset,
+        }
+    }
+
+    fn count(&self, piece: &[u8]) {
+        let line_end = b" HTTP/1.1\r\n";
+        let requests = piece.windows(line_end.len()).filter(|window| window == line_end).count();
+        self.counts.requests.fetch_add(requests as u64, Ordering::Relaxed);
+    }
+}

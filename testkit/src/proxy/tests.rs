@@ -1,0 +1,112 @@
+use super::*;
+use crate::http::{Answer, Question};
+use http::StatusCode;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    task::AbortHandle,
+    time,
+};
+
+/// Long enough that what was to come would have come.
+const A_WHILE: Duration = Duration::from_millis(200);
+
+/// Answers every piece that it reads with 200 and the body `real`, on kept connections.
+struct Upstream(SocketAddr, AbortHandle);
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.1.abort();
+    }
+}
+
+async fn upstream() -> Upstream {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            connections.spawn(async move {
+                let mut piece = [0; 1024];
+                while stream.read(&mut piece).await.is_ok_and(|length| length > 0) {
+                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nreal";
+                    stream.write_all(answer).await.unwrap();
+                }
+            });
+        }
+    });
+    Upstream(addr, task.abort_handle())
+}
+
+async fn ask(proxy: &Proxy) -> io::Result<Answer> {
+    Question::get("/").send(proxy.addr()).await
+}
+
+#[tokio::test]
+async fn each_mode_does_what_it_says_to_new_connections() {
+    let upstream = upstream().await;
+    let proxy = Proxy::start(upstream.0).await.unwrap();
+
+    assert_eq!(ask(&proxy).await.unwrap().text(), "real");
+    proxy.set(Mode::Status(418)).await.unwrap();
+    assert_eq!(ask(&proxy).await.unwrap().status, StatusCode::IM_A_TEAPOT);
+    proxy.set(Mode::Garbage).await.unwrap();
+    assert!(ask(&proxy).await.unwrap_err().to_string().contains("invalid HTTP"));
+    assert_eq!((proxy.accepted(), proxy.requests()), (3, 3));
+
+    proxy.set(Mode::Closed).await.unwrap();
+    let refused = TcpStream::connect(proxy.addr()).await.unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    assert_eq!(proxy.accepted(), 3);
+    proxy.set(Mode::Reset).await.unwrap();
+    let mut stream = TcpStream::connect(proxy.addr()).await.unwrap();
+    let reset = stream.read(&mut [0; 1]).await.unwrap_err();
+    assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
+    proxy.set(Mode::Pass).await.unwrap();
+    assert_eq!(ask(&proxy).await.unwrap().text(), "real");
+}
+
+#[tokio::test]
+async fn hanging_ends_with_the_mode() {
+    let upstream = upstream().await;
+    let proxy = Proxy::start(upstream.0).await.unwrap();
+    proxy.set(Mode::Hang).await.unwrap();
+    let answer = ask(&proxy);
+    tokio::pin!(answer);
+    assert!(time::timeout(A_WHILE, &mut answer).await.is_err(), "it should hang");
+    proxy.set(Mode::Pass).await.unwrap();
+    assert_eq!(answer.await.unwrap().text(), "real");
+}
+
+#[tokio::test]
+async fn a_delay_is_at_least_as_long_as_it_says() {
+    let upstream = upstream().await;
+    let proxy = Proxy::start(upstream.0).await.unwrap();
+    proxy.set(Mode::Delay(A_WHILE)).await.unwrap();
+    let asked_at = time::Instant::now();
+    assert_eq!(ask(&proxy).await.unwrap().text(), "real");
+    assert!(asked_at.elapsed() >= A_WHILE);
+}
+
+#[tokio::test]
+async fn open_connections_follow_the_mode_and_end_with_a_cut() {
+    let upstream = upstream().await;
+    let proxy = Proxy::start(upstream.0).await.unwrap();
+    let mut stream = TcpStream::connect(proxy.addr()).await.unwrap();
+    let mut answer = [0; 256];
+    let request = b"GET / HTTP/1.1\r\n\r\n";
+
+    stream.write_all(request).await.unwrap();
+    assert!(stream.read(&mut answer).await.unwrap() > 0);
+    // Closed to new ones, the open one goes on.
+    proxy.set(Mode::Closed).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    assert!(stream.read(&mut answer).await.unwrap() > 0);
+    proxy.set(Mode::Hang).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    assert!(time::timeout(A_WHILE, stream.read(&mut answer)).await.is_err(), "it should hang");
+    proxy.cut().await.unwrap();
+    let reset = stream.read(&mut answer).await.unwrap_err();
+    assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(proxy.requests(), 2, "a hanging connection reads nothing");
+}

@@ -1,0 +1,166 @@
+//! Two ways of doing a thing, measured turn by turn in one run, and told as a ratio: times of a busy machine say little, their ratio in the
+//! same minute says much. No statistics beyond median and extremes, and no verdict: a bench prints, a reader judges.
+
+use std::{fmt, time::Duration};
+
+use tokio::time::Instant;
+
+/// What both came to, over all rounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ratio {
+    /// Median of the first.
+    pub first: f64,
+    /// Median of the second.
+    pub second: f64,
+    /// Smallest first / second of one round.
+    pub min: f64,
+    /// Median first / second of one round.
+    pub median: f64,
+    /// Largest first / second of one round.
+    pub max: f64,
+    /// How many rounds.
+    pub rounds: usize,
+}
+
+impl Ratio {
+    /// Of measurements that were taken in turns: each pair is one round.
+    ///
+    /// # Panics
+    ///
+    /// There are none, or one is not a positive number.
+    #[track_caller]
+    pub fn of(rounds: &[(f64, f64)]) -> Self {
+        assert!(
+            rounds.iter().all(|(first, second)| *first > 0.0 && *second > 0.0),
+            "measurements must be positive numbers: {rounds:?}"
+        );
+        let sorted = |value: fn(&(f64, f64)) -> f64| {
+            let mut values: Vec<f64> = rounds.iter().map(value).collect();
+            values.sort_by(f64::total_cmp);
+            values
+        };
+        let ratios = sorted(|(first, second)| first / second);
+        let (Some(&min), Some(&max)) = (ratios.first(), ratios.last()) else {
+            panic!("no round was measured")
+        };
+        Self {
+            first: median(&sorted(|round| round.0)),
+            second: median(&sorted(|round| round.1)),
+            min,
+            median: median(&ratios),
+            max,
+            rounds: rounds.len(),
+        }
+    }
+}
+
+/// Two closures by their time in seconds. One round runs both, and every other round the second goes first, so that neither has the warmer
+/// machine. A round before all others warms up and does not count. The less a call does, the more of them a closure should make: a call
+/// below some 10 µs drowns in the clock.
+pub fn interleaved(rounds: usize, mut first: impl FnMut(), mut second: impl FnMut()) -> Ratio {
+    let mut measured = Vec::with_capacity(rounds);
+    first();
+    second();
+    for round in 0..rounds {
+        measured.push(if round % 2 == 0 {
+            let first = timed(&mut first);
+            (first, timed(&mut second))
+        } else {
+            let second = timed(&mut second);
+            (timed(&mut first), second)
+        });
+    }
+    Ratio::of(&measured)
+}
+
+/// [`interleaved`] for what must be awaited.
+pub async fn interleaved_async(
+    rounds: usize,
+    mut first: impl AsyncFnMut(),
+    mut second: impl AsyncFnMut(),
+) -> Ratio {
+    let mut measured = Vec::with_capacity(rounds);
+    first().await;
+    second().await;
+    for round in 0..rounds {
+        measured.push(if round % 2 == 0 {
+            let first = timed_async(&mut first).await;
+            (first, timed_async(&mut second).await)
+        } else {
+            let second = timed_async(&mut second).await;
+            (timed_async(&mut first).await, second)
+        });
+    }
+    Ratio::of(&measured)
+}
+
+fn timed(work: &mut impl FnMut()) -> f64 {
+    let started = Instant::now();
+    work();
+    seconds(started.elapsed())
+}
+
+async fn timed_async(work: &mut impl AsyncFnMut()) -> f64 {
+    let started = Instant::now();
+    work().await;
+    seconds(started.elapsed())
+}
+
+/// Never zero: a clock that did not move would make a ratio of nothing.
+fn seconds(elapsed: Duration) -> f64 {
+    elapsed.max(Duration::from_nanos(1)).as_secs_f64()
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 {
+        sorted[middle]
+    } else {
+        f64::midpoint(sorted[middle - 1], sorted[middle])
+    }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, second, min, median, max, rounds } = self;
+        write!(
+            f,
+            "{first:.3e} to {second:.3e}: ratio {median:.3} ({min:.3} to {max:.3}), {rounds} rounds"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_extremes_are_those_of_the_rounds() {
+        let ratio = Ratio::of(&[(1.0, 2.0), (8.0, 2.0), (3.0, 3.0), (6.0, 4.0)]);
+        assert_eq!((ratio.min, ratio.median, ratio.max), (0.5, 1.25, 4.0));
+        assert_eq!((ratio.first, ratio.second, ratio.rounds), (4.5, 2.5, 4));
+    }
+
+    #[test]
+    fn both_run_once_a_round_and_once_to_warm_up() {
+        let (mut first, mut second) = (0, 0);
+        let ratio = interleaved(5, || first += 1, || second += 1);
+        assert_eq!((first, second, ratio.rounds), (6, 6, 5));
+    }
+
+    #[tokio::test]
+    async fn what_is_awaited_runs_as_often() {
+        let (mut first, mut second) = (0, 0);
+        let ratio = interleaved_async(4, async || first += 1, async || second += 1).await;
+        assert_eq!((first, second, ratio.rounds), (5, 5, 4));
+    }
+
+    #[test]
+    fn one_line_says_it() {
+        let ratio = Ratio::of(&[(0.02, 0.01)]);
+        assert_eq!(
+            ratio.to_string(),
+            "2.000e-2 to 1.000e-2: ratio 2.000 (2.000 to 2.000), 1 rounds"
+        );
+    }
+}
