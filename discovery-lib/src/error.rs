@@ -69,9 +69,10 @@ impl Error {
         }
     }
 
-    /// Whether Consul's own words contain this.
-    pub(crate) fn says(&self, words: &str) -> bool {
-        self.0.text.contains(words)
+    /// The agent answered that it doesn't have the check or service that it was told to keep: with a 404, or as Consul 1.8 does.
+    pub fn is_forgotten(&self) -> bool {
+        let says_so = || self.0.text.contains(consul_wire::error::NO_ASSOCIATED_TTL);
+        self.is_not_found() || (self.status().is_some_and(|s| s.is_server_error()) && says_so())
     }
 }
 

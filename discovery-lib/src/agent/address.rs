@@ -11,8 +11,6 @@ use crate::{
 const HTTP_PORT: u16 = 8500;
 /// The port that `http://` means where none is said, to Consul's own command too.
 const URL_PORT: u16 = 80;
-/// What an address without a host means.
-const LOCAL: &str = "127.0.0.1";
 
 /// Where an agent listens for HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +31,7 @@ pub enum Address {
 impl Default for Address {
     /// Consul's own: 127.0.0.1:8500.
     fn default() -> Self {
-        Self::tcp(LOCAL.into(), HTTP_PORT)
+        Self::tcp(Self::LOCAL.into(), HTTP_PORT)
     }
 }
 
@@ -61,7 +59,7 @@ impl FromStr for Address {
         let wrong = |why: &str| Error::new(Kind::Setting, why);
         match text.split_once("://") {
             None => match split_host_port(text) {
-                Some((host, Some(port))) => Ok(Self::tcp(host.unwrap_or(LOCAL.into()), port)),
+                Some((host, Some(port))) => Ok(Self::tcp(host.unwrap_or(Self::LOCAL.into()), port)),
                 Some((Some(host), None)) => {
                     Err(wrong(&format!("a port is missing, perhaps {host}:{HTTP_PORT}")))
                 }
@@ -71,7 +69,7 @@ impl FromStr for Address {
                 let (place, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
                 let (host, port) = split_host_port(place).ok_or_else(|| wrong(TAKES))?;
                 Ok(Self::Tcp {
-                    host: host.unwrap_or(LOCAL.into()),
+                    host: host.unwrap_or(Self::LOCAL.into()),
                     port: port.unwrap_or(URL_PORT),
                     prefix: prefix.trim_end_matches('/').to_owned(),
                 })
@@ -90,6 +88,14 @@ pub(crate) const NO_TLS: &str =
     "this build of discovery has no TLS yet; http:// or unix:// reach an agent on this machine";
 
 impl Address {
+    /// What an address without a host means.
+    pub(crate) const LOCAL: &str = "127.0.0.1";
+
+    /// Whether it is reached over the network, this machine's own included.
+    pub(crate) fn is_tcp(&self) -> bool {
+        matches!(self, Self::Tcp { .. })
+    }
+
     fn tcp(host: Host, port: u16) -> Self {
         Self::Tcp { host, port, prefix: String::new() }
     }
@@ -122,12 +128,14 @@ pub(crate) fn split_host_port(text: &str) -> Option<(Option<Host>, Option<u16>)>
     }
 }
 
-/// An IPv4 address, an IPv6 address in brackets, or what can be a host name.
+/// An IPv4 address, an IPv6 address in brackets, or what can be a host name; a number alone is a port that lost its colon.
 fn is_host(text: &str) -> bool {
     if let Some(inner) = text.strip_prefix('[') {
         return inner.strip_suffix(']').is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
     }
-    text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+    let is_number = text.bytes().all(|b| b.is_ascii_digit());
+    let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    !is_number && text.chars().all(named)
 }
 
 #[cfg(test)]
@@ -181,6 +189,7 @@ mod tests {
             (":", None),
             ("", None),
             ("a b", None),
+            ("8500", None),
             ("user@db:80", None),
         ] {
             let expected = expected.map(|(host, port)| (host.map(Host::from), port));

@@ -22,6 +22,7 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 
 pub use address::Address;
+pub(crate) use address::{NO_TLS, split_host_port};
 pub use credentials::{BasicAuth, Secret, Token};
 pub use question::{Answer, Question};
 
