@@ -1,0 +1,95 @@
+//! How often a watch may ask: a token bucket for all questions, and a backoff after failures. Pure: the time and the draw come from outside.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// So many questions may follow each other at once: one for the state, one that waits for the next change.
+pub(super) const BURST: u32 = 2;
+/// After a burst, one question each so long, whatever the answers are. More makes a busy loop of a broken agent, or of churn; less makes
+/// changes under churn known later, by at most this.
+pub(super) const REFILL: Duration = Duration::from_millis(100);
+
+/// The longest pause after a first failure: an agent that restarts drops its connections and is back within a second.
+pub(super) const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+/// The longest pause after many failures, and so how late at most a watch notices that its agent is back.
+pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// A token bucket of [`BURST`] tokens that gains one each [`REFILL`], kept as the moment at which it is full again.
+#[derive(Debug, Clone)]
+pub(super) struct Bucket {
+    full_at: Option<Instant>,
+}
+
+impl Bucket {
+    pub(super) const fn full() -> Self {
+        Self { full_at: None }
+    }
+
+    /// When the next token can be taken: `now` where there is one.
+    pub(super) fn ready_at(&self, now: Instant) -> Instant {
+        let missing = self.full_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+        now + missing.saturating_sub(REFILL * (BURST - 1))
+    }
+
+    /// Takes a token, which must be there.
+    pub(super) fn take(&mut self, now: Instant) {
+        let full_at = self.full_at.map_or(now, |at| at.max(now));
+        self.full_at = Some(full_at + REFILL);
+    }
+}
+
+/// The pause after so many failures in a row (1 for the first): doubled each time up to [`BACKOFF_MAX`], and drawn from the upper half, so
+/// that a thousand watches that lost their agent together do not come back together.
+pub(super) fn backoff(failures: u32, draw: f64) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    let longest = (BACKOFF_FIRST * (1 << doublings)).min(BACKOFF_MAX);
+    longest.mul_f64(0.5 + draw / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_gives_its_burst_then_one_token_a_refill() {
+        let start = Instant::now();
+        let (mut bucket, mut now, mut taken_at) = (Bucket::full(), start, Vec::new());
+        for _ in 0..4 {
+            now = bucket.ready_at(now);
+            bucket.take(now);
+            taken_at.push(now - start);
+        }
+        assert_eq!(taken_at, [Duration::ZERO, Duration::ZERO, REFILL, REFILL * 2]);
+    }
+
+    #[test]
+    fn a_bucket_never_holds_more_than_its_burst() {
+        let start = Instant::now();
+        let mut bucket = Bucket::full();
+        bucket.take(start);
+        let later = start + REFILL * 100;
+        bucket.take(later);
+        bucket.take(later);
+        assert_eq!(bucket.ready_at(later), later + REFILL);
+    }
+
+    #[test]
+    fn backoff_starts_small_doubles_and_is_capped() {
+        for (failures, draw, millis) in [
+            (1, 0.0, 50),
+            (1, 1.0, 100),
+            (2, 1.0, 200),
+            (6, 1.0, 3200),
+            (7, 1.0, 5000),
+            (7, 0.0, 2500),
+            (u32::MAX, 1.0, 5000),
+        ] {
+            assert_eq!(
+                backoff(failures, draw),
+                Duration::from_millis(millis),
+                "{failures} failures"
+            );
+        }
+    }
+}
