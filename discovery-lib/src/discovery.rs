@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Error, Settings, agent::AgentClient};
+use crate::{Error, Resolve, Settings, Watch, agent::AgentClient, watch::Standing};
 
 /// Service discovery through one Consul agent. Cheap to clone; clones share connections. There is no global state: two of them in one
 /// process are strangers.
@@ -10,6 +10,7 @@ use crate::{Error, Settings, agent::AgentClient};
 pub struct Discovery {
     settings: Arc<Settings>,
     agent: AgentClient,
+    standing: Standing,
 }
 
 impl Discovery {
@@ -19,7 +20,9 @@ impl Discovery {
     /// When no HTTP client can be made of the settings.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let agent = AgentClient::new(settings.agent.clone())?;
-        Ok(Self { settings: Arc::new(settings), agent })
+        let (dns, datacenter) = (settings.dns.clone(), settings.datacenter.clone());
+        let standing = Standing::new(agent.clone(), dns, datacenter);
+        Ok(Self { settings: Arc::new(settings), agent, standing })
     }
 
     /// Discovery as the environment of this process says ([`Settings::from_vars`]). Connects to nothing yet.
@@ -38,5 +41,13 @@ impl Discovery {
     /// The agent, for what this library has no words for.
     pub fn agent(&self) -> &AgentClient {
         &self.agent
+    }
+
+    /// A watch of a service. The first one starts to ask, others share its question, and it ends with the last one that is dropped.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, when it has to start.
+    pub fn watch(&self, service: &str, resolve: &Resolve) -> Watch {
+        self.standing.watch(service, resolve)
     }
 }

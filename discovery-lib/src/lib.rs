@@ -12,4 +12,4 @@ pub use discovery::Discovery;
 pub use error::Error;
 pub use instance::{Host, Instance, ServiceId, Status, Weights};
 pub use settings::{DnsAddress, Settings};
-pub use watch::{Origin, Snapshot, Watched};
+pub use watch::{Origin, Resolve, Snapshot, Watch, Watched};

@@ -23,9 +23,11 @@ pub struct Settings {
     pub agent: AgentSettings,
     /// The agent's DNS.
     pub dns: DnsAddress,
+    /// The datacenter whose services are watched; none: the agent's own. No variable says so, only whoever makes these settings.
+    pub datacenter: Option<String>,
 }
 
-/// Where Consul's DNS is asked, over UDP and TCP.
+/// Where Consul's DNS is asked, over TCP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsAddress {
     /// The agent's host, where nothing else is said.
@@ -77,7 +79,7 @@ impl Settings {
             partition: vars.get("CONSUL_PARTITION"),
             address,
         };
-        Ok(Self { agent, dns })
+        Ok(Self { agent, dns, datacenter: None })
     }
 
     /// Settings from the variables of this process.

@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn an_empty_address_is_the_nodes() {
-        for (address, host) in [("", "10.0.0.9"), ("10.0.0.1", "10.0.0.1"), ("db.example", "db.example")]
+        for (address, host) in
+            [("", "10.0.0.9"), ("10.0.0.1", "10.0.0.1"), ("db.example", "db.example")]
         {
             assert_eq!(instance(entry("n", "web", address, &[])).host, Host::from(host));
         }

@@ -8,7 +8,7 @@ pub(super) enum Verdict {
     /// No index, so nothing to wait for: the next question can only be a poll.
     Missing,
     /// Lower than the one that was asked with: state was restored or reloaded, or another server answered. Start over.
-    Backwards(u64),
+    Backwards,
     /// The same: nothing changed until the wait ended, or the agent does not wait at all.
     Still(u64),
     /// Higher, or the first.
@@ -22,7 +22,7 @@ const LOWEST: u64 = 1;
 pub(super) fn judge(asked: Option<u64>, answered: Option<u64>) -> Verdict {
     match (asked, answered.map(|index| index.max(LOWEST))) {
         (_, None) => Verdict::Missing,
-        (Some(asked), Some(index)) if index < asked => Verdict::Backwards(index),
+        (Some(asked), Some(index)) if index < asked => Verdict::Backwards,
         (Some(asked), Some(index)) if index == asked => Verdict::Still(index),
         (_, Some(index)) => Verdict::Forward(index),
     }
@@ -40,8 +40,8 @@ mod tests {
             (None, Some(newest), Forward(newest)),
             (Some(7), Some(8), Forward(8)),
             (Some(7), Some(7), Still(7)),
-            (Some(7), Some(6), Backwards(6)),
-            (Some(7), Some(0), Backwards(1)),
+            (Some(7), Some(6), Backwards),
+            (Some(7), Some(0), Backwards),
             (None, Some(0), Forward(1)),
             (Some(1), Some(0), Still(1)),
             (Some(7), None, Missing),

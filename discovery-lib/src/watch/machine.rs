@@ -105,8 +105,8 @@ impl Machine {
         let (after, as_of, not_before) = match judge(self.asked, reply.index) {
             // It can't be waited for: a poll.
             Verdict::Missing => (None, now, self.next_poll(reply.ttl, draw)),
-            // Restored or reloaded state, or another server: what it says is true, its index worth nothing.
-            Verdict::Backwards(_) => (None, now, now),
+            // Restored or reloaded state, or another server: its index is worth nothing, and it may have waited, as below.
+            Verdict::Backwards => (None, self.sent_at, now),
             // The wait ended, and what the server said of itself it said when the question came (M7). Where it did not wait, poll.
             Verdict::Still(index) => {
                 (Some(index), self.sent_at, self.next_poll(Duration::ZERO, draw))
@@ -120,7 +120,8 @@ impl Machine {
             origin: self.origin,
             as_of: as_of.checked_sub(reply.last_contact).unwrap_or(as_of),
         };
-        let next = if not_before > now { Next::SleepUntil(not_before) } else { self.ask(now, draw) };
+        let next =
+            if not_before > now { Next::SleepUntil(not_before) } else { self.ask(now, draw) };
         Step { tell: Some(Tell::Publish(snapshot)), next }
     }
 

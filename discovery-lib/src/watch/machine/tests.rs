@@ -3,7 +3,10 @@
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
-use crate::{error::Kind, watch::pace::{BACKOFF_MAX, BURST, REFILL}};
+use crate::{
+    error::Kind,
+    watch::pace::{BACKOFF_MAX, BURST, REFILL},
+};
 
 /// What the agent does with a question, after how many milliseconds.
 #[derive(Debug, Clone)]
@@ -243,7 +246,7 @@ fn an_index_that_went_backwards_starts_over() {
             (0, "ask"),
             (5, "7 as of 5"),
             (5, "ask after 7 for 30s"),
-            (505, "3 as of 505"),
+            (505, "3 as of 5"),
             (505, "ask"),
             (510, "3 as of 510"),
             (510, "ask after 3 for 30s"),

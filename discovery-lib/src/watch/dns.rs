@@ -1,0 +1,185 @@
+//! Consul's DNS as a source: SRV, polled, since DNS can't wait for a change.
+//!
+//! It is asked over TCP alone. Consul leaves records out of its UDP answers without the bit that says so (1.8.7 with its defaults: 19 of 40
+//! instances at EDNS 1232, others each time), and a watch that believed them would see instances come and go. What TCP can't carry either,
+//! beyond 64 kB or some thousand instances, is for the catalog.
+//!
+//! "No such name" and "no such records" are answers: there is no instance that is not critical. Everything else that is no SRV is a failure
+//! and changes nothing.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use hickory_resolver::{
+    TokioResolver,
+    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
+    net::{DnsError, NetError, runtime::TokioRuntimeProvider},
+    proto::{
+        op::{Message, ResponseCode},
+        rr::{Name, RecordType},
+    },
+};
+use tokio::{net::lookup_host, time::timeout};
+
+use super::{
+    carry::Source,
+    machine::Reply,
+    snapshot::Origin,
+    srv::{self, Target},
+};
+use crate::{DnsAddress, Error, Host, error::Kind};
+
+/// A whole answer, with the addresses of all its targets. Consul answers from memory.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// A DNS server and the connection to it, shared by all watches that ask it.
+#[derive(Debug)]
+pub(super) struct Server {
+    address: DnsAddress,
+    /// None until somebody asks, and after a failure: then the server may be elsewhere.
+    resolver: Mutex<Option<TokioResolver>>,
+}
+
+/// The SRV records of one service.
+#[derive(Debug)]
+pub(super) struct Dns {
+    pub(super) server: Arc<Server>,
+    pub(super) service: Arc<str>,
+    pub(super) datacenter: Option<String>,
+}
+
+impl Source for Dns {
+    const ORIGIN: Origin = Origin::Dns;
+
+    async fn ask(&self, _: Option<(u64, Duration)>) -> Result<Reply, Error> {
+        let Some(question) = srv::question(&self.service, self.datacenter.as_deref()) else {
+            let service = &self.service;
+            return Err(Error::new(
+                Kind::Setting,
+                format!("the service {service:?} has a name that DNS has no room for"),
+            ));
+        };
+        let answered = timeout(ANSWER_WITHIN, self.answer(&question)).await;
+        let answered = answered.unwrap_or(Err(NetError::Timeout));
+        answered.map_err(|err| self.server.failed(&question, err))
+    }
+}
+
+impl Dns {
+    async fn answer(&self, question: &Name) -> Result<Reply, NetError> {
+        let resolver = self.server.resolver().await?;
+        let message = records(&resolver, question, RecordType::SRV).await?;
+        let mut targets = srv::targets(&message);
+        for target in &mut targets {
+            if target.host.is_none() {
+                target.host = address(&resolver, target).await?;
+            }
+        }
+        Ok(Reply {
+            instances: srv::instances(&self.service, targets),
+            index: None,
+            last_contact: Duration::ZERO,
+            ttl: srv::ttl(&message),
+        })
+    }
+}
+
+/// The answer to one question: empty where there is no such name and where there are no such records.
+async fn records(
+    resolver: &TokioResolver,
+    name: &Name,
+    kind: RecordType,
+) -> Result<Message, NetError> {
+    match resolver.lookup(name.clone(), kind).await {
+        Ok(lookup) => Ok(lookup.into()),
+        Err(NetError::Dns(DnsError::NoRecordsFound(none)))
+            if matches!(none.response_code, ResponseCode::NXDomain | ResponseCode::NoError) =>
+        {
+            Ok(Message::query())
+        }
+        Err(err) => Err(err),
+    }
+}
+
+/// Where a target is, by a question of its own; none when it is gone meanwhile.
+async fn address(resolver: &TokioResolver, target: &Target) -> Result<Option<Host>, NetError> {
+    for kind in [RecordType::A, RecordType::AAAA] {
+        let message = records(resolver, &target.name, kind).await?;
+        if let Some(ip) = srv::addresses(&message.answers).into_values().min() {
+            return Ok(Some(Host::Ip(ip)));
+        }
+    }
+    Ok(None)
+}
+
+impl Server {
+    pub(super) const fn new(address: DnsAddress) -> Self {
+        Self { address, resolver: Mutex::new(None) }
+    }
+
+    /// Hickory's, which keeps one connection, makes a new one when it breaks, and tells questions on it apart.
+    async fn resolver(&self) -> Result<TokioResolver, NetError> {
+        if let Some(resolver) = &*self.lock() {
+            return Ok(resolver.clone());
+        }
+        let DnsAddress { host, port } = &self.address;
+        let address = match host {
+            Host::Ip(ip) => SocketAddr::new(*ip, *port),
+            Host::Name(name) => lookup_host((&**name, *port))
+                .await?
+                .next()
+                .ok_or(NetError::Message("the name of the DNS server has no address"))?,
+        };
+        let resolver = connected_to(address)?;
+        *self.lock() = Some(resolver.clone());
+        Ok(resolver)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<TokioResolver>> {
+        self.resolver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What went wrong, in words. Where it was not the server that said so, the next question looks for it anew.
+    fn failed(&self, question: &Name, err: NetError) -> Error {
+        let server = &self.address;
+        if let NetError::Dns(DnsError::ResponseCode(code)) = err {
+            return Error::new(
+                Kind::Answer,
+                format!("SRV {question}: the DNS server at {server} answered {code}"),
+            );
+        }
+        *self.lock() = None;
+        if let NetError::Timeout = err {
+            return Error::new(
+                Kind::Timeout,
+                format!(
+                    "SRV {question}: no answer from the DNS server at {server} (TCP) within {ANSWER_WITHIN:?}"
+                ),
+            );
+        }
+        Error::new(
+            Kind::Unreachable,
+            format!("SRV {question}: no DNS server can be asked at {server} (TCP)"),
+        )
+        .because(err)
+    }
+}
+
+/// A resolver that asks this server alone, once, and keeps nothing: how long an answer is kept is the watch's business.
+fn connected_to(address: SocketAddr) -> Result<TokioResolver, NetError> {
+    let mut tcp = ConnectionConfig::tcp();
+    tcp.port = address.port();
+    let server = NameServerConfig::new(address.ip(), true, vec![tcp]);
+    let config = ResolverConfig::from_parts(None, vec![], vec![server]);
+    let mut options = ResolverOpts::default();
+    options.timeout = ANSWER_WITHIN;
+    options.attempts = 0;
+    options.cache_size = 0;
+    options.use_hosts_file = ResolveHosts::Never;
+    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        .with_options(options)
+        .build()
+}

@@ -1,0 +1,153 @@
+//! What those who watch a service see: the last good snapshot, and the failure since, if there is one.
+//!
+//! They are woken when something changed: the instances, or whether the last question was answered. An answer that says the same as the
+//! one before replaces its snapshot without waking anyone, so that whoever looks sees how fresh it is.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use super::{
+    machine::Tell,
+    snapshot::{Snapshot, Watched},
+};
+use crate::Error;
+
+/// The sending half.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    service: Arc<str>,
+    watched_tx: watch::Sender<Watched>,
+}
+
+impl Publisher {
+    pub(super) fn new(service: Arc<str>) -> (Self, watch::Receiver<Watched>) {
+        let (watched_tx, watched_rx) = watch::channel(Watched::default());
+        (Self { service, watched_tx }, watched_rx)
+    }
+
+    pub(super) fn tell(&self, tell: Tell) {
+        match tell {
+            Tell::Report(error) => self.report(error),
+            Tell::Publish(snapshot) => self.publish(snapshot),
+        }
+    }
+
+    fn report(&self, error: Error) {
+        self.watched_tx.send_if_modified(|watched| {
+            let is_first = watched.failure.is_none();
+            let err: &(dyn std::error::Error + 'static) = &error;
+            if is_first {
+                warn!(service = %self.service, err, "watch failed; the last known instances stay");
+            } else {
+                debug!(service = %self.service, err, "watch failed again");
+            }
+            watched.failure = Some(Arc::new(error));
+            is_first
+        });
+    }
+
+    fn publish(&self, mut snapshot: Snapshot) {
+        self.watched_tx.send_if_modified(|watched| {
+            let has_recovered = watched.failure.take().is_some();
+            if has_recovered {
+                info!(service = %self.service, "watch answered again");
+            }
+            let has_changed = match &watched.snapshot {
+                Some(last) if last.instances == snapshot.instances => {
+                    snapshot.instances = last.instances.clone();
+                    false
+                }
+                _ => true,
+            };
+            if has_changed {
+                debug!(service = %self.service, index = snapshot.index, instances = snapshot.instances.len(), "instances changed");
+            }
+            watched.snapshot = Some(Arc::new(snapshot));
+            has_changed || has_recovered
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{Instance, Origin, error::Kind};
+
+    fn snapshot(port: u16, as_of: Instant) -> Tell {
+        let instance = Instance::at("web", "10.0.0.1".into(), port);
+        let instances = [Arc::new(instance)].into();
+        Tell::Publish(Snapshot { instances, index: 1, origin: Origin::Catalog, as_of })
+    }
+
+    fn failure() -> Tell {
+        Tell::Report(Error::new(Kind::Timeout, "too late"))
+    }
+
+    /// What is told one after the other, and whether it wakes who watches.
+    #[track_caller]
+    fn check(rows: impl IntoIterator<Item = (Tell, bool)>) -> Watched {
+        let (publisher, mut watched_rx) = Publisher::new("web".into());
+        for (row, (tell, wakes)) in rows.into_iter().enumerate() {
+            publisher.tell(tell);
+            assert_eq!(watched_rx.has_changed().unwrap(), wakes, "row {row}");
+            watched_rx.mark_unchanged();
+        }
+        watched_rx.borrow().clone()
+    }
+
+    #[test]
+    fn only_what_changed_wakes() {
+        let now = Instant::now();
+        check([
+            (failure(), true),
+            (failure(), false),
+            (snapshot(80, now), true),
+            (snapshot(80, now), false),
+            (snapshot(81, now), true),
+            (failure(), true),
+            (snapshot(81, now), true),
+        ]);
+    }
+
+    #[test]
+    fn an_answer_that_says_the_same_makes_it_fresher() {
+        let (then, now) = (Instant::now(), Instant::now() + Duration::from_secs(30));
+        let watched = check([(snapshot(80, then), true), (snapshot(80, now), false)]);
+        assert_eq!(watched.snapshot.unwrap().as_of, now);
+    }
+
+    #[test]
+    fn a_failure_keeps_the_snapshot_and_its_age_grows() {
+        let now = Instant::now();
+        let watched = check([(snapshot(80, now), true), (failure(), true)]);
+        let snapshot = watched.snapshot.unwrap();
+        assert_eq!(snapshot.instances.len(), 1);
+        assert!(watched.failure.is_some());
+        let later = Duration::from_secs(60);
+        assert_eq!(snapshot.age(now + later), later);
+    }
+
+    #[test]
+    fn an_answer_ends_the_failure() {
+        let watched = check([(failure(), true), (snapshot(80, Instant::now()), true)]);
+        assert!(watched.failure.is_none());
+    }
+
+    #[test]
+    fn an_empty_answer_is_an_answer() {
+        let empty = Snapshot {
+            instances: [].into(),
+            index: 9,
+            origin: Origin::Catalog,
+            as_of: Instant::now(),
+        };
+        let watched = check([(snapshot(80, Instant::now()), true), (Tell::Publish(empty), true)]);
+        assert!(watched.snapshot.unwrap().instances.is_empty());
+    }
+}

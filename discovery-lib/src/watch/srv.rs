@@ -1,0 +1,236 @@
+//! Consul's SRV answers, read as instances. Pure: the messages come from `dns`.
+//!
+//! Each record is an instance: several share a target when they share a host, so a target is never a key. Where a target is stands in the
+//! additional section, or in its name (`0a000001.addr.dc1.consul.`); only what neither says has to be asked for.
+//! Source: <https://developer.hashicorp.com/consul/docs/services/discovery/dns-static-lookups>.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+    time::Duration,
+};
+
+use hickory_resolver::proto::{
+    op::Message,
+    rr::{Name, RData, Record},
+};
+
+use crate::{Host, Instance, Weights};
+
+/// Consul's top domain, by default.
+const DOMAIN: &str = "consul";
+/// The label before the domain of a target that is an address.
+const ADDRESS_LABEL: &[u8] = b"addr";
+
+/// The name whose SRV records are the instances of a service; none where the service's name can't stand in DNS.
+pub(super) fn question(service: &str, datacenter: Option<&str>) -> Option<Name> {
+    let labels = [service, "service"].into_iter().chain(datacenter).chain([DOMAIN]);
+    let is_label = |text: &str| !text.is_empty() && !text.contains(['.', '\\']);
+    let labels: Vec<&[u8]> =
+        labels.map(|text| is_label(text).then_some(text.as_bytes())).collect::<Option<_>>()?;
+    let mut name = Name::from_labels(labels).ok()?;
+    name.set_fqdn(true);
+    Some(name)
+}
+
+/// One SRV record with what the answer says of its target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) name: Name,
+    pub(super) port: u16,
+    pub(super) weight: u16,
+    /// None: it has to be asked for.
+    pub(super) host: Option<Host>,
+}
+
+/// The targets of an answer.
+pub(super) fn targets(answer: &Message) -> Vec<Target> {
+    let told = addresses(&answer.additionals);
+    let srv = answer.answers.iter().filter_map(|record| match &record.data {
+        // RFC 2782: a target of "." says that there is decidedly no such service.
+        RData::SRV(srv) if !srv.target.is_root() => Some(srv),
+        _ => None,
+    });
+    srv.map(|srv| {
+        let ip = told.get(&srv.target).copied().or_else(|| decoded(&srv.target));
+        let host = ip.map(Host::Ip).or_else(|| foreign(&srv.target));
+        Target { name: srv.target.clone(), port: srv.port, weight: srv.weight, host }
+    })
+    .collect()
+}
+
+/// How long the answer may be kept: the shortest of its records.
+pub(super) fn ttl(answer: &Message) -> Duration {
+    Duration::from_secs(answer.answers.iter().map(|record| record.ttl).min().unwrap_or(0).into())
+}
+
+/// The targets whose host is known, as instances: sorted, each once. DNS tells no id, so where it is is what it is called.
+pub(super) fn instances(service: &Arc<str>, targets: Vec<Target>) -> Vec<Instance> {
+    let mut instances: Vec<_> = targets
+        .into_iter()
+        .filter_map(|target| {
+            // Consul gives the weight of the present status, and leaves the status out.
+            let weights = Weights { passing: target.weight, warning: target.weight };
+            Some(Instance { weights, ..Instance::at(service.clone(), target.host?, target.port) })
+        })
+        .collect();
+    instances.sort_by(|a, b| a.id.cmp(&b.id));
+    instances.dedup_by(|a, b| a.id == b.id);
+    instances
+}
+
+/// The lowest address of each name: of several, always the same one.
+pub(super) fn addresses(records: &[Record]) -> BTreeMap<&Name, IpAddr> {
+    let mut addresses = BTreeMap::new();
+    for record in records {
+        let ip: IpAddr = match &record.data {
+            RData::A(a) => a.0.into(),
+            RData::AAAA(aaaa) => aaaa.0.into(),
+            _ => continue,
+        };
+        addresses.entry(&record.name).and_modify(|lowest| *lowest = ip.min(*lowest)).or_insert(ip);
+    }
+    addresses
+}
+
+/// The address that a name of the form `<hex>.addr.<datacenter>.consul.` spells.
+fn decoded(target: &Name) -> Option<IpAddr> {
+    let mut labels = target.iter();
+    let (hex, kind) = (labels.next()?, labels.next()?);
+    if !kind.eq_ignore_ascii_case(ADDRESS_LABEL) {
+        return None;
+    }
+    let hex = std::str::from_utf8(hex).ok()?;
+    if !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    match hex.len() {
+        8 => Some(Ipv4Addr::from_bits(u32::from_str_radix(hex, 16).ok()?).into()),
+        32 => Some(Ipv6Addr::from_bits(u128::from_str_radix(hex, 16).ok()?).into()),
+        _ => None,
+    }
+}
+
+/// A name outside of Consul's domain is for the system to resolve, at each new connection.
+fn foreign(target: &Name) -> Option<Host> {
+    let top = target.iter().next_back()?;
+    let text = target.to_ascii();
+    (!top.eq_ignore_ascii_case(DOMAIN.as_bytes())).then(|| text.trim_end_matches('.').into())
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::proto::{
+        op::OpCode,
+        rr::rdata::{A, AAAA, SRV},
+    };
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::from_ascii(text).unwrap()
+    }
+
+    fn record(at: &str, data: RData) -> Record {
+        Record::from_rdata(name(at), 5, data)
+    }
+
+    /// An answer with these SRV records (weight, port, target) and these addresses.
+    fn answer(srv: &[(u16, u16, &str)], addresses: &[(&str, &str)]) -> Message {
+        let mut message = Message::response(1, OpCode::Query);
+        message.add_answers(srv.iter().map(|&(weight, port, target)| {
+            record("web.service.consul.", RData::SRV(SRV::new(1, weight, port, name(target))))
+        }));
+        message.add_additionals(addresses.iter().map(|&(at, ip)| match ip.parse().unwrap() {
+            IpAddr::V4(ip) => record(at, RData::A(A(ip))),
+            IpAddr::V6(ip) => record(at, RData::AAAA(AAAA(ip))),
+        }));
+        message
+    }
+
+    #[track_caller]
+    fn check(srv: &[(u16, u16, &str)], addresses: &[(&str, &str)], expected: &[&str]) {
+        let instances = instances(&"web".into(), targets(&answer(srv, addresses)));
+        let ids: Vec<_> = instances.iter().map(|instance| instance.id.as_str()).collect();
+        assert_eq!(ids, expected);
+    }
+
+    #[test]
+    fn instances_on_one_host_are_all_kept() {
+        let host = "0a000001.addr.dc1.consul.";
+        check(
+            &[(1, 81, host), (1, 80, host), (1, 80, host)],
+            &[(host, "10.0.0.1")],
+            &["10.0.0.1:80", "10.0.0.1:81"],
+        );
+    }
+
+    #[test]
+    fn a_target_is_looked_for_in_the_answer_then_in_its_name() {
+        check(
+            &[(1, 80, "larry.node.dc1.consul.")],
+            &[("LARRY.node.dc1.consul.", "10.0.0.7")],
+            &["10.0.0.7:80"],
+        );
+        check(&[(1, 80, "0A00000b.ADDR.dc1.consul.")], &[], &["10.0.0.11:80"]);
+        check(
+            &[(1, 80, "20010db8000000000000000000000001.addr.dc1.consul.")],
+            &[],
+            &["[2001:db8::1]:80"],
+        );
+        check(&[(1, 80, "db.example.")], &[], &["db.example:80"]);
+    }
+
+    #[test]
+    fn of_several_addresses_it_is_always_the_same() {
+        let host = "moe.node.dc1.consul.";
+        let (low, high) = ((host, "10.0.0.1"), (host, "10.0.0.2"));
+        for addresses in [[low, high], [high, low]] {
+            check(&[(1, 80, host)], &addresses, &["10.0.0.1:80"]);
+        }
+    }
+
+    #[test]
+    fn a_target_that_nothing_tells_is_left_to_be_asked_for() {
+        for target in
+            ["larry.node.dc1.consul.", "zz000001.addr.dc1.consul.", "0a0000.addr.dc1.consul."]
+        {
+            assert_eq!(targets(&answer(&[(1, 80, target)], &[]))[0].host, None, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_target_of_the_root_is_no_instance() {
+        check(&[(1, 80, ".")], &[], &[]);
+    }
+
+    #[test]
+    fn weights_are_those_of_the_records() {
+        let targets = targets(&answer(&[(7, 80, "0a000001.addr.dc1.consul.")], &[]));
+        assert_eq!(instances(&"web".into(), targets)[0].weight(), 7);
+    }
+
+    #[test]
+    fn an_answer_is_kept_as_long_as_its_shortest_record() {
+        let mut message = answer(&[(1, 80, "a."), (1, 80, "b.")], &[]);
+        assert_eq!(ttl(&message), Duration::from_secs(5));
+        message.answers[1].ttl = 0;
+        assert_eq!(ttl(&message), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_service_is_asked_for_by_its_name_and_no_tag() {
+        for (service, datacenter, asked) in [
+            ("web", None, Some("web.service.consul.")),
+            ("my_web-1", Some("dc2"), Some("my_web-1.service.dc2.consul.")),
+            ("v1.web", None, None),
+            ("", None, None),
+            ("web", Some(""), None),
+            (&"x".repeat(64), None, None),
+        ] {
+            let question = question(service, datacenter).map(|name| name.to_ascii());
+            assert_eq!(question.as_deref(), asked, "{service:?}");
+        }
+    }
+}
