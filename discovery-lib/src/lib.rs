@@ -2,14 +2,19 @@
 #![warn(missing_docs)]
 
 pub mod agent;
+mod balance;
 mod discovery;
 mod error;
 mod instance;
+mod member;
+mod pool;
 mod settings;
 mod watch;
 
 pub use discovery::Discovery;
 pub use error::Error;
 pub use instance::{Host, Instance, ServiceId, Status, Weights};
+pub use member::{Charge, MemberId, Rank, Signal, Verdict};
+pub use pool::{Explained, ExplainedMember, Explanation, InFlight, Pick, PickError, Pool};
 pub use settings::{DnsAddress, Settings};
 pub use watch::{Origin, Resolve, Snapshot, Watch, Watched};

@@ -1,1 +1,68 @@
-//! Placeholder.
+//! An instance and what callers have learnt about it: how quickly it answers, how many wait for it, whether it is kept out.
+//!
+//! What is learnt belongs to the running copy: it stays when Consul says something new of the same copy (weights, tags, status), and ends with
+//! it. All of it is atomic words, so that a pick and its outcome take no lock and allocate nothing.
+
+mod allowance;
+mod breaker;
+mod latency;
+mod learnt;
+mod moment;
+mod rank;
+mod verdict;
+mod window;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use tokio::time::Instant;
+
+use crate::Instance;
+
+pub(crate) use allowance::Allowance;
+pub(crate) use breaker::Standing;
+pub(crate) use learnt::Learnt;
+pub(crate) use moment::Moment;
+pub use rank::Rank;
+pub use verdict::{Charge, Signal, Verdict};
+
+/// Which running copy is meant, for as long as this process lives: never that of another one, not even of another pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId(u64);
+
+impl MemberId {
+    fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Relaxed))
+    }
+}
+
+/// An instance as Consul says it is now, with what callers have learnt about this copy of it.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) learnt: Arc<Learnt>,
+    /// Set for a reserve: when it ends.
+    pub(crate) reserve_until: Option<Instant>,
+}
+
+impl Member {
+    /// How good it is, as far as Consul knows.
+    pub(crate) fn rank_in_consul(&self) -> Rank {
+        if self.reserve_until.is_some() {
+            Rank::Reserve
+        } else {
+            Rank::of(&self.instance).unwrap_or(Rank::Reserve)
+        }
+    }
+
+    /// How good it is at this moment.
+    pub(crate) fn rank(&self, now: Moment) -> Rank {
+        match self.learnt.standing(now) {
+            Standing::In => self.rank_in_consul(),
+            Standing::Out | Standing::Due => Rank::Ejected,
+        }
+    }
+}

@@ -1,1 +1,137 @@
-//! Placeholder.
+//! The members of a service, ready to pick from.
+//!
+//! Members and picker are published together in one `ArcSwap`: a pick reads one consistent state, takes no lock, allocates nothing and waits for
+//! nobody. The states are made by one feeding task (`feed`), from full snapshots (`update`).
+
+mod explain;
+mod feed;
+mod pick;
+mod state;
+mod update;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use futures_core::Stream;
+use tokio::{sync::watch, time::Instant};
+
+use crate::{Error, Instance, Origin, Snapshot, Watched, member::MemberId};
+pub use explain::{Explained, ExplainedMember, Explanation};
+use feed::{Feed, Source};
+pub use pick::{InFlight, Pick, PickError};
+use state::State;
+
+/// The members of a service, ready to pick from. Cheap to clone; clones share what they learn. The task that feeds it ends with the last clone,
+/// picks notwithstanding.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    state: Arc<State>,
+    /// Keeps the feeding task alive; none for a fixed list.
+    _feed: Option<Arc<Feed>>,
+}
+
+impl Pool {
+    /// A pool of instances that never change, for tests and for programs without a registry.
+    pub fn fixed(
+        service: impl Into<Arc<str>>,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+    ) -> Self {
+        let service = service.into();
+        let instance = |address: SocketAddr| {
+            let host = crate::Host::Ip(address.ip());
+            Arc::new(Instance::at(Arc::clone(&service), host, address.port()))
+        };
+        let instances = addresses.into_iter().map(instance).collect();
+        let now = Instant::now();
+        let snapshot = Snapshot { instances, index: 0, origin: Origin::Fixed, as_of: now };
+        let state = Arc::new(State::new(service, now));
+        state.publish(Watched { snapshot: Some(Arc::new(snapshot)), failure: None }, now);
+        Self { state, _feed: None }
+    }
+
+    /// A pool that follows a watch, and starts the task that does so.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn from_watch(service: impl Into<Arc<str>>, watched: watch::Receiver<Watched>) -> Self {
+        Self::fed(service.into(), Source::watch(watched))
+    }
+
+    /// A pool that follows a stream of full snapshots, and starts the task that does so. When the stream ends, the last one stays.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn from_stream(
+        service: impl Into<Arc<str>>,
+        snapshots: impl Stream<Item = Snapshot> + Send + 'static,
+    ) -> Self {
+        Self::fed(service.into(), Source::Stream(Box::pin(snapshots)))
+    }
+
+    fn fed(service: Arc<str>, source: Source) -> Self {
+        let state = Arc::new(State::new(service, Instant::now()));
+        let feed = Arc::new(Feed::start(Arc::clone(&state), source));
+        Self { state, _feed: Some(feed) }
+    }
+
+    /// The service.
+    pub fn service(&self) -> &Arc<str> {
+        self.state.service()
+    }
+
+    /// Waits for the first answer, good or empty. Afterwards it returns at once. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// If what feeds the pool has ended without any answer.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.state.ready().await
+    }
+
+    /// Takes a member for one call. No lock, no allocation, no await.
+    ///
+    /// # Errors
+    ///
+    /// If there is nobody to call.
+    pub fn pick(&self) -> Result<Pick, PickError> {
+        self.pick_apart_from(&[])
+    }
+
+    /// As [`Pool::pick`], but none of those that this call has tried already; they may be of a worse rank, but are never ejected ones on probe.
+    ///
+    /// # Errors
+    ///
+    /// If there is nobody to call, or nobody else ([`PickError::AllTried`]): then [`Pool::pick`] takes one again.
+    pub fn pick_apart_from(&self, tried: &[MemberId]) -> Result<Pick, PickError> {
+        let published = self.state.published();
+        let now = self.state.now();
+        let mut draws = fastrand::Rng::with_seed(fastrand::u64(..));
+        match published.ranks.pick(&mut draws, now, tried) {
+            Some(choice) => Ok(Pick::new(Arc::clone(choice.member), now, choice.is_out)),
+            None if !tried.is_empty() && published.has_any() => Err(PickError::AllTried),
+            None => Err(published.empty),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Rank, Verdict};
+
+    #[tokio::test]
+    async fn a_fixed_pool_is_ready_and_gives_its_members() {
+        let pool = Pool::fixed("web", ["127.0.0.1:80".parse().unwrap()]);
+        pool.ready().await.unwrap();
+        let pick = pool.pick().unwrap();
+        assert_eq!(pick.instance().to_string(), "127.0.0.1:80");
+        let tried = [pick.member()];
+        let call = pick.judge(Verdict::SUCCESS);
+        let member = pool.explain().instances[0].member.unwrap();
+        assert_eq!((member.rank, member.in_flight), (Rank::Passing, 1));
+        drop(call);
+        assert_eq!(pool.explain().instances[0].member.unwrap().in_flight, 0);
+        assert_eq!(pool.pick_apart_from(&tried).unwrap_err(), PickError::AllTried);
+    }
+}

@@ -1,0 +1,52 @@
+//! Drawing an index by weight in constant time and linear space: Walker's alias method, in whole numbers, so that the shares are exact.
+
+use fastrand::Rng;
+
+/// Each cell holds the same share of the whole: the lower part is its own index's, the rest that of one other.
+#[derive(Debug)]
+pub(super) struct Alias {
+    cells: Box<[Cell]>,
+    /// The size of a cell: the sum of all weights.
+    total: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    own: u64,
+    other: u32,
+}
+
+impl Alias {
+    /// For weights of which none is larger than 2^16 and not all are 0; all 0 counts as all alike.
+    pub(super) fn new(weights: &[u16]) -> Self {
+        let total: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
+        let count = weights.len() as u64;
+        let share = |weight| if total == 0 { 1 } else { u64::from(weight) * count };
+        let total = total.max(1);
+        let mut cells: Box<[Cell]> =
+            weights.iter().map(|&weight| Cell { own: share(weight), other: 0 }).collect();
+        let (mut poor, mut rich): (Vec<usize>, Vec<usize>) =
+            (0..cells.len()).partition(|&index| cells[index].own < total);
+        while let (Some(&giver), Some(taker)) = (rich.last(), poor.pop()) {
+            cells[taker].other = giver as u32;
+            cells[giver].own -= total - cells[taker].own;
+            if cells[giver].own < total {
+                rich.pop();
+                poor.push(giver);
+            }
+        }
+        Self { cells, total }
+    }
+
+    /// An index by weight. Panics if there is none.
+    pub(super) fn draw(&self, draws: &mut Rng) -> usize {
+        let index = draws.usize(..self.cells.len());
+        let cell = self.cells[index];
+        // Most often all weights are alike and each cell is its own.
+        if cell.own >= self.total || draws.u64(..self.total) < cell.own {
+            index
+        } else {
+            cell.other as usize
+        }
+    }
+}

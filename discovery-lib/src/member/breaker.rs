@@ -1,0 +1,169 @@
+//! When a member is kept out because it failed its callers, and how it comes back: a pure machine in one word.
+//!
+//! ```text
+//! Well --failures in a row, or a low success rate--> Ejected --its time is over, a pick takes it--> Probing
+//! Well <-------------- the probe succeeds ------------------------------------------------------- Probing
+//!                      the probe fails: ejected for longer; it is abandoned: for a moment ------> Ejected
+//! ```
+//!
+//! Not here: how many may be out at once (`allowance`), nor what counts as a failure (whoever judges).
+
+use std::time::Duration;
+
+use super::{Signal, moment::Moment};
+
+/// So many failures in a row eject. At 200 requests a second on two members a hung one has as many after its first deadline.
+pub(crate) const FAILURES_MAX: u8 = 5;
+
+/// The first ejection; each further one is twice as long. At least a second, so that what was counted before is not counted again after.
+const EJECTED_MIN: Duration = Duration::from_secs(1);
+
+/// The longest ejection, before jitter of up to a half more.
+const EJECTED_MAX: Duration = Duration::from_secs(60);
+
+/// One earlier ejection is forgotten for so much time in rotation: who fails again soon after it came back stays out longer.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(30);
+
+/// A probe without an answer holds its place so long; then another may try.
+const PROBE_MAX: Duration = Duration::from_secs(10);
+
+/// After a probe that said nothing (its caller left, or was told to slow down).
+const PROBE_AGAIN: Duration = Duration::from_secs(1);
+
+/// Where a member stands with its callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Breaker {
+    /// Not judged: a reserve, whose first refusal drops it, or one that has left the pool.
+    Off,
+    /// In rotation since then, with so many failures in a row and so many ejections before.
+    Well { failures: u8, ejections: u8, since: Moment },
+    /// Kept out.
+    Ejected { ejections: u8, until: Moment },
+    /// Kept out but for one pick, which has so long to tell.
+    Probing { ejections: u8, until: Moment },
+}
+
+/// What a pick may do with a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Take it.
+    In,
+    /// Leave it, while there is anyone else.
+    Out,
+    /// As `Out`, but one pick may probe it.
+    Due,
+}
+
+impl Breaker {
+    pub(crate) const fn new(since: Moment) -> Self {
+        Self::Well { failures: 0, ejections: 0, since }
+    }
+
+    pub(crate) const fn is_out(self) -> bool {
+        matches!(self, Self::Ejected { .. } | Self::Probing { .. })
+    }
+
+    pub(crate) fn standing(self, now: Moment) -> Standing {
+        match self {
+            Self::Off | Self::Well { .. } => Standing::In,
+            Self::Ejected { until, .. } | Self::Probing { until, .. } if until <= now => {
+                Standing::Due
+            }
+            Self::Ejected { .. } | Self::Probing { .. } => Standing::Out,
+        }
+    }
+
+    /// Taken by the one pick that may probe it; None if another was quicker, or it is too early.
+    pub(crate) fn probed(self, now: Moment) -> Option<Self> {
+        match self {
+            Self::Ejected { ejections, until } | Self::Probing { ejections, until }
+                if until <= now =>
+            {
+                Some(Self::Probing { ejections, until: now.after(PROBE_MAX) })
+            }
+            _ => None,
+        }
+    }
+
+    /// After the outcome of a pick that was made while it was in. `is_low`: whether its success rate since then is too low. `draw`: 0 to 1.
+    pub(crate) fn heard(
+        self,
+        signal: Signal,
+        is_low: impl FnOnce(Moment) -> bool,
+        now: Moment,
+        draw: impl FnOnce() -> f32,
+    ) -> Self {
+        // Those called before it was ejected are late: what they found has been acted upon.
+        let Self::Well { failures, ejections, since } = self else { return self };
+        let failures = match signal {
+            Signal::None => return self,
+            Signal::Success => return Self::Well { failures: 0, ejections, since },
+            Signal::ServerError => failures,
+            Signal::Failure | Signal::Refused => failures.saturating_add(1),
+        };
+        if failures < FAILURES_MAX && !is_low(since) {
+            return Self::Well { failures, ejections, since };
+        }
+        let forgiven = now.since(since).as_secs() / FORGIVEN_AFTER.as_secs();
+        let earlier = ejections.saturating_sub(u8::try_from(forgiven).unwrap_or(u8::MAX));
+        Self::ejected(earlier, now, draw())
+    }
+
+    /// After the outcome of a pick that was made while it was out: of the probe, or of one that found nobody else.
+    pub(crate) fn heard_out(self, signal: Signal, now: Moment, draw: impl FnOnce() -> f32) -> Self {
+        match (self, signal) {
+            (Self::Off | Self::Well { .. }, _) => self,
+            (
+                Self::Ejected { ejections, .. } | Self::Probing { ejections, .. },
+                Signal::Success,
+            ) => Self::Well { failures: 0, ejections, since: now },
+            // Only the probe makes it longer, however many found nobody else.
+            (Self::Ejected { .. }, _) => self,
+            (Self::Probing { ejections, .. }, Signal::None) => {
+                Self::Ejected { ejections, until: now.after(PROBE_AGAIN) }
+            }
+            (Self::Probing { ejections, .. }, _) => Self::ejected(ejections, now, draw()),
+        }
+    }
+
+    /// Let in again by the pool, because too many are out.
+    pub(crate) fn readmitted(self, now: Moment) -> Self {
+        match self {
+            Self::Ejected { ejections, .. } | Self::Probing { ejections, .. } => {
+                Self::Well { failures: 0, ejections, since: now }
+            }
+            Self::Off | Self::Well { .. } => self,
+        }
+    }
+
+    fn ejected(earlier: u8, now: Moment, draw: f32) -> Self {
+        let full = EJECTED_MIN.saturating_mul(1 << earlier.min(16)).min(EJECTED_MAX);
+        let until = now.after(full.mul_f32(1.0 + draw.clamp(0.0, 1.0) / 2.0));
+        Self::Ejected { ejections: earlier.saturating_add(1), until }
+    }
+}
+
+/// Two bits of kind, 6 of failures, 8 of ejections, 48 of milliseconds (9000 years).
+impl Breaker {
+    pub(crate) fn pack(self) -> u64 {
+        let (kind, failures, ejections, at) = match self {
+            Self::Off => (0, 0, 0, Moment::default()),
+            Self::Well { failures, ejections, since } => (1, failures, ejections, since),
+            Self::Ejected { ejections, until } => (2, 0, ejections, until),
+            Self::Probing { ejections, until } => (3, 0, ejections, until),
+        };
+        let counts = (u64::from(failures.min(63)) << 8) | u64::from(ejections);
+        (kind << 62) | (counts << 48) | (at.as_micros() / 1000)
+    }
+
+    pub(crate) fn unpack(word: u64) -> Self {
+        let at = Moment::from_micros((word & ((1 << 48) - 1)) * 1000);
+        let (failures, ejections) = ((word >> 56) as u8 & 63, (word >> 48) as u8);
+        match word >> 62 {
+            0 => Self::Off,
+            1 => Self::Well { failures, ejections, since: at },
+            2 => Self::Ejected { ejections, until: at },
+            _ => Self::Probing { ejections, until: at },
+        }
+    }
+}

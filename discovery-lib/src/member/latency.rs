@@ -1,0 +1,147 @@
+//! How quickly a member answers: a peak-sensitive moving average and its time, in one atomic word.
+//!
+//! A slower answer than expected is believed at once, quicker ones only by and by (Finagle's Peak EWMA). Failures are charged as slow answers by
+//! those who judge them, so that failing fast never looks quick.
+//!
+//! Time alone makes nobody quick: while a member is not called its estimate fades, but only down to that of the member that it is compared with.
+//! So one that was slow gets its next chance in time, and then as an equal, so that what is in flight still limits how many callers take it.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use super::{Charge, moment::Moment};
+
+/// The time in which an estimate loses 63 % of its distance to newer answers. Longer is calmer, and keeps one that failed once away longer:
+/// 5 s charged to a member whose peers take 5 ms is forgotten after seven times this.
+const FADING: Duration = Duration::from_secs(5);
+
+/// Two members are equally quick while neither is so many times slower than the other. Without it the noise of single answers would decide
+/// between two idle members, instead of their weights.
+const EQUAL: f32 = 2.0;
+
+/// A member that nobody has measured is taken to be as quick as the one it is compared with, but never slower than this: 1 s, the longest that
+/// a good try takes. So a newcomer is preferred to one that fails.
+const UNKNOWN_AT_MOST: f32 = 1_000_000.0;
+
+/// An estimate is stamped in ticks of 64 µs. 32 bits of them last 76 hours; one that nobody has touched for half of that may count as fresh again.
+const TICK_BITS: u32 = 6;
+
+/// Microseconds, at least one, and the tick at which they were learnt.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Estimate {
+    micros: f32,
+    at: u32,
+}
+
+impl Estimate {
+    /// The word of a member that nobody has measured.
+    const UNKNOWN: u64 = 0;
+
+    fn pack(self) -> u64 {
+        (u64::from(self.micros.to_bits()) << 32) | u64::from(self.at)
+    }
+
+    fn unpack(word: u64) -> Option<Self> {
+        let micros = f32::from_bits((word >> 32) as u32);
+        (word != Self::UNKNOWN).then_some(Self { micros, at: word as u32 })
+    }
+
+    fn new(latency: Duration, now: Moment) -> Self {
+        Self { micros: (latency.as_secs_f32() * 1e6).max(1.0), at: tick(now) }
+    }
+
+    /// After one more answer.
+    fn after(self, latency: Duration, now: Moment) -> Self {
+        let answer = Self::new(latency, now);
+        if answer.micros >= self.micros {
+            return answer;
+        }
+        let micros = answer.micros + (self.micros - answer.micros) * self.remaining(now);
+        // A step too small for 24 bits of mantissa waits for the next answer, instead of being lost with its time.
+        if micros == self.micros { self } else { Self { micros, at: answer.at } }
+    }
+
+    /// How much of it is left now, from 1 down to 0.
+    fn remaining(self, now: Moment) -> f32 {
+        // Answers are learnt in any order: one from the future has no age.
+        let ticks = (tick(now).wrapping_sub(self.at) as i32).max(0);
+        let age = ticks as f32 * ((1 << TICK_BITS) as f32 / 1e6);
+        (-age / FADING.as_secs_f32()).exp()
+    }
+
+    /// How many times slower than `quicker`, once both are seen from now: 1 if equally quick.
+    fn times_slower_than(self, quicker: f32, now: Moment) -> f32 {
+        if self.micros <= quicker * EQUAL {
+            return 1.0;
+        }
+        let times = self.micros * self.remaining(now) / quicker;
+        if times <= EQUAL { 1.0 } else { times }
+    }
+}
+
+fn tick(now: Moment) -> u32 {
+    (now.as_micros() >> TICK_BITS) as u32
+}
+
+/// How many times slower each is than the other: at least one of them is 1.
+fn handicaps(one: Option<Estimate>, other: Option<Estimate>, now: Moment) -> (f32, f32) {
+    match (one, other) {
+        (None, None) => (1.0, 1.0),
+        (Some(one), None) => (one.times_slower_than(UNKNOWN_AT_MOST, now), 1.0),
+        (None, Some(other)) => (1.0, other.times_slower_than(UNKNOWN_AT_MOST, now)),
+        (Some(one), Some(other)) if one.micros > other.micros => {
+            (one.times_slower_than(other.micros, now), 1.0)
+        }
+        (Some(one), Some(other)) => (1.0, other.times_slower_than(one.micros, now)),
+    }
+}
+
+/// The estimate of one member, shared by all who call it.
+#[derive(Debug, Default)]
+pub(crate) struct Latency(AtomicU64);
+
+impl Latency {
+    /// How many times slower each of two members is than the other: at least one of them is 1.
+    pub(crate) fn handicaps(&self, other: &Self, now: Moment) -> (f32, f32) {
+        handicaps(self.load(), other.load(), now)
+    }
+
+    /// The estimate as it was learnt; none where nobody has measured.
+    pub(crate) fn estimate(&self) -> Option<Duration> {
+        self.load().map(|estimate| Duration::from_secs_f32(estimate.micros / 1e6))
+    }
+
+    /// Learns from one answer, or from the lack of one.
+    pub(crate) fn charge(&self, charge: Charge, elapsed: Duration, now: Moment) {
+        let learn = |before: Option<Estimate>| match charge {
+            Charge::Measured => Some(elapsed),
+            Charge::AtLeast(least) => Some(elapsed.max(least)),
+            Charge::IfAboveEstimate => {
+                let above = before.is_none_or(|it| Estimate::new(elapsed, now).micros > it.micros);
+                above.then_some(elapsed)
+            }
+        };
+        let step = |word| {
+            let before = Estimate::unpack(word);
+            let latency = learn(before)?;
+            Some(
+                before
+                    .map_or_else(|| Estimate::new(latency, now), |it| it.after(latency, now))
+                    .pack(),
+            )
+        };
+        // An error is a step that changes nothing.
+        self.0.fetch_update(Relaxed, Relaxed, step).ok();
+    }
+
+    /// Forgets all but this answer: of one that is back, what it was charged with while it failed is no longer true.
+    pub(crate) fn restart(&self, latency: Duration, now: Moment) {
+        self.0.store(Estimate::new(latency, now).pack(), Relaxed);
+    }
+
+    fn load(&self) -> Option<Estimate> {
+        Estimate::unpack(self.0.load(Relaxed))
+    }
+}

@@ -1,0 +1,38 @@
+//! Time as what callers learn is stamped with it: microseconds since the pool began, small enough for a word shared with other facts.
+//!
+//! Not a clock: the pool reads the clock once for a pick and once for its outcome, and hands moments to the pure parts.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Microseconds since the epoch of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    pub(crate) fn new(now: Instant, epoch: Instant) -> Self {
+        Self(micros(now.saturating_duration_since(epoch)))
+    }
+
+    pub(crate) const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    pub(crate) const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+
+    pub(crate) fn after(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(micros(wait)))
+    }
+}
+
+/// Whole microseconds, without the 128-bit arithmetic of `Duration::as_micros`; saturates after half a million years.
+fn micros(span: Duration) -> u64 {
+    span.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(span.subsec_micros()))
+}

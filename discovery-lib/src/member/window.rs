@@ -1,0 +1,90 @@
+//! How many of the last outcomes were good: exact counts in buckets of a second.
+//!
+//! Counts rather than a moving average, since an average depends on the rate of calls and hides a burst.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::moment::Moment;
+
+/// The window: so many buckets of one second.
+const BUCKETS: usize = 10;
+
+/// Fewer outcomes than this say nothing about a rate.
+const OUTCOMES_MIN: u32 = 20;
+
+/// The rate is low when fewer than half of the outcomes are good: one bad request path among many must not take an instance out.
+const GOOD_MIN_PERCENT: u32 = 50;
+
+const COUNT_BITS: u32 = 20;
+/// Past so many outcomes in one second further ones are not counted.
+const COUNT_MAX: u32 = (1 << COUNT_BITS) - 1;
+/// The number of a second has 24 bits, 194 days.
+const SECOND_MASK: u64 = (1 << 24) - 1;
+
+/// The outcomes of one second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bucket {
+    second: u64,
+    bad: u32,
+    all: u32,
+}
+
+impl Bucket {
+    fn pack(self) -> u64 {
+        (self.second << (2 * COUNT_BITS))
+            | (u64::from(self.bad) << COUNT_BITS)
+            | u64::from(self.all)
+    }
+
+    fn unpack(word: u64) -> Self {
+        let count = |word| (word & u64::from(COUNT_MAX)) as u32;
+        Self { second: word >> (2 * COUNT_BITS), bad: count(word >> COUNT_BITS), all: count(word) }
+    }
+
+    /// With one more outcome; a new second starts from nothing.
+    fn after(self, outcome: Outcome, second: u64) -> Self {
+        let fresh = if self.second == second { self } else { Self { second, bad: 0, all: 0 } };
+        if fresh.all == COUNT_MAX {
+            return fresh;
+        }
+        Self { all: fresh.all + 1, bad: fresh.bad + u32::from(outcome == Outcome::Bad), ..fresh }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Good,
+    Bad,
+}
+
+/// The outcomes of the last ten seconds of one member.
+#[derive(Debug, Default)]
+pub(crate) struct Window([AtomicU64; BUCKETS]);
+
+impl Window {
+    pub(crate) fn record(&self, outcome: Outcome, now: Moment) {
+        let second = second(now);
+        let bucket = &self.0[second as usize % BUCKETS];
+        let step = |word| Some(Bucket::unpack(word).after(outcome, second).pack());
+        // The step always has a result, so that this can't fail.
+        bucket.fetch_update(Relaxed, Relaxed, step).ok();
+    }
+
+    /// Whether too few were good, among those since then and within the window.
+    pub(crate) fn is_low(&self, since: Moment, now: Moment) -> bool {
+        let span = now.since(since).as_secs().min(BUCKETS as u64 - 1);
+        let (mut bad, mut all) = (0, 0);
+        for bucket in self.0.iter().map(|word| Bucket::unpack(word.load(Relaxed))) {
+            let age = second(now).wrapping_sub(bucket.second) & SECOND_MASK;
+            if age <= span {
+                bad += bucket.bad;
+                all += bucket.all;
+            }
+        }
+        all >= OUTCOMES_MIN && (all - bad) * 100 < all * GOOD_MIN_PERCENT
+    }
+}
+
+fn second(now: Moment) -> u64 {
+    (now.as_micros() / 1_000_000) & SECOND_MASK
+}

@@ -1,0 +1,95 @@
+//! What a new answer means for the members of a pool: who stays, who is new, who becomes a reserve, who is gone. Pure.
+//!
+//! Callers' knowledge stays with the running copy it was learnt about. Whether a registry lost its data can't be told from orderly leaving, so
+//! those that vanish or turn critical stay a while as reserve: called only when nobody better is left, and dropped at the first refusal.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{Host, Instance, ServiceId, Status, member::Member};
+
+/// How long one that vanished, or turned critical without maintenance, stays as reserve.
+pub(super) const RESERVE_MAX: Duration = Duration::from_secs(60);
+
+/// A member before the update.
+#[derive(Debug, Clone)]
+pub(super) struct Known<'a> {
+    pub(super) instance: &'a Arc<Instance>,
+    /// Set for a reserve: when it ends.
+    pub(super) reserve_until: Option<Instant>,
+    /// A reserve that refused a caller.
+    pub(super) was_refused: bool,
+}
+
+/// A member after the update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Next {
+    pub(super) instance: Arc<Instance>,
+    /// The place of the same copy among the known ones; None for a new one.
+    pub(super) known: Option<usize>,
+    /// Set for a reserve: when it ends.
+    pub(super) reserve_until: Option<Instant>,
+}
+
+/// The members after this answer: first those in it, in its order, then the reserves that are not.
+pub(super) fn update(known: &[Known<'_>], answer: &[Arc<Instance>], now: Instant) -> Vec<Next> {
+    let places: HashMap<_, _> =
+        known.iter().enumerate().map(|(place, it)| (key(it.instance), place)).collect();
+    let answered = answer.iter().filter_map(|instance| {
+        let same = |&place: &usize| known[place].instance.is_same_copy(instance);
+        let known_at = places.get(&key(instance)).copied().filter(same);
+        let reserve_until = match (instance.status, known_at) {
+            (Status::Passing | Status::Warning, _) => None,
+            (Status::Critical, Some(place)) => Some(known[place].reserve(now)?),
+            (Status::Critical, None) | (Status::Maintenance, _) => return None,
+        };
+        Some(Next { instance: Arc::clone(instance), known: known_at, reserve_until })
+    });
+    let keys: HashSet<_> = answer.iter().map(|instance| key(instance)).collect();
+    let addresses: HashSet<_> = answer.iter().map(|instance| address(instance)).collect();
+    // Who has another copy in its place, or another instance at its address, is not missing.
+    let is_missing = |it: &Known<'_>| {
+        !keys.contains(&key(it.instance)) && !addresses.contains(&address(it.instance))
+    };
+    let missing =
+        known.iter().enumerate().filter(|(_, it)| is_missing(it)).filter_map(|(place, it)| {
+            let reserve_until = Some(it.reserve(now)?);
+            Some(Next { instance: Arc::clone(it.instance), known: Some(place), reserve_until })
+        });
+    answered.chain(missing).collect()
+}
+
+/// When the members change without a new answer: when the first reserve ends.
+pub(super) fn next_deadline(members: &[Next]) -> Option<Instant> {
+    members.iter().filter_map(|member| member.reserve_until).min()
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn of(member: &'a Member) -> Self {
+        Self {
+            instance: &member.instance,
+            reserve_until: member.reserve_until,
+            was_refused: member.learnt.was_refused(),
+        }
+    }
+
+    /// Until when it is a reserve; None if it has been one for long enough, or refused.
+    fn reserve(&self, now: Instant) -> Option<Instant> {
+        let until = self.reserve_until.unwrap_or(now + RESERVE_MAX);
+        (until > now && !(self.was_refused && self.reserve_until.is_some())).then_some(until)
+    }
+}
+
+/// One copy at a time has it.
+pub(super) fn key(instance: &Instance) -> (&str, &ServiceId) {
+    (&instance.node, &instance.id)
+}
+
+fn address(instance: &Instance) -> (&Host, u16) {
+    (&instance.host, instance.port)
+}
