@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{Error, Resolve, Settings, Watch, agent::AgentClient, watch::Standing};
+use crate::{
+    Error, Registered, Registration, Resolve, Settings, Watch, agent::AgentClient, watch::Standing,
+};
 
 /// Service discovery through one Consul agent. Cheap to clone; clones share connections. There is no global state: two of them in one
 /// process are strangers.
@@ -49,5 +51,15 @@ impl Discovery {
     /// Outside of a tokio runtime, when it has to start.
     pub fn watch(&self, service: &str, resolve: &Resolve) -> Watch {
         self.standing.watch(service, resolve)
+    }
+
+    /// Registers an instance, and keeps it registered for as long as the handle is held: over restarts of the agent and losses of its data.
+    /// Returns at once; [`Registered::ready`] waits until others can find it. Nothing is registered before something answers at the
+    /// instance's own address.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn register(&self, registration: Registration) -> Registered {
+        Registered::start(self.agent.clone(), registration)
     }
 }

@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Answer,
     /// Answered, and refused.
     Status(StatusCode),
+    /// What was asked about is over.
+    Ended,
 }
 
 impl Error {
@@ -47,7 +49,7 @@ impl Error {
             Kind::Status(status) => {
                 status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
             }
-            Kind::Setting | Kind::Answer => false,
+            Kind::Setting | Kind::Answer | Kind::Ended => false,
         }
     }
 
@@ -65,7 +67,7 @@ impl Error {
     pub fn status(&self) -> Option<StatusCode> {
         match self.0.kind {
             Kind::Status(status) => Some(status),
-            Kind::Setting | Kind::Unreachable | Kind::Timeout | Kind::Answer => None,
+            Kind::Setting | Kind::Unreachable | Kind::Timeout | Kind::Answer | Kind::Ended => None,
         }
     }
 

@@ -8,6 +8,7 @@ mod error;
 mod instance;
 mod member;
 mod pool;
+pub mod registration;
 mod settings;
 mod watch;
 
@@ -16,5 +17,6 @@ pub use error::Error;
 pub use instance::{Host, Instance, ServiceId, Status, Weights};
 pub use member::{Charge, MemberId, Rank, Signal, Verdict};
 pub use pool::{Explained, ExplainedMember, Explanation, InFlight, Pick, PickError, Pool};
+pub use registration::{Advertise, Leaving, Registered, Registration, Signals, signal};
 pub use settings::{DnsAddress, Settings};
 pub use watch::{Origin, Resolve, Snapshot, Watch, Watched};

@@ -26,7 +26,7 @@ pub(crate) use address::{NO_TLS, split_host_port};
 pub use credentials::{BasicAuth, Secret, Token};
 pub use question::{Answer, Question};
 
-use crate::{Error, ServiceId};
+use crate::{Error, ServiceId, instance::INCARNATION};
 use request::Request;
 use transport::Transport;
 
@@ -163,6 +163,22 @@ impl AgentClient {
         question: &Question,
     ) -> Result<Answer<Vec<ServiceEntry>>, Error> {
         self.read(Request::get("/v1/health/service", READ_WITHIN).segment(service)?, question).await
+    }
+
+    /// Whether the catalog, from which others read, shows this run of a service. Any server may answer. Within 10 s.
+    pub(crate) async fn catalog_has_run(
+        &self,
+        service: &str,
+        incarnation: &str,
+    ) -> Result<bool, Error> {
+        let filter = format!("Service.Meta.{INCARNATION} == {incarnation:?}");
+        let request = Request::get("/v1/health/service", READ_WITHIN)
+            .segment(service)?
+            .query("filter", &filter);
+        let question = Question { stale: true, ..Question::default() };
+        let entries = self.read::<Vec<ServiceEntry>>(request, &question).await?.body;
+        let is_it = |run: &String| run == incarnation;
+        Ok(entries.iter().any(|entry| entry.service.meta.get(INCARNATION).is_some_and(is_it)))
     }
 
     /// The names of all services, each with all tags of its instances. Deadline as [`AgentClient::health`].

@@ -1,0 +1,55 @@
+//! What a server is told about its own end.
+
+use tokio::sync::watch;
+
+use super::task::Report;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    Serving,
+    Draining,
+    Drained,
+}
+
+/// How far a program is on its way out, for the server within it. Cheap to clone: one for each connection.
+///
+/// A server goes on serving while it [drains](Self::begun), only that it says so (`/ready` 503, `Connection: close` on every answer); it
+/// stops accepting once it is [drained](Self::drained), finishes what is in flight, and ends.
+#[derive(Debug, Clone)]
+pub struct Leaving {
+    stage_rx: watch::Receiver<Stage>,
+    report_rx: watch::Receiver<Report>,
+}
+
+impl Leaving {
+    pub(super) fn new(report_rx: watch::Receiver<Report>) -> (watch::Sender<Stage>, Self) {
+        let (stage_tx, stage_rx) = watch::channel(Stage::Serving);
+        (stage_tx, Self { stage_rx, report_rx })
+    }
+
+    /// What `/ready` says: others can find this instance, and it is not leaving.
+    pub fn is_ready(&self) -> bool {
+        !self.has_begun() && self.report_rx.borrow().is_ready()
+    }
+
+    /// Whether it leaves.
+    pub fn has_begun(&self) -> bool {
+        *self.stage_rx.borrow() >= Stage::Draining
+    }
+
+    /// Waits until it leaves. Cancel-safe.
+    pub async fn begun(&self) {
+        self.reached(Stage::Draining).await;
+    }
+
+    /// Waits until others had the time to learn that it leaves: now is the time to stop accepting. Cancel-safe.
+    pub async fn drained(&self) {
+        self.reached(Stage::Drained).await;
+    }
+
+    async fn reached(&self, stage: Stage) {
+        let mut stage_rx = self.stage_rx.clone();
+        // Nobody left to tell means that all is over.
+        stage_rx.wait_for(|now| *now >= stage).await.ok();
+    }
+}

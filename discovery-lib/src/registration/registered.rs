@@ -1,0 +1,122 @@
+//! The handle of a registration. Whoever holds it keeps the registrar running.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    Registration,
+    machine::State,
+    subject::Subject,
+    task::{Leave, Registrar, Report},
+};
+use crate::{
+    ServiceId,
+    agent::AgentClient,
+    error::{Error, Kind},
+};
+
+/// How long [`Registered::leave`] takes at most: a look and a deregistration, each within its second.
+const LEAVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// A registration that is kept up, from [`Discovery::register`](crate::Discovery::register) on. Whatever happens to the agent, it is
+/// registered again and goes on beating; that never ends in an error.
+///
+/// Dropping it ends the beats and all calls, without deregistration: the agent takes the instance for dead 15 s later, and drops it a
+/// minute after that. [`leave`](Self::leave) and [`serve_until`](Self::serve_until) end in order.
+#[derive(Debug)]
+pub struct Registered {
+    subject: Arc<Subject>,
+    report_rx: watch::Receiver<Report>,
+    leave_tx: oneshot::Sender<Leave>,
+    registrar: AbortOnDropHandle<()>,
+}
+
+impl Registered {
+    /// Starts the registrar.
+    pub(crate) fn start(agent: AgentClient, registration: Registration) -> Self {
+        let subject = Arc::new(Subject::new(registration));
+        let (leave_tx, leave_rx) = oneshot::channel();
+        let (registrar, report_rx) = Registrar::new(agent, subject.clone());
+        let registrar = AbortOnDropHandle::new(tokio::spawn(registrar.run(leave_rx)));
+        Self { subject, report_rx, leave_tx, registrar }
+    }
+
+    /// The id under which it is registered.
+    pub fn id(&self) -> &ServiceId {
+        &self.subject.id
+    }
+
+    /// The name of its service.
+    pub fn service(&self) -> &str {
+        &self.subject.registration.name
+    }
+
+    /// How far the registration is now.
+    pub fn state(&self) -> State {
+        self.report_rx.borrow().state
+    }
+
+    /// Whether it was found in the catalog, and nothing has ended that since: neither its leaving nor another run under its id. An agent
+    /// that can't be reached or lost its data doesn't change it, since nothing is wrong with the instance.
+    pub fn is_ready(&self) -> bool {
+        self.report_rx.borrow().is_ready()
+    }
+
+    /// Waits until it was found in the catalog. Cancel-safe.
+    ///
+    /// # Errors
+    /// When that can no longer happen: another run took its id.
+    pub async fn ready(&self) -> Result<(), Error> {
+        let mut report_rx = self.report_rx.clone();
+        let settled = report_rx
+            .wait_for(|report| report.was_ready || report.state == State::Replaced)
+            .await
+            .is_ok_and(|report| report.is_ready());
+        if settled {
+            return Ok(());
+        }
+        let text = format!("{} is no longer registered: another run took its id", self.id());
+        Err(Error::new(Kind::Ended, text))
+    }
+
+    /// Waits for the next change of [`state`](Self::state), and returns it. Cancel-safe.
+    pub async fn changed(&mut self) -> State {
+        // Once the registrar ended there are no more changes.
+        if self.report_rx.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        self.report_rx.borrow_and_update().state
+    }
+
+    /// Ends the registration now: deregisters what is still its own. Takes at most 2 s; if the agent did not confirm it by then, that is
+    /// logged. Dropping the future is dropping the handle.
+    pub async fn leave(self) {
+        let now = Instant::now();
+        self.leave_until(now, now + LEAVE_WITHIN).await;
+    }
+
+    /// In maintenance until `deregister_at`, then deregistered, as far as the agent answers by `give_up_at`.
+    pub(super) async fn leave_until(self, deregister_at: Instant, give_up_at: Instant) {
+        // A registrar that has ended needs no order.
+        self.leave_tx.send(Leave { deregister_at, give_up_at }).ok();
+        if let Err(err) = self.registrar.await {
+            tracing::error!(%err, "the registrar broke off");
+        }
+    }
+
+    pub(super) fn reports(&self) -> watch::Receiver<Report> {
+        self.report_rx.clone()
+    }
+}
+
+impl Report {
+    pub(super) fn is_ready(self) -> bool {
+        let ended = matches!(self.state, State::Replaced | State::Leaving | State::Left);
+        self.was_ready && !ended
+    }
+}

@@ -1,0 +1,120 @@
+//! Who is registered: one run of one instance, and how the agent is told of it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use consul_wire::{
+    agent::{CheckRegistration, ServiceRegistration},
+    check::CheckStatus,
+    service::Weights,
+};
+
+use super::{
+    Registration,
+    machine::{BEAT_EVERY, TTL},
+};
+use crate::{Host, ServiceId, instance::INCARNATION};
+
+/// Critical for so long, the agent removes it; Consul's shortest, since a run that only slept registers again.
+const DEREGISTER_CRITICAL_AFTER: &str = "1m";
+
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) registration: Registration,
+    pub(super) id: ServiceId,
+    pub(super) check_id: String,
+    /// Tells this run from others of its id.
+    pub(super) incarnation: String,
+}
+
+impl Subject {
+    pub(super) fn new(registration: Registration) -> Self {
+        let id = registration.service_id();
+        let check_id = format!("service:{id}");
+        let incarnation = format!("{:016x}", fastrand::u64(..));
+        Self { registration, id, check_id, incarnation }
+    }
+
+    /// Where this machine reaches it.
+    pub(super) fn near(&self) -> SocketAddr {
+        let local = self.registration.local;
+        let ip: IpAddr = match local.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        SocketAddr::new(ip, local.port())
+    }
+
+    /// What the agent is told. Passing from the start: it was probed, and a check that begins as critical hides it until the first beat.
+    pub(super) fn body(&self, host: Option<Host>) -> ServiceRegistration {
+        let Registration { name, tags, meta, weights, .. } = &self.registration;
+        let mut meta = meta.clone();
+        meta.insert(INCARNATION.to_owned(), self.incarnation.clone());
+        ServiceRegistration {
+            id: self.id.to_string(),
+            name: name.clone(),
+            tags: tags.clone(),
+            address: host.map(|host| match host {
+                Host::Ip(ip) => ip.to_string(),
+                Host::Name(name) => name.to_string(),
+            }),
+            port: self.registration.port(),
+            meta,
+            weights: Weights { passing: weights.passing, warning: weights.warning },
+            checks: vec![CheckRegistration {
+                check_id: self.check_id.clone(),
+                name: format!("{name} says every {} s that it runs", BEAT_EVERY.as_secs()),
+                ttl: format!("{}s", TTL.as_secs()),
+                status: CheckStatus::Passing,
+                deregister_critical_service_after: DEREGISTER_CRITICAL_AFTER.to_owned(),
+            }],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_told_as_it_is() {
+        let local = "0.0.0.0:8001".parse().unwrap();
+        let registration = Registration::new("web", local).tag("v1").meta("zone", "a").id("web-1");
+        let subject = Subject::new(registration);
+        assert_eq!(subject.near().to_string(), "127.0.0.1:8001");
+        let body = serde_json::to_value(subject.body(Some("fd00::1".into()))).unwrap();
+        let told = serde_json::json!({
+            "ID": "web-1",
+            "Name": "web",
+            "Tags": ["v1"],
+            "Address": "fd00::1",
+            "Port": 8001,
+            "Meta": { "incarnation": subject.incarnation, "zone": "a" },
+            "Weights": { "Passing": 1, "Warning": 1 },
+            "Checks": [{
+                "CheckID": "service:web-1",
+                "Name": "web says every 5 s that it runs",
+                "TTL": "15s",
+                "Status": "passing",
+                "DeregisterCriticalServiceAfter": "1m",
+            }],
+        });
+        assert_eq!(body, told);
+        assert_eq!(subject.body(None).address, None);
+    }
+
+    #[test]
+    fn the_id_names_service_host_and_the_port_that_others_use() {
+        let new = || Registration::new("web", "[::]:8001".parse().unwrap());
+        let of = |registration| Subject::new(registration).id.to_string();
+        let (bound, said) = (of(new()), of(new().advertise(":80".parse().unwrap())));
+        assert!(bound.starts_with("web-") && bound.ends_with("-8001"), "{bound}");
+        assert_eq!(said, bound.replace("-8001", "-80"));
+    }
+
+    #[test]
+    fn no_two_runs_are_the_same() {
+        let new = || Subject::new(Registration::new("web", "[::]:8001".parse().unwrap()));
+        assert_ne!(new().incarnation, new().incarnation);
+    }
+}
