@@ -126,14 +126,11 @@ impl Server {
             return Ok(resolver.clone());
         }
         let DnsAddress { host, port } = &self.address;
-        let address = match host {
-            Host::Ip(ip) => SocketAddr::new(*ip, *port),
-            Host::Name(name) => lookup_host((&**name, *port))
-                .await?
-                .next()
-                .ok_or(NetError::Message("the name of the DNS server has no address"))?,
+        let addresses = match host {
+            Host::Ip(ip) => vec![SocketAddr::new(*ip, *port)],
+            Host::Name(name) => lookup_host((&**name, *port)).await?.collect(),
         };
-        let resolver = connected_to(address)?;
+        let resolver = asking(&addresses)?;
         *self.lock() = Some(resolver.clone());
         Ok(resolver)
     }
@@ -168,18 +165,25 @@ impl Server {
     }
 }
 
-/// A resolver that asks this server alone, once, and keeps nothing: how long an answer is kept is the watch's business.
-fn connected_to(address: SocketAddr) -> Result<TokioResolver, NetError> {
-    let mut tcp = ConnectionConfig::tcp();
-    tcp.port = address.port();
-    let server = NameServerConfig::new(address.ip(), true, vec![tcp]);
-    let config = ResolverConfig::from_parts(None, vec![], vec![server]);
+/// A resolver that asks these addresses of one server, one after the other, and keeps nothing: how long an answer is kept is the watch's
+/// business.
+fn asking(addresses: &[SocketAddr]) -> Result<TokioResolver, NetError> {
+    let servers = addresses.iter().map(|address| {
+        let mut tcp = ConnectionConfig::tcp();
+        tcp.port = address.port();
+        NameServerConfig::new(address.ip(), true, vec![tcp])
+    });
+    let config = ResolverConfig::from_parts(None, vec![], servers.collect());
     let mut options = ResolverOpts::default();
     options.timeout = ANSWER_WITHIN;
     options.attempts = 0;
+    options.num_concurrent_reqs = 1;
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Never;
     TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
         .with_options(options)
         .build()
 }
+
+#[cfg(test)]
+mod tests;

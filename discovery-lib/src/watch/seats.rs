@@ -13,9 +13,11 @@ use tokio::{
 };
 
 /// All connections that watches hold at once, so that several programs on one machine fit under the agent's 200.
-pub(super) const CONNECTIONS_MAX: usize = 64;
+const CONNECTIONS_MAX: usize = 64;
 /// Of these, those for questions that are answered at once: first answers never wait for a seat.
 const AT_ONCE: usize = 8;
+/// Of these, those that the HTTP client may open for a question that then finds another one free.
+const SPARE: usize = 8;
 /// How long a question stands in line for a seat before it is asked without waiting.
 pub(super) const TURN: Duration = Duration::from_secs(2);
 
@@ -27,7 +29,7 @@ pub(super) struct Seats {
 
 impl Seats {
     pub(super) fn new() -> Self {
-        Self::of(CONNECTIONS_MAX - AT_ONCE, AT_ONCE)
+        Self::of(CONNECTIONS_MAX - AT_ONCE - SPARE, AT_ONCE)
     }
 
     fn of(waiting: usize, at_once: usize) -> Self {

@@ -1,0 +1,5 @@
+//! Tests of the library as its users see it, against real parts.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod watch;
