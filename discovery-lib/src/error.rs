@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::StatusCode;
 
+use crate::Tried;
+
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What went wrong, in words for the person who reads it at three in the morning. Never contains a token.
@@ -14,12 +16,15 @@ struct Inner {
     /// What was being done to what, and what would be right: a fragment without a full stop.
     text: String,
     source: Option<Cause>,
+    tried: Vec<Tried>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A setting that can't be understood.
     Setting,
+    /// Nobody is there to be called: what was asked was surely not done.
+    NoInstance,
     /// Nobody answered: refused, unreachable, closed.
     Unreachable,
     /// Nobody answered in time: whether it was done is not known.
@@ -34,7 +39,7 @@ pub(crate) enum Kind {
 
 impl Error {
     pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, text: text.into(), source: None }))
+        Self(Box::new(Inner { kind, text: text.into(), source: None, tried: Vec::new() }))
     }
 
     pub(crate) fn because(mut self, source: impl Into<Cause>) -> Self {
@@ -42,10 +47,26 @@ impl Error {
         self
     }
 
+    pub(crate) fn having_tried(mut self, tried: Vec<Tried>) -> Self {
+        self.0.tried = tried;
+        self
+    }
+
+    /// Nobody was there to take the call: no instance is known, or each that was tried refused it. It was surely not served. A server
+    /// answers 503.
+    pub fn is_no_instance(&self) -> bool {
+        self.0.kind == Kind::NoInstance
+    }
+
+    /// Whom a failed call has tried, in order, and why each failed. Empty where nobody was.
+    pub fn tried(&self) -> &[Tried] {
+        &self.0.tried
+    }
+
     /// The same question may be answered well later: nobody answered, not in time, or with a 5xx or 429.
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
-            Kind::Unreachable | Kind::Timeout => true,
+            Kind::NoInstance | Kind::Unreachable | Kind::Timeout => true,
             Kind::Status(status) => {
                 status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
             }
@@ -67,7 +88,12 @@ impl Error {
     pub fn status(&self) -> Option<StatusCode> {
         match self.0.kind {
             Kind::Status(status) => Some(status),
-            Kind::Setting | Kind::Unreachable | Kind::Timeout | Kind::Answer | Kind::Ended => None,
+            Kind::Setting
+            | Kind::NoInstance
+            | Kind::Unreachable
+            | Kind::Timeout
+            | Kind::Answer
+            | Kind::Ended => None,
         }
     }
 

@@ -3,6 +3,7 @@
 
 pub mod agent;
 mod balance;
+mod call;
 mod discovery;
 mod error;
 mod instance;
@@ -12,6 +13,7 @@ pub mod registration;
 mod settings;
 mod watch;
 
+pub use call::{Body, Client, Deadlines, Tried, Why, headers};
 pub use discovery::Discovery;
 pub use error::Error;
 pub use instance::{Host, Instance, ServiceId, Status, Weights};

@@ -1,1 +1,24 @@
-//! Placeholder.
+//! Calls: HTTP by service name over connections kept for each member, with deadlines, retries elsewhere and a budget for them.
+//!
+//! `outcome`, `tries` and `budget` decide and are pure; `client`, `upstream` and `attempt` carry it out; `connection`, `kept`, `dial` and
+//! `body` are what it goes over. `tcp` is `Pool::connect`, for whatever else is spoken.
+
+mod attempt;
+mod body;
+mod budget;
+mod client;
+mod connection;
+mod deadlines;
+pub(crate) mod dial;
+pub mod headers;
+mod kept;
+mod outcome;
+mod tcp;
+mod tried;
+mod tries;
+mod upstream;
+
+pub use body::Body;
+pub use client::Client;
+pub use deadlines::Deadlines;
+pub use tried::{Tried, Why};

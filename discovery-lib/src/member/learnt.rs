@@ -1,8 +1,9 @@
 //! What callers learn about one running copy, shared by all of them: the words of the pure machines, and how they are moved.
 
 use std::{
+    any::Any,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -29,6 +30,8 @@ pub(crate) struct Learnt {
     id: MemberId,
     epoch: Instant,
     allowance: Arc<Allowance>,
+    /// What callers keep for this copy (connections): made when it is first asked for, gone with this.
+    attached: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Learnt {
@@ -42,11 +45,18 @@ impl Learnt {
             id: MemberId::next(),
             epoch,
             allowance,
+            attached: OnceLock::new(),
         }
     }
 
     pub(crate) fn id(&self) -> MemberId {
         self.id
+    }
+
+    /// What callers keep for this copy: one thing of one type, which is not this layer's to know.
+    pub(crate) fn attached<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
+        let attached = self.attached.get_or_init(|| Arc::new(T::default()));
+        Arc::clone(attached).downcast().unwrap_or_default()
     }
 
     pub(crate) fn latency(&self) -> &Latency {

@@ -1,6 +1,6 @@
 //! One member taken for one call, and what became of it.
 
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
 
 use crate::{
     Instance,
@@ -38,6 +38,11 @@ impl Pick {
     /// Which running copy this is, to keep connections by and to pick apart from.
     pub fn member(&self) -> MemberId {
         self.0.member.learnt.id()
+    }
+
+    /// What callers keep for this copy, for as long as it is known: connections.
+    pub(crate) fn attached<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
+        self.0.member.learnt.attached()
     }
 
     /// It answered well, and is done with.

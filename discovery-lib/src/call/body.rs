@@ -1,0 +1,167 @@
+//! The body of an answer: bytes as they come, or all of them within a limit.
+//!
+//! As long as it lives, its instance counts one more call in flight. At its end the connection goes back to those kept; left before, it is
+//! closed.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+
+use super::{connection::Connection, deadlines::Deadline, kept::Kept, tried::Span};
+use crate::{Error, InFlight, Instance, error::Kind};
+
+/// How much a body that is dropped unread may have left for its connection to be kept: so many pieces, and all of them already here.
+const DRAINED_MAX: usize = 4;
+
+/// The body of an answer.
+///
+/// As an [`http_body::Body`] it may take as long as it likes; what it is read for should have a deadline of its own.
+pub struct Body {
+    incoming: Incoming,
+    instance: Arc<Instance>,
+    until: Deadline,
+    open: Option<Open>,
+}
+
+/// What is given back at the end.
+struct Open {
+    connection: Box<Connection>,
+    kept: Arc<Kept>,
+    _in_flight: InFlight,
+}
+
+impl Body {
+    pub(crate) fn new(
+        incoming: Incoming,
+        instance: Arc<Instance>,
+        until: Deadline,
+        (connection, kept): (Box<Connection>, Arc<Kept>),
+        in_flight: InFlight,
+    ) -> Self {
+        let open = Some(Open { connection, kept, _in_flight: in_flight });
+        let mut body = Self { incoming, instance, until, open };
+        body.close_at_end(&mut Context::from_waker(Waker::noop()));
+        body
+    }
+
+    /// All of it, at most `limit` bytes, within what is left of the call's deadline.
+    ///
+    /// # Errors
+    ///
+    /// It is longer, it broke off ([`Error::is_retryable`]), or the deadline passed ([`Error::is_timeout`]).
+    pub async fn bytes(self, limit: usize) -> Result<Bytes, Error> {
+        let (instance, until) = (self.instance.clone(), self.until);
+        match timeout_at(until.at, Limited::new(self, limit).collect()).await {
+            Ok(Ok(all)) => Ok(all.to_bytes()),
+            Ok(Err(error)) => Err(error.downcast::<Error>().map_or_else(
+                |_| {
+                    let text = format!("the answer of {instance} is longer than {limit} bytes");
+                    Error::new(Kind::Answer, text)
+                },
+                |error| *error,
+            )),
+            Err(_) => {
+                let span = Span(until.span);
+                let text =
+                    format!("the answer of {instance} did not end in the {span} of the call");
+                Err(Error::new(Kind::Timeout, text))
+            }
+        }
+    }
+
+    /// The same as text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Body::bytes`], and it is not UTF-8.
+    pub async fn text(self, limit: usize) -> Result<String, Error> {
+        let instance = self.instance.clone();
+        String::from_utf8(self.bytes(limit).await?.into()).map_err(|error| {
+            Error::new(Kind::Answer, format!("the answer of {instance} is not UTF-8"))
+                .because(error)
+        })
+    }
+
+    /// At the end of the body gives back what it held, without waiting for somebody to ask for more.
+    fn close_at_end(&mut self, cx: &mut Context<'_>) {
+        if self.incoming.is_end_stream() {
+            self.close(cx);
+        }
+    }
+
+    fn close(&mut self, cx: &mut Context<'_>) {
+        let Some(Open { mut connection, kept, .. }) = self.open.take() else { return };
+        connection.drive(cx);
+        if connection.is_idle() {
+            kept.put(connection, Instant::now());
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        // The first poll asks for a piece, driving the connection reads it, the second poll takes it.
+        for _ in 0..2 {
+            if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) {
+                let frame = frame.transpose().map_err(|error| {
+                    self.open = None;
+                    let text = format!("the answer of {} broke off", self.instance);
+                    Error::new(Kind::Unreachable, text).because(error)
+                });
+                match &frame {
+                    Ok(None) => self.close(cx),
+                    Ok(Some(_)) => self.close_at_end(cx),
+                    Err(_) => {}
+                }
+                return Poll::Ready(frame.transpose());
+            }
+            if let Some(open) = &mut self.open {
+                open.connection.drive(cx);
+            }
+        }
+        Poll::Pending
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl Drop for Body {
+    /// Reads what has already arrived, so that a short answer that nobody reads costs no connection.
+    fn drop(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..DRAINED_MAX {
+            if self.open.is_none()
+                || !matches!(Pin::new(&mut *self).poll_frame(&mut cx), Poll::Ready(Some(Ok(_))))
+            {
+                return;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("of", &self.instance).field("size", &self.size_hint()).finish()
+    }
+}

@@ -1,0 +1,156 @@
+//! Calls by service name: `http://service2/path` goes to whichever instance of service2 is best now.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Uri, Version, header, uri::Scheme};
+use http_body_util::Full;
+use tokio::time::Instant;
+
+use super::{Body, Deadlines, headers, upstream::Upstream};
+use crate::{Error, Pool, error::Kind};
+
+/// Services that a client keeps pools of. Beyond that the one that was called longest ago makes room: asked for again, it is watched anew.
+pub(crate) const SERVICES_MAX: usize = 256;
+
+/// A caller of services by name. Cheap to clone; clones share pools, connections and retry budgets.
+///
+/// The host of a URL is a service: `http://service2/orders?id=7` asks an instance of service2 for `/orders?id=7`. Each try goes to the
+/// best instance by rank, latency and load; a failed one is repeated on another instance where that can do no harm (see
+/// [`Client::request`]).
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+    deadlines: Deadlines,
+}
+
+struct Shared {
+    find: Box<dyn Fn(&str) -> Pool + Send + Sync>,
+    upstreams: RwLock<Upstreams>,
+}
+
+impl Client {
+    /// A client that calls the instances of these pools; each service is asked for once.
+    ///
+    /// ```
+    /// # use discovery::{Client, Pool};
+    /// let client = Client::new(|service| Pool::fixed(service, ["127.0.0.1:8002".parse().unwrap()]));
+    /// ```
+    pub fn new(find: impl Fn(&str) -> Pool + Send + Sync + 'static) -> Self {
+        let shared = Shared { find: Box::new(find), upstreams: RwLock::default() };
+        Self { shared: Arc::new(shared), deadlines: Deadlines::default() }
+    }
+
+    /// The same client with other deadlines; its clones keep theirs.
+    #[must_use]
+    pub fn with_deadlines(mut self, deadlines: Deadlines) -> Self {
+        self.deadlines = deadlines;
+        self
+    }
+
+    /// Asks for a URL whose host is a service, with GET.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::request`].
+    pub async fn get(&self, url: &str) -> Result<Response<Body>, Error> {
+        let url: Uri = url.parse().map_err(|error| not_callable(url, "no URL").because(error))?;
+        let mut request = Request::new(Bytes::new());
+        *request.uri_mut() = url;
+        self.request(request).await
+    }
+
+    /// Sends a request to an instance of the service that its URL names, and returns the answer, whatever its status: errors are for calls
+    /// that nobody answered.
+    ///
+    /// A try that failed is repeated on another instance, at most twice and within the service's retry budget (a fifth of its requests and
+    /// ten a second), if the request was surely not served (no connection, 421, 503 with `Discovery-Leaving`), or if the method is GET,
+    /// HEAD, OPTIONS, PUT or DELETE (no answer in time, connection lost, 429, 502, 503, 504). The last of those answers is returned as it
+    /// came. Headers for one hop alone are dropped in both directions; `Host` is the service unless the request has its own.
+    ///
+    /// Cancel safety: dropping it gives the call up, and its connection is closed; the instance may still serve the request.
+    ///
+    /// # Errors
+    ///
+    /// Nobody can take the call ([`Error::is_no_instance`]: it was surely not served), nobody answered in time ([`Error::is_timeout`]), or
+    /// every answer broke off before its head. [`Error::tried`] says who was tried and why each failed.
+    pub async fn request<B: Into<Bytes>>(
+        &self,
+        request: Request<B>,
+    ) -> Result<Response<Body>, Error> {
+        let upstream = self.upstream(service_of(request.uri())?)?;
+        let request = prepare(request.map(|body| Full::new(body.into())), upstream.name());
+        upstream.call(&request, self.deadlines).await
+    }
+
+    fn upstream(&self, service: &str) -> Result<Arc<Upstream>, Error> {
+        let upstreams = &self.shared.upstreams;
+        if let Some(known) = upstreams.read().unwrap_or_else(PoisonError::into_inner).get(service) {
+            return Ok(known.clone());
+        }
+        let name = HeaderValue::from_str(service)
+            .map_err(|error| not_callable(service, "no name of a service").because(error))?;
+        let mut upstreams = upstreams.write().unwrap_or_else(PoisonError::into_inner);
+        if !upstreams.contains_key(service) && upstreams.len() >= SERVICES_MAX {
+            make_room(&mut upstreams);
+        }
+        let new = || Arc::new(Upstream::new((self.shared.find)(service), name, Instant::now()));
+        Ok(upstreams.entry(service.into()).or_insert_with(new).clone())
+    }
+}
+
+type Upstreams = HashMap<Box<str>, Arc<Upstream>>;
+
+/// Forgets the service that was called longest ago.
+fn make_room(upstreams: &mut Upstreams) {
+    let oldest = upstreams.iter().min_by_key(|(_, upstream)| upstream.last_called_at());
+    if let Some(service) = oldest.map(|(service, _)| service.clone()) {
+        upstreams.remove(&service);
+    }
+}
+
+/// The service that a URL names.
+fn service_of(url: &Uri) -> Result<&str, Error> {
+    if url.scheme() != Some(&Scheme::HTTP) {
+        return Err(not_callable(url, "a service is called with http://"));
+    }
+    match url.authority() {
+        Some(authority) if authority.as_str() == authority.host() => Ok(authority.host()),
+        Some(_) => {
+            Err(not_callable(url, "a service is called by its name alone, its port is known"))
+        }
+        None => Err(not_callable(url, "it names no service")),
+    }
+}
+
+fn not_callable(url: impl fmt::Display, reason: &str) -> Error {
+    Error::new(Kind::Setting, format!("{url} can't be called: {reason}"))
+}
+
+/// The request as it goes to an instance.
+fn prepare(mut request: Request<Full<Bytes>>, service: &HeaderValue) -> Request<Full<Bytes>> {
+    let path = request.uri().path_and_query().cloned();
+    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+    *request.version_mut() = Version::HTTP_11;
+    let headers = request.headers_mut();
+    headers::strip_hop_by_hop(headers);
+    // The body is of a known length, and the connection says so itself.
+    headers.remove(header::CONTENT_LENGTH);
+    headers.entry(header::HOST).or_insert_with(|| service.clone());
+    headers.insert(headers::SERVICE, service.clone());
+    request
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let services = self.shared.upstreams.read().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("Client")
+            .field("services", &services.keys())
+            .field("deadlines", &self.deadlines)
+            .finish_non_exhaustive()
+    }
+}

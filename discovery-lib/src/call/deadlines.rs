@@ -1,0 +1,45 @@
+//! How long a call may take, in whole and in part.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The deadlines of a call. A try ends at whichever comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// For a connection to an instance, its name's resolution included: 250 ms. Longer where a handshake crosses an ocean or a SYN may be
+    /// lost; a dead host then costs each caller that much longer, until it is ejected.
+    pub connect: Duration,
+    /// For one try, from pick to the answer's head: 1 s. Longer for services that think longer; a stuck instance is left only then.
+    pub attempt: Duration,
+    /// For the whole call, all tries and the reading of the answer by [`Body::bytes`](super::Body::bytes) included: 5 s.
+    pub call: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_millis(250),
+            attempt: Duration::from_secs(1),
+            call: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A moment by which something has to be done, and how long that was when it began: what an error says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
+    pub(crate) span: Duration,
+}
+
+impl Deadline {
+    pub(crate) fn after(span: Duration, now: Instant) -> Self {
+        Self { at: now + span, span }
+    }
+
+    /// So much from now, but not beyond this deadline.
+    pub(crate) fn at_most(self, span: Duration, now: Instant) -> Self {
+        Self::after(span.min(self.at.saturating_duration_since(now)), now)
+    }
+}

@@ -1,0 +1,94 @@
+//! The headers by which callers and instances understand each other, and those that end at the next hop.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// In a request: the name of the service that the caller means. A server of another name answers 421, since addresses are reused.
+pub const SERVICE: HeaderName = HeaderName::from_static("discovery-service");
+/// In a 503: the instance is on its way out, so that the request is better asked elsewhere at once.
+pub const LEAVING: HeaderName = HeaderName::from_static("discovery-leaving");
+/// In an answer: `<id>@<node>` of the instance that gave it, one for each hop.
+pub const INSTANCE: HeaderName = HeaderName::from_static("discovery-instance");
+
+/// Removes the headers that are for the next hop alone (RFC 9110, 7.6.1), those that `Connection` names too.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let own: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    for name in named.iter().chain(&own) {
+        headers.remove(name);
+    }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+    [
+        header::CONNECTION,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ]
+    .contains(name)
+}
+
+/// `Retry-After` in seconds. A date is not understood: it would need the clocks of both to agree.
+pub(crate) fn retry_after(headers: &HeaderMap<HeaderValue>) -> Option<Duration> {
+    headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(headers: &[(&str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &str)| {
+            (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())
+        };
+        headers.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn headers_for_one_hop_end_there() {
+        for (sent, left) in [
+            (&[("accept", "*/*")][..], &[("accept", "*/*")][..]),
+            (&[("connection", "close"), ("accept", "*/*")], &[("accept", "*/*")]),
+            (
+                &[("connection", "X-Mine, close"), ("x-mine", "1"), ("x-yours", "2")],
+                &[("x-yours", "2")],
+            ),
+            (&[("te", "trailers"), ("upgrade", "h2c"), ("keep-alive", "timeout=5")], &[]),
+            (&[("transfer-encoding", "chunked"), ("proxy-connection", "close")], &[]),
+        ] {
+            let mut headers = map(sent);
+            strip_hop_by_hop(&mut headers);
+            assert_eq!(headers, map(left));
+        }
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds() {
+        for (value, wait) in [
+            ("7", Some(7)),
+            (" 0 ", Some(0)),
+            ("-1", None),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", None),
+        ] {
+            assert_eq!(retry_after(&map(&[("retry-after", value)])), wait.map(Duration::from_secs));
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What a try's outcome means: what its instance is charged, whether that counts towards ejection, and whether another may be tried.
+//!
+//! One pure function, the table of outcomes. Who may be tried, and whether there is time and budget left, is for `tries` to say.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+use crate::member::{Charge, Signal, Verdict};
+
+/// The longest `Retry-After` that is believed: an instance can't send its callers away for good.
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// What came of one try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// No connection: refused, unreachable, no such name, not in time. The request was surely not sent.
+    NotConnected,
+    /// Closed, reset or nothing said before the answer's head. The request may have been served.
+    NoAnswer,
+    /// The head of an answer.
+    Answer {
+        status: StatusCode,
+        /// Whether the instance says that it is on its way out (`Discovery-Leaving`).
+        leaving: bool,
+        retry_after: Option<Duration>,
+    },
+}
+
+/// Whether a try may be repeated on another instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// Whatever was asked: nothing has been done.
+    Always,
+    /// If asking twice does no more than asking once.
+    IfRepeatable,
+    /// It is the answer.
+    No,
+}
+
+impl Retry {
+    /// Whether a request of this method may be sent again.
+    pub(crate) fn allows(self, method: &Method) -> bool {
+        match self {
+            Self::Always => true,
+            Self::IfRepeatable => is_repeatable(method),
+            Self::No => false,
+        }
+    }
+}
+
+/// Methods that do no more when asked twice (RFC 9110, 9.2.2), as far as services here speak them.
+fn is_repeatable(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE].contains(method)
+}
+
+impl Outcome {
+    /// What the instance is to be charged with, and where the request may go from here.
+    pub(crate) fn judge(self) -> (Verdict, Retry) {
+        let (status, leaving, retry_after) = match self {
+            Self::NotConnected => return (Verdict::REFUSED, Retry::Always),
+            Self::NoAnswer => return (Verdict::FAILURE, Retry::IfRepeatable),
+            Self::Answer { status, leaving, retry_after } => (status, leaving, retry_after),
+        };
+        let away = retry_after.map_or(Verdict::FAILURE_CHARGE, |wait| wait.min(RETRY_AFTER_MAX));
+        let (latency, breaker, retry) = match status.as_u16() {
+            421 => (Charge::Measured, Signal::Refused, Retry::Always),
+            503 if leaving => (Charge::Measured, Signal::None, Retry::Always),
+            502..=504 => (Charge::AtLeast(away), Signal::Failure, Retry::IfRepeatable),
+            429 => (Charge::AtLeast(away), Signal::None, Retry::IfRepeatable),
+            500.. => (Charge::Measured, Signal::ServerError, Retry::No),
+            _ => (Charge::Measured, Signal::Success, Retry::No),
+        };
+        (Verdict { latency, breaker }, retry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const METHODS: [Method; 9] = [
+        Method::GET,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::PUT,
+        Method::DELETE,
+        Method::POST,
+        Method::PATCH,
+        Method::CONNECT,
+        Method::TRACE,
+    ];
+
+    /// The methods of the table, by how many of `METHODS` they are.
+    const ALL: usize = 9;
+    const REPEATABLE: usize = 5;
+    const NONE: usize = 0;
+
+    fn answer(status: u16) -> Outcome {
+        let status = StatusCode::from_u16(status).unwrap();
+        Outcome::Answer { status, leaving: false, retry_after: None }
+    }
+
+    fn asking_to_wait(status: u16, secs: u64) -> Outcome {
+        let (status, wait) = (StatusCode::from_u16(status).unwrap(), Duration::from_secs(secs));
+        Outcome::Answer { status, leaving: false, retry_after: Some(wait) }
+    }
+
+    fn leaving(status: u16) -> Outcome {
+        let status = StatusCode::from_u16(status).unwrap();
+        Outcome::Answer { status, leaving: true, retry_after: Some(Duration::from_secs(9)) }
+    }
+
+    #[test]
+    fn the_table_of_outcomes() {
+        use Charge::Measured;
+        use Signal::{Failure, None, Refused, ServerError, Success};
+        let at_least = |secs| Charge::AtLeast(Duration::from_secs(secs));
+        for (outcome, latency, breaker, methods) in [
+            (Outcome::NotConnected, at_least(5), Refused, ALL),
+            (Outcome::NoAnswer, at_least(5), Failure, REPEATABLE),
+            (answer(421), Measured, Refused, ALL),
+            (leaving(503), Measured, None, ALL),
+            (answer(502), at_least(5), Failure, REPEATABLE),
+            (answer(503), at_least(5), Failure, REPEATABLE),
+            (answer(504), at_least(5), Failure, REPEATABLE),
+            (answer(429), at_least(5), None, REPEATABLE),
+            (asking_to_wait(502, 7), at_least(7), Failure, REPEATABLE),
+            (asking_to_wait(503, 1), at_least(1), Failure, REPEATABLE),
+            (asking_to_wait(504, 60), at_least(60), Failure, REPEATABLE),
+            (asking_to_wait(429, 86_400), at_least(60), None, REPEATABLE),
+            (leaving(502), at_least(9), Failure, REPEATABLE),
+            (answer(500), Measured, ServerError, NONE),
+            (answer(501), Measured, ServerError, NONE),
+            (answer(505), Measured, ServerError, NONE),
+            (answer(599), Measured, ServerError, NONE),
+            (asking_to_wait(500, 7), Measured, ServerError, NONE),
+            (leaving(200), Measured, Success, NONE),
+            (answer(200), Measured, Success, NONE),
+            (answer(204), Measured, Success, NONE),
+            (answer(301), Measured, Success, NONE),
+            (answer(404), Measured, Success, NONE),
+            (answer(499), Measured, Success, NONE),
+        ] {
+            let (verdict, retry) = outcome.judge();
+            assert_eq!(verdict, Verdict { latency, breaker }, "{outcome:?}");
+            for (nth, method) in METHODS.iter().enumerate() {
+                assert_eq!(retry.allows(method), nth < methods, "{method} after {outcome:?}");
+            }
+        }
+    }
+}

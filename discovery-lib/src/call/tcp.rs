@@ -1,0 +1,51 @@
+//! A TCP connection by service name, for whatever is spoken over it.
+
+use http::Method;
+use tokio::{net::TcpStream, time::Instant};
+
+use super::{
+    Deadlines, Tried,
+    dial::dial,
+    outcome::Outcome,
+    tries::{Failed, Stop, Tries},
+    upstream::first_pick,
+};
+use crate::{Error, Pick, Pool};
+
+impl Pool {
+    /// Connects to the best member, within 250 ms; when that fails, to another, at most three in all. Before the first answer to who the
+    /// members are it waits for that, at most 1 s.
+    ///
+    /// The pick is for the caller to judge: [`Pick::succeed`] and [`Pick::fail`] for a short exchange; for a long one [`Pick::judge`] once
+    /// it is known to work, and hold what that returns until the connection ends.
+    ///
+    /// Cancel safety: dropping it closes what was connecting.
+    ///
+    /// # Errors
+    ///
+    /// There is no member to connect to, or none that was tried accepted: [`Error::is_no_instance`], and [`Error::tried`] says who.
+    pub async fn connect(&self) -> Result<(TcpStream, Pick), Error> {
+        let deadlines = Deadlines::default();
+        let mut tries = Tries::new(Method::CONNECT, deadlines, Instant::now());
+        let mut pick = first_pick(self, tries.until()).await?;
+        loop {
+            let connect = tries.until().at_most(deadlines.connect, Instant::now());
+            let why = match dial(pick.instance(), connect).await {
+                Ok(stream) => return Ok((stream, pick)),
+                Err(why) => why,
+            };
+            let (verdict, retry) = Outcome::NotConnected.judge();
+            let tried = Tried { instance: pick.instance().clone(), why };
+            tracing::debug!(service = %self.service(), %tried, "try failed");
+            let failed = Failed { member: pick.member(), tried, retry, reused: false };
+            drop(pick.judge(verdict));
+            let next = tries.failed(failed, Instant::now()).and_then(|()| {
+                self.pick_apart_from(tries.apart_from()).map_err(|_| Stop::NobodyElse)
+            });
+            pick = match next {
+                Ok(pick) => pick,
+                Err(stop) => return Err(tries.into_error(self.service(), stop)),
+            };
+        }
+    }
+}

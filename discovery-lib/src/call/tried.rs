@@ -1,0 +1,78 @@
+//! Whom a failed call has tried, and why each of them failed: what its error says.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::StatusCode;
+
+use crate::Instance;
+
+/// One try of a call that failed.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    /// Who was tried.
+    pub instance: Arc<Instance>,
+    /// Why that was not the answer.
+    pub why: Why,
+}
+
+/// Why a try failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// Its host name has no address.
+    Unresolved,
+    /// Nobody listens there.
+    Refused,
+    /// No way there: what the system says.
+    Unreachable(std::io::ErrorKind),
+    /// No connection within this time.
+    NotConnected(Duration),
+    /// The connection ended before the answer's head.
+    Closed,
+    /// Something that is not HTTP/1.1 came back.
+    Garbled,
+    /// No answer's head within this time.
+    Silent(Duration),
+    /// It is another service (421): its address has been given to somebody new.
+    OtherService,
+    /// It is on its way out.
+    Leaving,
+    /// An answer that only says that it can't serve now.
+    Answered(StatusCode),
+}
+
+impl fmt::Display for Tried {
+    /// `<host>:<port> <why>`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.instance, self.why)
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unresolved => f.write_str("has no address"),
+            Self::Refused => f.write_str("refused"),
+            Self::Unreachable(kind) => write!(f, "unreachable ({kind})"),
+            Self::NotConnected(after) => write!(f, "no connection in {}", Span(*after)),
+            Self::Closed => f.write_str("closed before it answered"),
+            Self::Garbled => f.write_str("answered something that is not HTTP"),
+            Self::Silent(after) => write!(f, "no answer in {}", Span(*after)),
+            Self::OtherService => f.write_str("is another service"),
+            Self::Leaving => f.write_str("is leaving"),
+            Self::Answered(status) => write!(f, "answered {}", status.as_u16()),
+        }
+    }
+}
+
+/// A duration as one says it: `1 s`, `250 ms`.
+pub(crate) struct Span(pub(crate) Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.subsec_millis() {
+            0 => write!(f, "{} s", self.0.as_secs()),
+            _ => write!(f, "{} ms", self.0.as_millis()),
+        }
+    }
+}

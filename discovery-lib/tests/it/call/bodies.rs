@@ -1,0 +1,115 @@
+//! Answers as they are read: in full, in pieces, not at all.
+
+use std::time::Duration;
+
+use discovery::{Deadlines, Pool};
+use http_body_util::BodyExt;
+
+use super::{
+    client, eventually, in_flight,
+    server::{Reply, Server},
+};
+
+async fn answer_of(reply: Reply) -> (Server, Pool, http::Response<discovery::Body>) {
+    let server = Server::always(reply).await;
+    let pool = Pool::fixed("service2", [server.address]);
+    let deadlines = Deadlines { call: Duration::from_millis(400), ..Deadlines::default() };
+    let answer = client(&pool).with_deadlines(deadlines).get("http://service2/").await.unwrap();
+    (server, pool, answer)
+}
+
+#[tokio::test]
+async fn a_body_is_read_whole_however_it_comes() {
+    let pause = Duration::from_millis(20);
+    for reply in [
+        Reply::Send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+        Reply::Send(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+        ),
+        Reply::SendAndClose("HTTP/1.1 200 OK\r\n\r\nhello"),
+        Reply::SendSlowly("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe", pause, "llo"),
+        Reply::SendSlowly("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", pause, "hello"),
+        Reply::SendSlowly(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+            pause,
+            "0\r\n\r\n",
+        ),
+    ] {
+        let (_server, pool, answer) = answer_of(reply).await;
+        assert_eq!(in_flight(&pool), 1, "{reply:?}");
+        assert_eq!(answer.into_body().bytes(5).await.unwrap(), "hello", "{reply:?}");
+        assert_eq!(in_flight(&pool), 0, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_body_is_over_with_its_head() {
+    for reply in ["HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]
+    {
+        let (_server, pool, _answer) = answer_of(Reply::Send(reply)).await;
+        assert_eq!(in_flight(&pool), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_left_gives_back_its_place_and_its_connection() {
+    let (server, pool, answer) =
+        answer_of(Reply::SendAndHang("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel")).await;
+    assert_eq!((in_flight(&pool), server.open()), (1, 1));
+    drop(answer);
+    assert_eq!(in_flight(&pool), 0);
+    eventually(|| server.open() == 0).await;
+}
+
+#[tokio::test]
+async fn a_body_ends_in_an_error_that_says_how() {
+    for (reply, limit, says, timeout, retryable) in [
+        (
+            Reply::SendAndClose("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"),
+            64,
+            "broke off",
+            false,
+            true,
+        ),
+        (
+            Reply::Send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+            4,
+            "is longer than 4 bytes",
+            false,
+            false,
+        ),
+        (
+            Reply::Send(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            ),
+            4,
+            "is longer than 4 bytes",
+            false,
+            false,
+        ),
+        (
+            Reply::SendAndHang("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"),
+            64,
+            "did not end in the 400 ms of the call",
+            true,
+            true,
+        ),
+    ] {
+        let (server, pool, answer) = answer_of(reply).await;
+        let error = answer.into_body().bytes(limit).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("the answer of {} {says}", server.address));
+        assert_eq!((error.is_timeout(), error.is_retryable()), (timeout, retryable), "{error}");
+        assert_eq!(in_flight(&pool), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_body_may_be_streamed_beyond_the_deadline_of_the_call() {
+    let slow = Reply::SendSlowly(
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe",
+        Duration::from_millis(600),
+        "llo",
+    );
+    let (_server, _pool, answer) = answer_of(slow).await;
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "hello");
+}

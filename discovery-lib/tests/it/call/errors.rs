@@ -1,0 +1,137 @@
+//! What a caller is told when nobody answers.
+
+use std::time::Duration;
+
+use discovery::{Client, Deadlines, Host, Instance, Origin, Pool, Snapshot, Watched, Why};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+use super::{
+    SOON, client, nobody,
+    server::{HANG, OK, Server},
+};
+
+fn named(host: &str, port: u16) -> Watched {
+    let instances = [Instance::at("service2", Host::from(host), port).into()].into();
+    let snapshot = Snapshot { instances, index: 1, origin: Origin::Catalog, as_of: Instant::now() };
+    Watched { snapshot: Some(snapshot.into()), failure: None }
+}
+
+#[tokio::test]
+async fn a_service_without_instances_fails_at_once() {
+    let error = client(&Pool::fixed("service2", [])).get("http://service2/").await.unwrap_err();
+    assert_eq!(error.to_string(), "no call to service2: it has no instances");
+    assert!(error.is_no_instance() && error.is_retryable() && error.tried().is_empty());
+}
+
+#[tokio::test]
+async fn each_instance_that_refused_is_named() {
+    let addresses = [nobody().await, nobody().await];
+    let client = client(&Pool::fixed("service2", addresses));
+    let error = client.get("http://service2/").await.unwrap_err();
+    let said = |first, second| {
+        format!(
+            "no answer from service2: {first} refused, {second} refused; there is no other instance"
+        )
+    };
+    let [a, b] = addresses;
+    assert!([said(a, b), said(b, a)].contains(&error.to_string()), "{error}");
+    assert!(error.is_no_instance());
+}
+
+#[tokio::test]
+async fn a_call_ends_by_its_deadline_however_many_hang() {
+    let servers =
+        [Server::always(HANG).await, Server::always(HANG).await, Server::always(HANG).await];
+    let client = client(&Pool::fixed("service2", servers.iter().map(|server| server.address)));
+    let ms = Duration::from_millis;
+    let client = client.with_deadlines(Deadlines {
+        attempt: ms(200),
+        call: ms(300),
+        ..Deadlines::default()
+    });
+    let error = client.get("http://service2/").await.unwrap_err();
+    assert!(error.is_timeout() && !error.is_no_instance());
+    assert_eq!(error.tried().len(), 2);
+    assert_eq!(error.tried()[0].why, Why::Silent(ms(200)));
+    assert!(error.to_string().ends_with("; the 300 ms of the call are over"), "{error}");
+}
+
+#[tokio::test]
+async fn an_instance_that_never_accepts_costs_only_the_time_to_connect() {
+    // A listener whose backlog is full: further connections get no answer.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let full = listener.local_addr().unwrap();
+    let mut held = Vec::new();
+    while let Ok(Ok(stream)) =
+        timeout(Duration::from_millis(200), tokio::net::TcpStream::connect(full)).await
+    {
+        held.push(stream);
+    }
+    let error = client(&Pool::fixed("service2", [full])).get("http://service2/").await.unwrap_err();
+    assert_eq!(error.tried()[0].why, Why::NotConnected(Duration::from_millis(250)));
+    assert!(error.is_no_instance());
+}
+
+#[tokio::test]
+async fn a_host_name_is_resolved_when_connecting() {
+    let server = Server::always(OK).await;
+    let (_tx, watched) = watch::channel(named("localhost", server.address.port()));
+    let client = client(&Pool::from_watch("service2", watched));
+    client.get("http://service2/").await.unwrap();
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_host_name_without_an_address_is_nobody() {
+    let (_tx, watched) = watch::channel(named("service2.invalid", 80));
+    let error =
+        client(&Pool::from_watch("service2", watched)).get("http://service2/").await.unwrap_err();
+    // Where no resolver answers at all, it is the deadline.
+    let slow = Why::NotConnected(Duration::from_millis(250));
+    assert!([Why::Unresolved, slow].contains(&error.tried()[0].why), "{error}");
+    assert!(error.is_no_instance());
+}
+
+#[tokio::test]
+async fn a_call_waits_for_the_first_answer_to_who_the_instances_are() {
+    let server = Server::always(OK).await;
+    let (tx, watched) = watch::channel(Watched::default());
+    let client = client(&Pool::from_watch("service2", watched));
+    let call = tokio::spawn(async move { client.get("http://service2/").await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    tx.send(named("127.0.0.1", server.address.port())).unwrap();
+    assert!(timeout(SOON, call).await.unwrap().unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_waits_no_longer_than_a_second_for_that() {
+    let (_tx, watched) = watch::channel(Watched::default());
+    let pool = Pool::from_watch("service2", watched);
+    let start = Instant::now();
+    let error = client(&pool).get("http://service2/").await.unwrap_err();
+    assert_eq!(start.elapsed().as_millis() / 10, 100);
+    assert_eq!(
+        error.to_string(),
+        "no call to service2: nobody has said in 1 s who its instances are"
+    );
+    assert!(error.is_no_instance());
+    let hurried = Deadlines { call: Duration::from_millis(100), ..Deadlines::default() };
+    let error = client(&pool).with_deadlines(hurried).get("http://service2/").await.unwrap_err();
+    assert!(error.to_string().contains("in 100 ms"), "{error}");
+}
+
+#[tokio::test]
+async fn retries_end_with_their_budget_and_the_error_says_so() {
+    let addresses = [nobody().await, nobody().await, nobody().await];
+    let client: Client = client(&Pool::fixed("service2", addresses));
+    let mut last = String::new();
+    for _ in 0..200 {
+        last = client.get("http://service2/").await.unwrap_err().to_string();
+    }
+    assert!(last.ends_with("refused; the retry budget is spent"), "{last}");
+}

@@ -1,0 +1,139 @@
+//! Which failures a caller never sees, and which it does.
+
+use std::time::Duration;
+
+use discovery::{Client, Deadlines, Pool};
+use http::{Method, StatusCode};
+
+use super::{
+    client, in_flight, nobody, request,
+    server::{CLOSE, HANG, OK, Reply, Server},
+};
+
+/// Calls in a row: enough that each instance is picked first by some.
+const CALLS: usize = 20;
+
+const LEAVING: Reply =
+    Reply::Send("HTTP/1.1 503 Busy\r\nDiscovery-Leaving: 1\r\nContent-Length: 0\r\n\r\n");
+const GARBAGE: Reply = Reply::SendAndClose("220 mail.example ESMTP\r\n");
+
+fn status(code: &'static str) -> Reply {
+    Reply::Send(code)
+}
+
+fn quick(pool: &Pool) -> Client {
+    let deadlines = Deadlines { attempt: Duration::from_millis(200), ..Deadlines::default() };
+    client(pool).with_deadlines(deadlines)
+}
+
+/// Whether all calls succeed while one of two instances fails like this.
+async fn all_succeed(bad: Reply, method: Method) -> bool {
+    let (bad, good) = (Server::always(bad).await, Server::always(OK).await);
+    let mut all = true;
+    for _ in 0..CALLS {
+        // A new pool each time, which has learnt nothing: so the bad one is asked by about half of the calls.
+        let pool = Pool::fixed("service2", [bad.address, good.address]);
+        let answer = quick(&pool).request(request(method.clone())).await;
+        all &= answer.is_ok_and(|answer| answer.status() == StatusCode::OK);
+        assert_eq!(in_flight(&pool), 0);
+    }
+    assert!(!bad.requests().is_empty());
+    all
+}
+
+#[tokio::test]
+async fn one_bad_instance_of_two_fails_no_call_that_may_be_repeated() {
+    for (bad, get, post) in [
+        (HANG, true, false),
+        (CLOSE, true, false),
+        (GARBAGE, true, false),
+        (status("HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n"), true, false),
+        (status("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy"), true, false),
+        (status("HTTP/1.1 504 Late\r\nContent-Length: 0\r\n\r\n"), true, false),
+        (status("HTTP/1.1 429 Slowly\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n"), true, false),
+        (status("HTTP/1.1 421 Misdirected\r\nContent-Length: 0\r\n\r\n"), true, true),
+        (LEAVING, true, true),
+        (status("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"), false, false),
+    ] {
+        assert_eq!(all_succeed(bad, Method::GET).await, get, "GET, {bad:?}");
+        assert_eq!(all_succeed(bad, Method::POST).await, post, "POST, {bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_refuses_fails_no_call_at_all() {
+    let (bad, good) = (nobody().await, Server::always(OK).await);
+    for method in [Method::GET, Method::POST, Method::PATCH] {
+        for _ in 0..CALLS {
+            let pool = Pool::fixed("service2", [bad, good.address]);
+            let answer = client(&pool).request(request(method.clone())).await.unwrap();
+            assert_eq!(answer.into_body().text(64).await.unwrap(), "hello");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_post_that_may_have_been_served_is_sent_once() {
+    let (bad, good) = (Server::always(CLOSE).await, Server::always(OK).await);
+    let (mut failed, mut calls) = (0, 0);
+    while failed < 5 {
+        let pool = Pool::fixed("service2", [bad.address, good.address]);
+        calls += 1;
+        if let Err(error) = client(&pool).request(request(Method::POST)).await {
+            failed += 1;
+            assert_eq!(error.tried().len(), 1);
+            let text = format!(
+                "no answer from service2: {} closed before it answered; POST is not sent twice",
+                bad.address
+            );
+            assert_eq!(error.to_string(), text);
+            assert!(!error.is_no_instance() && !error.is_timeout() && error.is_retryable());
+        }
+    }
+    assert_eq!(bad.requests().len() + good.requests().len(), calls);
+}
+
+#[tokio::test]
+async fn an_answer_that_could_be_better_is_returned_when_there_is_no_other() {
+    for (reply, code, text) in [
+        ("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy", 503, "busy"),
+        ("HTTP/1.1 429 Slowly\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nwait", 429, "wait"),
+        ("HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops", 500, "oops"),
+    ] {
+        let server = Server::always(Reply::Send(reply)).await;
+        let answer =
+            client(&Pool::fixed("service2", [server.address])).get("http://service2/").await;
+        let answer = answer.unwrap();
+        assert_eq!(answer.status(), code);
+        assert_eq!(answer.into_body().text(64).await.unwrap(), text);
+        assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_fails_is_soon_asked_no_more() {
+    let (bad, good) = (Server::always(CLOSE).await, Server::always(OK).await);
+    let client = client(&Pool::fixed("service2", [bad.address, good.address]));
+    for _ in 0..500 {
+        client.get("http://service2/").await.unwrap();
+    }
+    let asked = bad.requests().len();
+    assert!(asked < 20, "the bad one was asked {asked} times");
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_takes_nothing_with_it_and_blames_nobody() {
+    let server = Server::always(HANG).await;
+    let pool = Pool::fixed("service2", [server.address]);
+    for _ in 0..20 {
+        let client = client(&pool);
+        let call = client.get("http://service2/");
+        let gave_up = tokio::time::timeout(Duration::from_millis(20), call).await;
+        assert!(gave_up.is_err());
+        assert_eq!(in_flight(&pool), 0);
+    }
+    super::eventually(|| server.open() == 0).await;
+    let member = pool.explain().instances[0].member.unwrap();
+    assert_eq!(member.ejected_until, None);
+    assert_eq!(member.rank, discovery::Rank::Passing);
+}

@@ -1,0 +1,112 @@
+//! What an instance is sent, and what its caller gets.
+
+use discovery::Pool;
+use http::{Request, StatusCode};
+
+use super::{
+    client,
+    server::{OK, Reply, Server},
+};
+
+#[tokio::test]
+async fn a_url_names_a_service_and_its_path_reaches_an_instance() {
+    let server = Server::always(OK).await;
+    let client = client(&Pool::fixed("service2", [server.address]));
+    let answer = client.get("http://service2/orders/7?full=1").await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.into_body().text(64).await.unwrap(), "hello");
+    let sent =
+        "GET /orders/7?full=1 HTTP/1.1\r\nhost: service2\r\ndiscovery-service: service2\r\n\r\n";
+    assert_eq!(server.requests(), [sent]);
+}
+
+#[tokio::test]
+async fn a_body_and_headers_are_passed_on_except_those_for_one_hop() {
+    let reply = Reply::Send(
+        "HTTP/1.1 201 Created\r\nConnection: x-hop\r\nX-Hop: 1\r\nX-End: 2\r\nKeep-Alive: timeout=5\r\nContent-Length: 0\r\n\r\n",
+    );
+    let server = Server::always(reply).await;
+    let client = client(&Pool::fixed("service2", [server.address]));
+    let request = Request::post("http://service2/")
+        .header("host", "shop.example")
+        .header("connection", "x-mine")
+        .header("x-mine", "1")
+        .header("x-theirs", "2")
+        .header("discovery-service", "somebody-else")
+        .body("seven!!")
+        .unwrap();
+    let answer = client.request(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    let names: Vec<_> = answer.headers().keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["x-end", "content-length"]);
+    let sent = server.requests().remove(0);
+    let mut lines: Vec<_> = sent.lines().collect();
+    lines[1..].sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "POST / HTTP/1.1",
+            "",
+            "content-length: 7",
+            "discovery-service: service2",
+            "host: shop.example",
+            "seven!!",
+            "x-theirs: 2",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_url_that_names_no_service_is_refused_with_the_reason() {
+    let client = client(&Pool::fixed("service2", []));
+    for (url, text) in [
+        (
+            "https://service2/",
+            "https://service2/ can't be called: a service is called with http://",
+        ),
+        ("/orders", "/orders can't be called: a service is called with http://"),
+        (
+            "http://service2:80/",
+            "http://service2:80/ can't be called: a service is called by its name alone, its port is known",
+        ),
+        ("http://", "http:// can't be called: no URL"),
+    ] {
+        let error = client.get(url).await.unwrap_err();
+        assert_eq!(error.to_string(), text);
+        assert!(!error.is_no_instance() && !error.is_retryable());
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_asked_for_once() {
+    let server = Server::always(OK).await;
+    let (asked, address) = (std::sync::Arc::new(std::sync::Mutex::new(Vec::new())), server.address);
+    let log = asked.clone();
+    let client = discovery::Client::new(move |service| {
+        log.lock().unwrap().push(service.to_owned());
+        Pool::fixed(service, [address])
+    });
+    for service in ["a", "b", "a", "a", "b"] {
+        client.clone().get(&format!("http://{service}/")).await.unwrap();
+    }
+    assert_eq!(*asked.lock().unwrap(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_client_that_calls_very_many_services_forgets_the_one_called_longest_ago() {
+    let server = Server::always(OK).await;
+    let (asked, address) =
+        (std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0)), server.address);
+    let count = asked.clone();
+    let client = discovery::Client::new(move |service| {
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Pool::fixed(service, [address])
+    });
+    for service in 0..400 {
+        client.get(&format!("http://s{service}/")).await.unwrap();
+    }
+    client.get("http://s399/").await.unwrap();
+    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 400);
+    let kept = format!("{client:?}").matches("\"s").count();
+    assert_eq!(kept, 256);
+}

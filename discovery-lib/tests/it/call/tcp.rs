@@ -1,0 +1,37 @@
+//! TCP by service name.
+
+use discovery::Pool;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{
+    in_flight, nobody,
+    server::{OK, Server},
+};
+
+#[tokio::test]
+async fn a_connection_goes_to_one_who_accepts() {
+    let (gone, server) = (nobody().await, Server::always(OK).await);
+    for _ in 0..20 {
+        let pool = Pool::fixed("service2", [gone, server.address]);
+        let (mut stream, pick) = pool.connect().await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), server.address);
+        assert!(stream.nodelay().unwrap());
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        assert_ne!(stream.read(&mut [0; 64]).await.unwrap(), 0);
+        assert_eq!(in_flight(&pool), 1);
+        pick.succeed();
+        assert_eq!(in_flight(&pool), 0);
+    }
+}
+
+#[tokio::test]
+async fn nobody_to_connect_to_is_said_with_each_who_refused() {
+    let error = Pool::fixed("db", []).connect().await.unwrap_err();
+    assert_eq!(error.to_string(), "no call to db: it has no instances");
+    let addresses = [nobody().await, nobody().await, nobody().await, nobody().await];
+    let pool = Pool::fixed("db", addresses);
+    let error = pool.connect().await.unwrap_err();
+    assert_eq!(error.tried().len(), 3);
+    assert!(error.is_no_instance() && error.to_string().ends_with(" refused"), "{error}");
+    assert_eq!(in_flight(&pool), 0);
+}
