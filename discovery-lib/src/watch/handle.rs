@@ -19,6 +19,7 @@ pub struct Watch {
 /// One standing question, alive as long as anybody holds it.
 #[derive(Debug)]
 pub(super) struct Question {
+    /// Never read from, so that to its clones all that was ever published is news.
     watched_rx: watch::Receiver<Watched>,
     _asker: Asker,
 }
@@ -40,15 +41,7 @@ impl Question {
 
 impl Watch {
     pub(super) fn of(question: Arc<Question>) -> Self {
-        let mut watched_rx = question.watched_rx.clone();
-        let is_known = {
-            let watched = watched_rx.borrow();
-            watched.snapshot.is_some() || watched.failure.is_some()
-        };
-        if is_known {
-            watched_rx.mark_changed();
-        }
-        Self { question, watched_rx }
+        Self { watched_rx: question.watched_rx.clone(), question }
     }
 
     /// What is known now: nothing at all before the first answer or failure.
@@ -56,8 +49,8 @@ impl Watch {
         self.watched_rx.borrow().clone()
     }
 
-    /// What is known, as soon as it differs from what this handle has told before: other instances, a failure, or the end of one. An answer
-    /// that says the same as the one before makes the snapshot that [`Watch::current`] tells fresher, and is no change.
+    /// What is known, as soon as there is news since this handle was last asked: the first answer, other instances, a failure, or the end of
+    /// one. An answer that says the same as the one before is no news; it makes the snapshot that [`Watch::current`] tells fresher.
     ///
     /// None when the runtime in which the question was asked has ended.
     ///
@@ -67,7 +60,8 @@ impl Watch {
         Some(self.watched_rx.borrow_and_update().clone())
     }
 
-    /// The channel itself, for those who want to poll it. It does not keep the question: it closes when the last `Watch` is dropped.
+    /// The channel itself, for those who want to poll it; what is known already is news to it. It does not keep the question: it closes when
+    /// the last `Watch` is dropped. How fresh a snapshot is, its `borrow` tells, not the clone that news came with.
     pub fn subscribe(&self) -> watch::Receiver<Watched> {
         self.question.watched_rx.clone()
     }

@@ -35,36 +35,38 @@ impl Publisher {
     }
 
     fn report(&self, error: Error) {
+        let is_first = self.watched_tx.borrow().failure.is_none();
+        let err: &(dyn std::error::Error + 'static) = &error;
+        if is_first {
+            warn!(service = %self.service, err, "watch failed; the last known instances stay");
+        } else {
+            debug!(service = %self.service, err, "watch failed again");
+        }
         self.watched_tx.send_if_modified(|watched| {
-            let is_first = watched.failure.is_none();
-            let err: &(dyn std::error::Error + 'static) = &error;
-            if is_first {
-                warn!(service = %self.service, err, "watch failed; the last known instances stay");
-            } else {
-                debug!(service = %self.service, err, "watch failed again");
-            }
             watched.failure = Some(Arc::new(error));
             is_first
         });
     }
 
     fn publish(&self, mut snapshot: Snapshot) {
-        self.watched_tx.send_if_modified(|watched| {
-            let has_recovered = watched.failure.take().is_some();
-            if has_recovered {
-                info!(service = %self.service, "watch answered again");
+        // Nobody else writes, so this holds until the new one is sent.
+        let last = self.watched_tx.borrow().clone();
+        let has_recovered = last.failure.is_some();
+        if has_recovered {
+            info!(service = %self.service, "watch answered again");
+        }
+        let same = last.snapshot.filter(|last| last.instances == snapshot.instances);
+        let has_changed = same.is_none();
+        match same {
+            Some(same) => snapshot.instances = same.instances.clone(),
+            None => {
+                let (index, instances) = (snapshot.index, snapshot.instances.len());
+                debug!(service = %self.service, index, instances, "instances changed");
             }
-            let has_changed = match &watched.snapshot {
-                Some(last) if last.instances == snapshot.instances => {
-                    snapshot.instances = last.instances.clone();
-                    false
-                }
-                _ => true,
-            };
-            if has_changed {
-                debug!(service = %self.service, index = snapshot.index, instances = snapshot.instances.len(), "instances changed");
-            }
-            watched.snapshot = Some(Arc::new(snapshot));
+        }
+        let watched = Watched { snapshot: Some(Arc::new(snapshot)), failure: None };
+        self.watched_tx.send_if_modified(|last| {
+            *last = watched;
             has_changed || has_recovered
         });
     }

@@ -26,7 +26,8 @@ pub struct Snapshot {
     pub index: u64,
     /// Where it came from.
     pub origin: Origin,
-    /// The moment at which it was surely true: when the answer came, less what the answering server was behind its leader.
+    /// The moment at which it was surely true: when the answer came, less what the answering server was behind its leader. For an answer that
+    /// waited in vain for a change, when the question was sent: what the server says of itself is from then.
     pub as_of: Instant,
 }
 

@@ -1,0 +1,94 @@
+//! How long from a registration at the agent to its place in a caller's snapshot, against a bare blocking query on the same agent: what
+//! the watch adds to what Consul takes. Turn by turn in one run; on a real Consul too where one is found (`PATH`, `CONSUL_BIN`).
+//!
+//!     cargo bench -p discovery-lib --bench propagation
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints, and panics when it can't go on"
+)]
+
+use std::{net::SocketAddr, time::Duration};
+
+use discovery::{Discovery, Resolve, Settings, Watch, agent::AgentSettings};
+use serde_json::json;
+use testkit::{
+    consul::{Binary, Consul},
+    http::{Answer, Question},
+    ratio::Ratio,
+};
+use tokio::time::{Instant, sleep};
+
+const ROUNDS: usize = 100;
+/// Longer than a watch saves its questions up, so that none is put off.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Long enough for a question to arrive before what it waits for.
+const ARRIVES_WITHIN: Duration = Duration::from_millis(20);
+
+/// The same instance again and again: registered in odd rounds, deregistered in even ones.
+async fn change(agent: SocketAddr, service: &str, round: usize) {
+    let question = if round % 2 == 1 {
+        let registration = json!({"Name": service, "Address": "10.0.0.1", "Port": 80});
+        Question::put("/v1/agent/service/register").body(registration.to_string())
+    } else {
+        Question::put(format!("/v1/agent/service/deregister/{service}"))
+    };
+    assert!(question.send(agent).await.unwrap().status.is_success());
+}
+
+async fn ask(agent: SocketAddr, after: &str) -> Answer {
+    Question::get(format!("/v1/health/service/bare?stale{after}")).send(agent).await.unwrap()
+}
+
+async fn bare(agent: SocketAddr, round: usize) -> f64 {
+    let index = ask(agent, "").await.header("x-consul-index").unwrap().to_owned();
+    let waits = tokio::spawn(async move { ask(agent, &format!("&wait=20s&index={index}")).await });
+    sleep(ARRIVES_WITHIN).await;
+    let start = Instant::now();
+    let (_, answered_at) = tokio::join!(change(agent, "bare", round), async {
+        let instances = waits.await.unwrap().json().as_array().unwrap().len();
+        assert_eq!(instances, round % 2);
+        Instant::now()
+    });
+    (answered_at - start).as_secs_f64()
+}
+
+async fn watched(agent: SocketAddr, watch: &mut Watch, round: usize) -> f64 {
+    let start = Instant::now();
+    let (_, published_at) = tokio::join!(change(agent, "watched", round), async {
+        let watched = watch.changed().await.unwrap();
+        assert_eq!(watched.snapshot.unwrap().instances.len(), round % 2);
+        Instant::now()
+    });
+    (published_at - start).as_secs_f64()
+}
+
+async fn measure(name: &str, agent: SocketAddr) {
+    let settings = AgentSettings { address: agent.into(), ..AgentSettings::default() };
+    let discovery = Discovery::new(Settings { agent: settings, ..Settings::default() }).unwrap();
+    let mut watch = discovery.watch("watched", &Resolve::Catalog);
+    watch.changed().await.unwrap();
+    let mut rounds = Vec::new();
+    for round in 1..=ROUNDS {
+        sleep(PAUSE).await;
+        rounds.push(if round % 2 == 1 {
+            let watched = watched(agent, &mut watch, round).await;
+            (watched, bare(agent, round).await)
+        } else {
+            let bare = bare(agent, round).await;
+            (watched(agent, &mut watch, round).await, bare)
+        });
+    }
+    let ratio = Ratio::of(&rounds);
+    println!("{name}: watch against bare query, seconds: {ratio}");
+    println!("{name}: the watch adds {:+.3} ms (of medians)", (ratio.first - ratio.second) * 1e3);
+}
+
+#[tokio::main]
+async fn main() {
+    if let Some(binary) = Binary::find() {
+        let consul = Consul::of(&binary).start().await.unwrap();
+        measure(&format!("Consul {}", binary.version()), consul.http_addr()).await;
+    }
+}
