@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{check::CheckStatus, lenient::null_is_default, service::Weights};
+use crate::{
+    check::{CheckStatus, HealthCheck},
+    lenient::null_is_default,
+    service::{TaggedAddress, Weights},
+};
 
 /// The body of `PUT /v1/agent/service/register`, as far as a program that registers itself needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,7 +53,7 @@ pub struct CheckRegistration {
 }
 
 /// `/v1/agent/service/:id`, and each value of `/v1/agent/services`: an instance as its own agent knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct AgentService {
     /// Unique on the agent.
@@ -69,6 +73,69 @@ pub struct AgentService {
     /// Empty means the node's address.
     #[serde(default)]
     pub address: String,
+    /// Address and port by kind of address; left out when there are none.
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub tagged_addresses: BTreeMap<String, TaggedAddress>,
+    /// Its share, by status.
+    #[serde(default)]
+    pub weights: Weights,
+    /// Whether others may change its tags in the catalog.
+    #[serde(default)]
+    pub enable_tag_override: bool,
+    /// Only in `/v1/agent/service/:id`: changes with any of the above.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub content_hash: String,
+}
+
+/// `/v1/agent/health/service/id/:id`, and each element of `/v1/agent/health/service/name/:name`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AgentServiceHealth {
+    /// The worst of its checks; `maintenance` stands above all.
+    pub aggregated_status: String,
+    /// `None` for an unknown id.
+    pub service: Option<AgentService>,
+    /// The node's checks and its own; `None` for an unknown id.
+    pub checks: Option<Vec<HealthCheck>>,
+}
+
+/// One element of `/v1/agent/members`: an agent, as the gossip knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Member {
+    /// The node's name; in the WAN pool `node.datacenter`.
+    pub name: String,
+    /// Its IP address.
+    pub addr: String,
+    /// Its port for gossip.
+    pub port: u16,
+    /// What the agent says of itself.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub tags: BTreeMap<String, String>,
+    /// 1 alive, 2 leaving, 3 left, 4 failed.
+    pub status: u8,
+    /// Versions of gossip.
+    #[serde(default)]
+    pub protocol_min: u8,
+    /// Versions of gossip.
+    #[serde(default)]
+    pub protocol_max: u8,
+    /// Versions of gossip.
+    #[serde(default)]
+    pub protocol_cur: u8,
+    /// Versions of what is carried by gossip.
+    #[serde(default)]
+    pub delegate_min: u8,
+    /// Versions of what is carried by gossip.
+    #[serde(default)]
+    pub delegate_max: u8,
+    /// Versions of what is carried by gossip.
+    #[serde(default)]
+    pub delegate_cur: u8,
 }
 
 /// `/v1/agent/self`, as far as a client needs it.

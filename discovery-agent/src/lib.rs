@@ -1,1 +1,28 @@
-//! Placeholder module doc.
+//! An embedded agent that speaks Consul's HTTP API and DNS for one machine: to develop and to try things with nothing installed, and as a test
+//! double for whoever talks to Consul. It behaves as Consul 1.8.7 does where its clients can tell, and is no cluster: past one machine the agent
+//! is Consul itself.
+//!
+//! [`Agent::start`] gives one on free ports, in memory, ready when it returns and gone when dropped. Nothing here prints or reads the
+//! environment.
+//!
+//! How it is made: `state` is a pure machine that knows everything and does no IO; `engine` lets tasks share it and wakes who waits; `http` and
+//! `dns` answer; `checks` look; `persist` keeps.
+
+#![warn(missing_docs)]
+#![expect(dead_code, reason = "checks that look and persistence are about to come")]
+
+mod agent;
+mod checks;
+mod dns;
+mod duration;
+mod engine;
+mod error;
+mod http;
+mod listen;
+mod state;
+mod waiters;
+
+pub use self::{
+    agent::{Agent, Builder},
+    error::Error,
+};

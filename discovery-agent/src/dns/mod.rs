@@ -1,0 +1,27 @@
+//! DNS: the zone `consul.`, and the reverse of what is in it, over UDP and TCP on one port.
+
+mod answer;
+mod message;
+mod name;
+mod tcp;
+mod udp;
+
+pub(crate) use self::{tcp::serve_tcp, udp::serve_udp};
+use hickory_proto::op::ResponseCode;
+
+use self::message::{Ready, Transport};
+use crate::engine::{Engine, Mood};
+
+/// What to do about a question, in whatever mood the agent is; `None`: say nothing.
+fn reply(engine: &Engine, bytes: &[u8], via: Transport, turn: usize) -> Option<Ready> {
+    engine.count_question();
+    let mood = engine.conduct().mood;
+    match mood {
+        Mood::Well => engine.read(|state| message::reply(bytes, via, state, turn)),
+        Mood::Frozen => None,
+        Mood::Failing(_) => {
+            let bytes = message::code(bytes, ResponseCode::ServFail)?;
+            Some(Ready { bytes, turns: 1, lasting: false })
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The state among tasks: who changes it wakes those who wait, and tells the timekeeper, the runner of checks and the keeper of the file.
+
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use http::StatusCode;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    state::{Command, Effects, Identity, Refusal, State, Topic},
+    waiters::{Waiter, Waiters},
+};
+
+/// What all tasks of an agent share.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    identity: Identity,
+    state: Mutex<State>,
+    waiters: Waiters,
+    /// The next deadline may be sooner.
+    hastened: Notify,
+    /// The set of checks that run is another.
+    pub(crate) retargeted: Notify,
+    /// How many changes there were that a restart must not lose.
+    pub(crate) unsaved: watch::Sender<u64>,
+    conduct: watch::Sender<Conduct>,
+    requests: AtomicU64,
+    questions: AtomicU64,
+    /// How often anything changed: while it stays, so do all answers.
+    changes: AtomicU64,
+}
+
+/// How the agent behaves towards those who ask: well, unless a test wants otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Conduct {
+    pub(crate) mood: Mood,
+    /// Goes up when the agent forgets everything: connections of an earlier life end.
+    pub(crate) life: u64,
+    /// The agent is about to stop: nobody is made to wait any more.
+    pub(crate) stopping: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Well,
+    /// Takes questions and does not answer them.
+    Frozen,
+    /// Answers everything with this status.
+    Failing(StatusCode),
+}
+
+impl Engine {
+    pub(crate) fn new(identity: Identity, state: State) -> Self {
+        let conduct = Conduct { mood: Mood::Well, life: 0, stopping: false };
+        Self {
+            identity,
+            state: Mutex::new(state),
+            waiters: Waiters::default(),
+            hastened: Notify::new(),
+            retargeted: Notify::new(),
+            unsaved: watch::Sender::new(0),
+            conduct: watch::Sender::new(conduct),
+            requests: AtomicU64::new(0),
+            questions: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Looks at the state. What is looked at holds everybody up, so it is done at once.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.lock())
+    }
+
+    pub(crate) fn apply(&self, command: Command) -> Result<(), Refusal> {
+        let effects = self.lock().apply(command, Instant::now())?;
+        self.tell(&effects);
+        Ok(())
+    }
+
+    /// Everything registered is gone, as in an agent that was restarted without its data, and so are all connections.
+    pub(crate) fn forget(&self) {
+        *self.lock() = State::new(&self.identity);
+        self.changes.fetch_add(1, Ordering::Release);
+        self.retargeted.notify_one();
+        self.conduct.send_modify(|conduct| conduct.life += 1);
+    }
+
+    pub(crate) fn stop(&self) {
+        self.conduct.send_modify(|conduct| conduct.stopping = true);
+    }
+
+    /// Takes a place among those who wait for this topic; `None` when there is none left.
+    pub(crate) fn join(&self, topic: &Topic) -> Option<Waiter<'_>> {
+        self.waiters.join(topic)
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiters.count()
+    }
+
+    pub(crate) fn count_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_question(&self) {
+        self.questions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn questions(&self) -> u64 {
+        self.questions.load(Ordering::Relaxed)
+    }
+
+    /// How often anything changed. Read it before the state: what is read then is at least as new.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn conduct(&self) -> Conduct {
+        *self.conduct.borrow()
+    }
+
+    /// Returns once the conduct is such, which may be now.
+    pub(crate) async fn until(&self, such: impl Fn(&Conduct) -> bool) -> Conduct {
+        let mut conduct = self.conduct.subscribe();
+        let such = conduct.wait_for(such).await.map(|conduct| *conduct);
+        match such {
+            Ok(conduct) => conduct,
+            // The sender is ours and still there.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    pub(crate) fn set_mood(&self, mood: Mood) {
+        self.conduct.send_modify(|conduct| conduct.mood = mood);
+    }
+
+    /// Does what is due when it is due, for as long as it is polled.
+    pub(crate) async fn keep_time(&self) {
+        loop {
+            let next = self.read(State::next_deadline);
+            let due = async {
+                match next {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => {
+                    let effects = self.lock().expire(Instant::now());
+                    self.tell(&effects);
+                }
+                () = self.hastened.notified() => {}
+            }
+        }
+    }
+
+    fn tell(&self, effects: &Effects) {
+        if !effects.changed.is_empty() {
+            self.changes.fetch_add(1, Ordering::Release);
+        }
+        self.waiters.ring(&effects.changed);
+        if effects.hastened {
+            self.hastened.notify_one();
+        }
+        if effects.retargeted {
+            self.retargeted.notify_one();
+        }
+        if effects.unsaved {
+            self.unsaved.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,364 @@
+//! Bodies of requests: from JSON to what the state takes, and what Consul refuses in between.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use consul_wire::{
+    check::CheckStatus,
+    service::{TaggedAddress, Weights},
+};
+use http::StatusCode;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{
+    meta,
+    reply::Failure,
+    schema::{Field, Shape, aliased, field, fit},
+};
+use crate::state::{
+    CheckDefinition, CheckKind, CheckTarget, HttpCheck, ServiceDefinition, TcpCheck,
+};
+
+/// An HTTP or TCP check runs at most this often.
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// An HTTP or TCP check without `Timeout` waits this long.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// `PUT /v1/agent/service/register`.
+const SERVICE: Shape = Shape::Object(&[
+    field("ID", Shape::Text),
+    field("Name", Shape::Text),
+    field("Tags", Shape::List(&Shape::Text)),
+    field("Address", Shape::Text),
+    aliased(
+        "TaggedAddresses",
+        "tagged_addresses",
+        Shape::Map(&Shape::Object(&[field("Address", Shape::Text), field("Port", Shape::Int)])),
+    ),
+    field("Meta", Shape::Map(&Shape::Text)),
+    field("Port", Shape::Int),
+    field("Weights", Shape::Object(&[field("Passing", Shape::Int), field("Warning", Shape::Int)])),
+    aliased("EnableTagOverride", "enable_tag_override", Shape::Flag),
+    field("Check", CHECK),
+    field("Checks", Shape::List(&CHECK)),
+    field("Kind", Shape::Text),
+    field("Token", Shape::Text),
+    field("Namespace", Shape::Text),
+    field("Proxy", Shape::Any),
+    field("Connect", Shape::Any),
+]);
+
+/// A check within a registration.
+const CHECK: Shape = Shape::Object(&CHECK_FIELDS);
+
+const CHECK_FIELDS: [Field; 25] = [
+    aliased("CheckID", "id", Shape::Text),
+    field("Name", Shape::Text),
+    field("Notes", Shape::Text),
+    field("Status", Shape::Text),
+    aliased("ServiceID", "service_id", Shape::Text),
+    field("TTL", Shape::Duration),
+    field("HTTP", Shape::Text),
+    field("Method", Shape::Text),
+    field("Header", Shape::Map(&Shape::List(&Shape::Text))),
+    field("Body", Shape::Text),
+    field("TCP", Shape::Text),
+    field("Interval", Shape::Duration),
+    field("Timeout", Shape::Duration),
+    aliased("DeregisterCriticalServiceAfter", "deregister_critical_service_after", Shape::Duration),
+    aliased("ScriptArgs", "script_args", Shape::List(&Shape::Text)),
+    field("Args", Shape::List(&Shape::Text)),
+    aliased("DockerContainerID", "docker_container_id", Shape::Text),
+    field("Shell", Shape::Text),
+    field("GRPC", Shape::Text),
+    field("GRPCUseTLS", Shape::Flag),
+    aliased("TLSSkipVerify", "tls_skip_verify", Shape::Flag),
+    field("AliasNode", Shape::Text),
+    field("AliasService", Shape::Text),
+    field("SuccessBeforePassing", Shape::Int),
+    field("FailuresBeforeCritical", Shape::Int),
+];
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Service {
+    #[serde(rename = "ID")]
+    id: String,
+    name: String,
+    tags: Vec<String>,
+    address: String,
+    tagged_addresses: BTreeMap<String, RawAddress>,
+    meta: BTreeMap<String, String>,
+    port: i64,
+    weights: Option<RawWeights>,
+    enable_tag_override: bool,
+    check: Option<Check>,
+    checks: Vec<Check>,
+    kind: String,
+    proxy: Value,
+    connect: Value,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct RawAddress {
+    address: String,
+    port: i64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct RawWeights {
+    passing: i64,
+    warning: i64,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Check {
+    #[serde(rename = "CheckID")]
+    id: String,
+    name: String,
+    notes: String,
+    status: String,
+    #[serde(rename = "ServiceID")]
+    service_id: String,
+    #[serde(rename = "TTL")]
+    ttl: i64,
+    #[serde(rename = "HTTP")]
+    http: String,
+    method: String,
+    header: BTreeMap<String, Vec<String>>,
+    body: String,
+    #[serde(rename = "TCP")]
+    tcp: String,
+    interval: i64,
+    timeout: i64,
+    deregister_critical_service_after: i64,
+    script_args: Vec<String>,
+    args: Vec<String>,
+    #[serde(rename = "DockerContainerID")]
+    docker_container_id: String,
+    #[serde(rename = "GRPC")]
+    grpc: String,
+    alias_node: String,
+    alias_service: String,
+    success_before_passing: i64,
+    failures_before_critical: i64,
+}
+
+/// What a service registers: itself and its checks.
+pub(crate) fn service(body: &[u8]) -> Result<(ServiceDefinition, Vec<CheckDefinition>), Failure> {
+    let service: Service = read(body, SERVICE)?;
+    if service.name.is_empty() {
+        return Err(Failure::bad("Missing service name"));
+    }
+    if matches!(service.address.as_str(), "0.0.0.0" | "::" | "[::]") {
+        return Err(Failure::bad("Invalid service address"));
+    }
+    let weights = weights(service.weights.as_ref())?;
+    meta::validate(&service.meta)?;
+    let empty = Check::default();
+    let checks: Vec<Check> =
+        service.check.into_iter().filter(|check| *check != empty).chain(service.checks).collect();
+    for check in &checks {
+        validate(check)?;
+    }
+    if checks.iter().any(|check| status(&check.status).is_none()) {
+        return Err(Failure::bad("Status for checks must 'passing', 'warning', 'critical'"));
+    }
+    refuse_mesh(&service.kind, &service.proxy, &service.connect)?;
+    let address = |(tag, raw): (String, RawAddress)| {
+        Ok((tag, TaggedAddress { address: raw.address, port: port(raw.port)? }))
+    };
+    let definition = ServiceDefinition {
+        id: if service.id.is_empty() { service.name.clone() } else { service.id },
+        name: service.name,
+        tags: service.tags,
+        address: service.address,
+        tagged_addresses: service
+            .tagged_addresses
+            .into_iter()
+            .map(address)
+            .collect::<Result<_, Failure>>()?,
+        meta: service.meta,
+        port: port(service.port)?,
+        weights,
+        enable_tag_override: service.enable_tag_override,
+    };
+    let checks = checks.into_iter().map(define).collect::<Result<_, Failure>>()?;
+    Ok((definition, checks))
+}
+
+/// `PUT /v1/agent/check/register`, whose check is named by `ID`, not by `CheckID`.
+pub(crate) fn check(body: &[u8]) -> Result<CheckDefinition, Failure> {
+    const ALONE: [Field; 27] = {
+        let mut fields = [field("Token", Shape::Text); 27];
+        let mut at = 0;
+        while at < CHECK_FIELDS.len() {
+            fields[at] = CHECK_FIELDS[at];
+            at += 1;
+        }
+        fields[0] = field("ID", Shape::Text);
+        fields[26] = field("Namespace", Shape::Text);
+        fields
+    };
+    let value = shaped(body, Shape::Object(&ALONE))?;
+    let id = value.get("ID").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut check: Check = typed(value)?;
+    check.id = id;
+    if check.name.is_empty() {
+        return Err(Failure::bad("Missing check name"));
+    }
+    if status(&check.status).is_none() {
+        return Err(Failure::bad("Bad check status"));
+    }
+    validate(&check)?;
+    define(check)
+}
+
+/// `PUT /v1/agent/check/update/:id`.
+pub(crate) fn update(body: &[u8]) -> Result<(CheckStatus, String), Failure> {
+    const UPDATE: Shape =
+        Shape::Object(&[field("Status", Shape::Text), field("Output", Shape::Text)]);
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(rename_all = "PascalCase", default)]
+    struct Update {
+        status: String,
+        output: String,
+    }
+    let update: Update = read(body, UPDATE)?;
+    match status(&update.status) {
+        Some(Some(status)) => Ok((status, update.output)),
+        _ => Err(Failure::bad(format!("Invalid check status: '{}'", update.status))),
+    }
+}
+
+fn read<T: DeserializeOwned + Default>(body: &[u8], shape: Shape) -> Result<T, Failure> {
+    typed(shaped(body, shape)?)
+}
+
+/// The first value of a body, in shape. What follows it is passed over, as Go does.
+fn shaped(body: &[u8], shape: Shape) -> Result<Value, Failure> {
+    let failed = |why: String| Failure::bad(format!("Request decode failed: {why}"));
+    let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Value>();
+    let value = match values.next() {
+        None => return Err(failed("EOF".to_owned())),
+        Some(Err(err)) if err.is_eof() => return Err(failed("unexpected EOF".to_owned())),
+        Some(Err(err)) => return Err(failed(err.to_string())),
+        Some(Ok(value)) => value,
+    };
+    fit(value, shape, "").map_err(failed)
+}
+
+fn typed<T: DeserializeOwned + Default>(value: Value) -> Result<T, Failure> {
+    if value.is_null() {
+        return Ok(T::default());
+    }
+    serde_json::from_value(value)
+        .map_err(|err| Failure::bad(format!("Request decode failed: {err}")))
+}
+
+fn port(port: i64) -> Result<u16, Failure> {
+    u16::try_from(port).map_err(|_| Failure::bad(format!("Invalid service port {port}")))
+}
+
+fn weights(raw: Option<&RawWeights>) -> Result<Weights, Failure> {
+    let Some(&RawWeights { passing, warning }) = raw else { return Ok(Weights::default()) };
+    if passing < 1 {
+        return Err(Failure::bad("Invalid Weights: Passing must be greater than 0"));
+    }
+    match (u16::try_from(passing), u16::try_from(warning)) {
+        (Ok(passing), Ok(warning)) => Ok(Weights { passing, warning }),
+        _ => Err(Failure::bad("Invalid Weights: DNS Weight must be between 0 and 65535")),
+    }
+}
+
+/// `Some(None)`: not said.
+fn status(text: &str) -> Option<Option<CheckStatus>> {
+    match text {
+        "" => Some(None),
+        "passing" => Some(Some(CheckStatus::Passing)),
+        "warning" => Some(Some(CheckStatus::Warning)),
+        "critical" => Some(Some(CheckStatus::Critical)),
+        _ => None,
+    }
+}
+
+/// What Consul finds wrong with a check, in its order.
+fn validate(check: &Check) -> Result<(), Failure> {
+    let wrong = |what: &str| Err(Failure::bad(format!("Invalid check: {what}")));
+    let scripted = !check.script_args.is_empty() || !check.args.is_empty();
+    let looks = scripted
+        || !check.http.is_empty()
+        || !check.tcp.is_empty()
+        || !check.grpc.is_empty()
+        || !check.docker_container_id.is_empty();
+    let aliased = !check.alias_node.is_empty() || !check.alias_service.is_empty();
+    if check.interval > 0 && check.ttl > 0 {
+        return wrong("Interval and TTL cannot both be specified");
+    }
+    if looks && check.interval <= 0 {
+        return wrong("Interval must be > 0 for Script, HTTP, or TCP checks");
+    }
+    if !looks && !aliased && check.ttl <= 0 {
+        return wrong("TTL must be > 0 for TTL checks");
+    }
+    if scripted {
+        return Err(Failure::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true",
+        ));
+    }
+    let elsewhere = aliased || !check.grpc.is_empty() || !check.docker_container_id.is_empty();
+    if elsewhere || check.success_before_passing > 0 || check.failures_before_critical > 0 {
+        return wrong("this agent runs TTL, HTTP and TCP checks, without thresholds");
+    }
+    if check.http.starts_with("https:") {
+        return wrong("this agent runs HTTP checks without TLS");
+    }
+    Ok(())
+}
+
+fn define(check: Check) -> Result<CheckDefinition, Failure> {
+    let interval = positive(check.interval).map_or(INTERVAL_MIN, |it| it.max(INTERVAL_MIN));
+    let timeout = positive(check.timeout).unwrap_or(TIMEOUT_DEFAULT);
+    let kind = if !check.tcp.is_empty() {
+        CheckKind::Active(CheckTarget::Tcp(TcpCheck { address: check.tcp, interval, timeout }))
+    } else if !check.http.is_empty() {
+        CheckKind::Active(CheckTarget::Http(HttpCheck {
+            url: check.http,
+            method: if check.method.is_empty() { "GET".to_owned() } else { check.method },
+            headers: check.header,
+            body: check.body,
+            interval,
+            timeout,
+        }))
+    } else {
+        CheckKind::Ttl(positive(check.ttl).unwrap_or_default())
+    };
+    Ok(CheckDefinition {
+        id: check.id,
+        name: check.name,
+        notes: check.notes,
+        status: status(&check.status).flatten(),
+        service_id: (!check.service_id.is_empty()).then_some(check.service_id),
+        kind,
+        deregister_after: positive(check.deregister_critical_service_after),
+    })
+}
+
+fn positive(nanos: i64) -> Option<Duration> {
+    u64::try_from(nanos).ok().filter(|nanos| *nanos > 0).map(Duration::from_nanos)
+}
+
+/// Proxies and sidecars need a Consul with a mesh.
+fn refuse_mesh(kind: &str, proxy: &Value, connect: &Value) -> Result<(), Failure> {
+    let something = |value: &Value| value.as_object().is_some_and(|map| !map.is_empty());
+    if !kind.is_empty() || something(proxy) || something(connect) {
+        return Err(Failure::bad(
+            "Kind, Proxy and Connect need the mesh, which this agent has not",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,279 @@
+//! The HTTP API: connections come in, each is a task of its own; each request goes through the table of routes.
+
+mod agent;
+mod catalog;
+mod clients;
+mod decode;
+mod health;
+mod meta;
+mod query;
+mod question;
+mod reply;
+mod request;
+mod routes;
+mod schema;
+mod serve;
+mod status;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    Method, Request as HttpRequest, Response, StatusCode,
+    header::{ACCEPT_ENCODING, ALLOW, HeaderValue, LOCATION, VARY},
+};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use tokio::time::{Instant, sleep_until};
+
+pub(crate) use self::serve::serve;
+use self::{
+    query::{Options, Query, waiting},
+    question::{Answers, Question},
+    reply::{Body, Failure, Reply, Style},
+    request::Request,
+    routes::{Action, Match, Route},
+};
+use crate::{
+    engine::{Conduct, Engine, Mood},
+    state::{Refusal, Topic},
+};
+
+/// Longer bodies are refused. Consul's limit for the value of a key; registrations are far shorter.
+const BODY_BYTES_MAX: usize = 512 * 1024;
+/// A blocking query waits up to a 16th of its wait longer, so that those who came together do not come back together.
+const WAIT_JITTER: u32 = 16;
+
+/// The API over an engine.
+#[derive(Debug)]
+pub(crate) struct Api {
+    engine: Arc<Engine>,
+    answers: Answers,
+}
+
+impl Api {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self { engine, answers: Answers::default() }
+    }
+
+    /// See [`Answers::clear`].
+    pub(crate) fn forget(&self) {
+        self.answers.clear();
+    }
+
+    /// Answers a request, in whatever mood the agent is.
+    async fn handle(&self, request: HttpRequest<Incoming>) -> Response<Full<Bytes>> {
+        self.engine.count_request();
+        let reply = match self.unwell().await {
+            Some(status) => failing(status),
+            None => {
+                let answered = tokio::select! {
+                    reply = self.route(request) => Ok(reply),
+                    status = self.falls_ill() => Err(status),
+                };
+                match answered {
+                    Ok(reply) => self.unwell().await.map_or(reply, failing),
+                    Err(status) => failing(status),
+                }
+            }
+        };
+        reply.into_response()
+    }
+
+    /// Returns once the agent is not frozen: with the status that everything is answered with, if there is one.
+    async fn unwell(&self) -> Option<StatusCode> {
+        match self.engine.until(|conduct| conduct.mood != Mood::Frozen).await.mood {
+            Mood::Failing(status) => Some(status),
+            Mood::Well | Mood::Frozen => None,
+        }
+    }
+
+    /// Returns once everything is answered with a status, also what waits.
+    async fn falls_ill(&self) -> StatusCode {
+        loop {
+            let failing = |conduct: &Conduct| matches!(conduct.mood, Mood::Failing(_));
+            if let Mood::Failing(status) = self.engine.until(failing).await.mood {
+                return status;
+            }
+        }
+    }
+
+    async fn route(&self, request: HttpRequest<Incoming>) -> Reply {
+        let path = percent_encoding::percent_decode_str(request.uri().path())
+            .decode_utf8_lossy()
+            .into_owned();
+        let mut reply = match routes::find(request.method(), &path) {
+            Match::Route(route) => {
+                self.act(route, &path, request).await.unwrap_or_else(Reply::from)
+            }
+            Match::OtherMethods(allowed) => not_allowed(request.method(), &allowed),
+            Match::Nothing => return elsewhere(&path),
+        };
+        reply.set(VARY, HeaderValue::from_static("Accept-Encoding"));
+        reply
+    }
+
+    async fn act(
+        &self,
+        route: &Route,
+        path: &str,
+        request: HttpRequest<Incoming>,
+    ) -> Result<Reply, Failure> {
+        let query = Query::parse(request.uri().query().unwrap_or_default());
+        let style = style(&request, &query);
+        let request = Request {
+            subject: route.subject(path).unwrap_or_default().to_owned(),
+            query,
+            body: read_body(request.into_body()).await?,
+            style,
+            identity: self.engine.identity(),
+        };
+        match route.action {
+            Action::Show(show) => self.engine.read(|state| show(&request, state)),
+            Action::Ask(ask) => self.ask(&request, ask).await,
+            Action::Content => self.content(&request).await,
+            Action::Change(change) => {
+                query::refuse_namespace(&request.query)?;
+                self.engine.apply(change(&request)?).map_err(Failure::from)?;
+                Ok(Reply::done())
+            }
+            Action::Refuse(why) => Err(why()),
+        }
+    }
+
+    /// Asks the catalog; with an index, once the answer is newer than that, or the wait is over.
+    async fn ask(
+        &self,
+        request: &Request<'_>,
+        ask: fn(&Request<'_>) -> Result<Question, Failure>,
+    ) -> Result<Reply, Failure> {
+        let options = Options::of(&request.query, &request.identity.datacenter)?;
+        let question = ask(request)?;
+        if options.index > 0 {
+            let topic = question.topic();
+            let newer = || self.engine.read(|state| state.index_of(&topic)) > options.index;
+            self.wait(&topic, options.wait, newer).await?;
+        }
+        let answer = self.answers.answer(&question, request.style, &self.engine);
+        let mut reply = Reply::json(answer.body).of_catalog(answer.index, options.consistency);
+        if options.cached {
+            reply.of_cache(answer.hit);
+        }
+        Ok(reply)
+    }
+
+    /// Shows an instance; with a hash, once its content is another, or the wait is over.
+    async fn content(&self, request: &Request<'_>) -> Result<Reply, Failure> {
+        query::refuse_namespace(&request.query)?;
+        let id = &request.subject;
+        let (_, wait) = waiting(&request.query)?;
+        let look = || self.engine.read(|state| state.agent_service(id));
+        let other = |hash: &str| look().is_none_or(|service| service.content_hash != hash);
+        if let Some(hash) = request.query.first(consul_wire::query::HASH)
+            && !hash.is_empty()
+        {
+            self.wait(&Topic::Agent(id.clone()), wait, || other(hash)).await?;
+        }
+        let service = look().ok_or_else(|| {
+            Failure::new(StatusCode::NOT_FOUND, format!("unknown service ID: {id}"))
+        })?;
+        let hash = HeaderValue::from_str(&service.content_hash);
+        let mut reply = Reply::json(Body::json(&service, request.style));
+        if let Ok(hash) = hash {
+            reply.set(reply::CONTENT_HASH, hash);
+        }
+        Ok(reply)
+    }
+
+    /// Returns when `done` holds, which is looked at when the topic changes; when the wait and its jitter are over; or when the agent stops.
+    async fn wait(
+        &self,
+        topic: &Topic,
+        wait: Duration,
+        done: impl Fn() -> bool,
+    ) -> Result<(), Failure> {
+        if done() {
+            return Ok(());
+        }
+        let waiter = self.engine.join(topic).ok_or_else(|| {
+            Failure::new(StatusCode::SERVICE_UNAVAILABLE, "too many blocking queries")
+        })?;
+        let jitter = (wait / WAIT_JITTER).mul_f64(fastrand::f64());
+        tokio::select! {
+            () = waiter.until(done) => {}
+            () = sleep_until(Instant::now() + wait + jitter) => {}
+            _ = self.engine.until(|conduct| conduct.stopping) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Consul writes pretty JSON whatever `pretty` is set to.
+fn style(request: &HttpRequest<Incoming>, query: &Query) -> Style {
+    let accepts = request.headers().get(ACCEPT_ENCODING);
+    let gzip = accepts.and_then(|value| value.to_str().ok()).is_some_and(accepts_gzip);
+    Style { pretty: query.has("pretty"), gzip }
+}
+
+/// `gzip` among the encodings, and not with weight 0.
+fn accepts_gzip(encodings: &str) -> bool {
+    encodings.split(',').any(|encoding| {
+        let (name, weight) = encoding.split_once(';').unwrap_or((encoding, ""));
+        let weight = weight.trim().strip_prefix("q=").and_then(|q| q.parse::<f32>().ok());
+        name.trim().eq_ignore_ascii_case("gzip") && weight != Some(0.0)
+    })
+}
+
+async fn read_body(body: Incoming) -> Result<Bytes, Failure> {
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(err) if err.is::<LengthLimitError>() => Err(Failure::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("Request body too large, max size: {BODY_BYTES_MAX} bytes"),
+        )),
+        Err(err) => Err(Failure::bad(format!("Request decode failed: {err}"))),
+    }
+}
+
+/// A path that no route has: the way to the UI that Consul has there, or nothing.
+fn elsewhere(path: &str) -> Reply {
+    if path == "/" {
+        let mut reply = Reply::new(StatusCode::MOVED_PERMANENTLY, Bytes::new());
+        reply.set(LOCATION, HeaderValue::from_static("/ui/"));
+        return reply;
+    }
+    Reply::new(StatusCode::NOT_FOUND, Bytes::new())
+}
+
+fn not_allowed(method: &Method, allowed: &[&Method]) -> Reply {
+    let allowed = allowed.iter().fold("OPTIONS".to_owned(), |all, one| format!("{all},{one}"));
+    let mut reply = if method == Method::OPTIONS {
+        Reply::done()
+    } else {
+        let text = format!("method {method} not allowed");
+        Reply::text(StatusCode::METHOD_NOT_ALLOWED, text)
+    };
+    if let Ok(allowed) = HeaderValue::from_str(&allowed) {
+        reply.set(ALLOW, allowed);
+    }
+    reply
+}
+
+fn failing(status: StatusCode) -> Reply {
+    Reply::text(status, "this agent was told to fail")
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let status = match &refusal {
+            Refusal::NothingToMaintain(_) => StatusCode::NOT_FOUND,
+            Refusal::Reserved(_) => StatusCode::BAD_REQUEST,
+            Refusal::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            Refusal::NoTtl(_)
+            | Refusal::UnknownService(_)
+            | Refusal::NoServiceId
+            | Refusal::NoCheckId => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, refusal.to_string())
+    }
+}

@@ -1,0 +1,107 @@
+//! Every route, in one table: method, path, what it does. A path that ends in `/` takes the rest of the path as its subject; the first row that
+//! fits counts, so a longer path stands above a shorter one.
+
+use http::Method;
+
+use super::{agent, catalog, health, request::Request, status};
+use crate::{
+    http::{
+        question::Question,
+        reply::{Failure, Reply},
+    },
+    state::{Command, State},
+};
+
+/// What a route does.
+#[derive(Clone, Copy)]
+pub(crate) enum Action {
+    /// Shows something that is at hand.
+    Show(fn(&Request<'_>, &State) -> Result<Reply, Failure>),
+    /// Asks the catalog, which may wait for an answer to change.
+    Ask(fn(&Request<'_>) -> Result<Question, Failure>),
+    /// Shows one instance, which may wait for its content to change.
+    Content,
+    /// Changes something.
+    Change(fn(&Request<'_>) -> Result<Command, Failure>),
+    /// Is not there, and says so as Consul does.
+    Refuse(fn() -> Failure),
+}
+
+/// A row of the table.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) action: Action,
+}
+
+const fn get(path: &'static str, action: Action) -> Route {
+    Route { method: Method::GET, path, action }
+}
+
+const fn put(path: &'static str, action: Action) -> Route {
+    Route { method: Method::PUT, path, action }
+}
+
+use Action::{Ask, Change, Content, Refuse, Show};
+
+/// The table.
+pub(crate) const ROUTES: &[Route] = &[
+    get("/v1/agent/self", Show(agent::show_self)),
+    get("/v1/agent/members", Show(agent::members)),
+    get("/v1/agent/services", Show(agent::services)),
+    get("/v1/agent/checks", Show(agent::checks)),
+    put("/v1/agent/maintenance", Change(agent::node_maintenance)),
+    put("/v1/agent/service/register", Change(agent::register_service)),
+    put("/v1/agent/service/deregister/", Change(agent::deregister_service)),
+    put("/v1/agent/service/maintenance/", Change(agent::service_maintenance)),
+    get("/v1/agent/service/", Content),
+    put("/v1/agent/check/register", Change(agent::register_check)),
+    put("/v1/agent/check/deregister/", Change(agent::deregister_check)),
+    put("/v1/agent/check/pass/", Change(agent::pass)),
+    put("/v1/agent/check/warn/", Change(agent::warn)),
+    put("/v1/agent/check/fail/", Change(agent::fail)),
+    put("/v1/agent/check/update/", Change(agent::update)),
+    get("/v1/agent/health/service/id/", Show(agent::health_by_id)),
+    get("/v1/agent/health/service/name/", Show(agent::health_by_name)),
+    get("/v1/catalog/datacenters", Show(catalog::datacenters)),
+    get("/v1/catalog/nodes", Ask(catalog::nodes)),
+    get("/v1/catalog/services", Ask(catalog::services)),
+    get("/v1/catalog/service/", Ask(catalog::service)),
+    get("/v1/catalog/node/", Ask(catalog::node)),
+    get("/v1/health/service/", Ask(health::service)),
+    get("/v1/health/checks/", Ask(health::checks)),
+    get("/v1/health/node/", Ask(health::node)),
+    get("/v1/health/state/", Ask(health::state)),
+    get("/v1/status/leader", Show(status::leader)),
+    get("/v1/status/peers", Show(status::peers)),
+    get("/v1/acl/", Refuse(status::no_acl)),
+    put("/v1/acl/", Refuse(status::no_acl)),
+];
+
+/// What the table says of a request.
+pub(crate) enum Match {
+    Route(&'static Route),
+    /// The path is there, for other methods.
+    OtherMethods(Vec<&'static Method>),
+    Nothing,
+}
+
+/// Finds the row.
+pub(crate) fn find(method: &Method, path: &str) -> Match {
+    let Some(first) = ROUTES.iter().find(|route| route.subject(path).is_some()) else {
+        return Match::Nothing;
+    };
+    let same = || ROUTES.iter().filter(|route| route.path == first.path);
+    match same().find(|route| route.method == *method) {
+        Some(route) => Match::Route(route),
+        None => Match::OtherMethods(same().map(|route| &route.method).collect()),
+    }
+}
+
+impl Route {
+    /// The rest of the path, if this row fits it.
+    pub(crate) fn subject<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let rest = path.strip_prefix(self.path)?;
+        (rest.is_empty() || self.path.ends_with('/')).then_some(rest)
+    }
+}

@@ -1,0 +1,125 @@
+//! The shape of what an agent accepts: field names are compared without regard to case, as Go does; what is not in the shape is refused, as
+//! Consul does. Both happen here, before any type of ours is filled.
+
+use serde_json::{Map, Value};
+
+use crate::duration;
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Shape {
+    Text,
+    Int,
+    Flag,
+    /// `"10s"`, or nanoseconds; becomes nanoseconds.
+    Duration,
+    List(&'static Self),
+    Map(&'static Self),
+    Object(&'static [Field]),
+    /// Of no interest here.
+    Any,
+}
+
+/// A field: the name under which our type knows it, which is Consul's, and its name in snake case where Consul takes that too.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) alias: &'static str,
+    pub(crate) shape: Shape,
+}
+
+/// A field with one name.
+pub(crate) const fn field(name: &'static str, shape: Shape) -> Field {
+    Field { name, alias: "", shape }
+}
+
+/// A field with two names.
+pub(crate) const fn aliased(name: &'static str, alias: &'static str, shape: Shape) -> Field {
+    Field { name, alias, shape }
+}
+
+/// Brings a value into shape: fields get their proper names, durations become nanoseconds, `null` goes.
+///
+/// # Errors
+///
+/// What Go's decoder would say.
+pub(crate) fn fit(value: Value, shape: Shape, path: &str) -> Result<Value, String> {
+    match (shape, value) {
+        (Shape::Any, value) => Ok(value),
+        (_, Value::Null) => Ok(Value::Null),
+        (Shape::Text, value @ Value::String(_)) | (Shape::Flag, value @ Value::Bool(_)) => {
+            Ok(value)
+        }
+        (Shape::Int, Value::Number(number)) if number.is_i64() => Ok(Value::Number(number)),
+        (Shape::Int, Value::Number(number)) => {
+            Err(mismatch(&format!("number {number}"), path, shape))
+        }
+        (Shape::Duration, value) => nanoseconds(&value, path),
+        (Shape::List(item), Value::Array(items)) => {
+            items.into_iter().map(|value| fit(value, *item, path)).collect()
+        }
+        (Shape::Map(item), Value::Object(map)) => {
+            let fit = |(key, value)| Ok((key, fit(value, *item, path)?));
+            map.into_iter().map(fit).collect::<Result<Map<_, _>, String>>().map(Value::Object)
+        }
+        (Shape::Object(fields), Value::Object(map)) => object(map, fields, path),
+        (shape, value) => Err(mismatch(kind(&value), path, shape)),
+    }
+}
+
+fn object(map: Map<String, Value>, fields: &'static [Field], path: &str) -> Result<Value, String> {
+    let mut fitted = Map::new();
+    for (key, value) in map {
+        let named = |name: &str| !name.is_empty() && name.eq_ignore_ascii_case(&key);
+        let Some(field) = fields.iter().find(|field| named(field.name) || named(field.alias))
+        else {
+            return Err(format!("json: unknown field {key:?}"));
+        };
+        let path = format!("{path}.{}", field.name);
+        match fit(value, field.shape, &path)? {
+            Value::Null => {}
+            value => {
+                fitted.insert(field.name.to_owned(), value);
+            }
+        }
+    }
+    Ok(Value::Object(fitted))
+}
+
+fn nanoseconds(value: &Value, path: &str) -> Result<Value, String> {
+    match value {
+        Value::String(text) => duration::parse(text)
+            .map(Value::from)
+            .ok_or_else(|| format!("time: invalid duration {text:?}")),
+        Value::Number(number) => match number.as_f64() {
+            Some(nanos) => Ok(Value::from(nanos as i64)),
+            None => Err(mismatch("number", path, Shape::Duration)),
+        },
+        other => Err(mismatch(kind(other), path, Shape::Duration)),
+    }
+}
+
+fn mismatch(found: &str, path: &str, shape: Shape) -> String {
+    let wanted = match shape {
+        Shape::Text => "string",
+        Shape::Int => "int",
+        Shape::Flag => "bool",
+        Shape::Duration => "time.Duration",
+        Shape::List(Shape::Text) => "[]string",
+        Shape::List(_) => "list",
+        Shape::Map(_) => "map",
+        Shape::Object(_) | Shape::Any => "struct",
+    };
+    format!("json: cannot unmarshal {found} into Go struct field {path} of type {wanted}")
+}
+
+const fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}

@@ -1,0 +1,25 @@
+//! `/v1/status/...`, and what is not there.
+
+use http::StatusCode;
+
+use super::{
+    reply::{Body, Failure, Reply},
+    request::Request,
+};
+use crate::state::{SERVER_PORT, State};
+
+pub(crate) fn leader(request: &Request<'_>, _: &State) -> Result<Reply, Failure> {
+    Ok(Reply::json(Body::json(&server(request), request.style)))
+}
+
+pub(crate) fn peers(request: &Request<'_>, _: &State) -> Result<Reply, Failure> {
+    Ok(Reply::json(Body::json(&[server(request)], request.style)))
+}
+
+pub(crate) fn no_acl() -> Failure {
+    Failure::new(StatusCode::UNAUTHORIZED, "ACL support disabled")
+}
+
+fn server(request: &Request<'_>) -> String {
+    format!("{}:{SERVER_PORT}", request.identity.address)
+}

@@ -1,0 +1,284 @@
+//! Checks: how they come and go, and what is said of them.
+
+use std::time::Duration;
+
+use consul_wire::check::{CheckStatus, HealthCheck};
+use tokio::time::Instant;
+
+use super::{CheckDefinition, CheckKind, CheckTarget, Refusal, State, Topic, timer::PUBLISH_DELAY};
+
+/// How many checks an agent holds.
+pub(super) const CHECKS_MAX: usize = 40_000;
+/// A service that stays critical is never removed sooner than this, whatever it asked for.
+const DEREGISTER_AFTER_MIN: Duration = Duration::from_secs(60);
+
+/// One check.
+#[derive(Debug, Clone)]
+pub(crate) struct Check {
+    /// As the agent knows it; its indexes are the catalog's.
+    pub(super) row: HealthCheck,
+    /// The output that the catalog shows, which may be an older one.
+    pub(super) published: String,
+    /// When the catalog learns the output, if it lags.
+    pub(super) publish_at: Option<Instant>,
+    pub(super) kind: CheckKind,
+    /// When it becomes critical unless it is told otherwise: of a TTL check that has not expired.
+    pub(super) expires_at: Option<Instant>,
+    /// Since when it has been found critical. Registering it as critical is no finding.
+    pub(super) critical_since: Option<Instant>,
+    pub(super) deregister_after: Option<Duration>,
+}
+
+impl Check {
+    pub(super) const fn new(row: HealthCheck, kind: CheckKind) -> Self {
+        Self {
+            row,
+            published: String::new(),
+            publish_at: None,
+            kind,
+            expires_at: None,
+            critical_since: None,
+            deregister_after: None,
+        }
+    }
+
+    /// As the catalog shows it.
+    pub(crate) fn in_catalog(&self) -> HealthCheck {
+        HealthCheck { output: self.published.clone(), ..self.row.clone() }
+    }
+
+    /// As its own agent shows it: not of the catalog, so without indexes.
+    pub(crate) fn in_agent(&self) -> HealthCheck {
+        HealthCheck { create_index: 0, modify_index: 0, ..self.row.clone() }
+    }
+
+    /// What the agent has to look at for it.
+    pub(super) const fn target(&self) -> Option<&CheckTarget> {
+        match &self.kind {
+            CheckKind::Active(target) => Some(target),
+            CheckKind::Ttl(_) | CheckKind::Maintenance | CheckKind::Serf => None,
+        }
+    }
+
+    /// When the service goes for having been critical for too long.
+    pub(super) fn reap_at(&self) -> Option<Instant> {
+        Some(self.critical_since? + self.deregister_after?)
+    }
+}
+
+impl State {
+    pub(super) fn register_check(
+        &mut self,
+        mut check: CheckDefinition,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        if let Some(service) = &check.service_id
+            && !self.services.contains_key(service)
+        {
+            return Err(Refusal::UnknownService(service.clone()));
+        }
+        if self.checks.len() >= CHECKS_MAX {
+            return Err(Refusal::Full { what: "checks", limit: CHECKS_MAX });
+        }
+        if check.id.is_empty() {
+            check.id.clone_from(&check.name);
+        }
+        self.put_check(check, now);
+        Ok(())
+    }
+
+    pub(super) fn deregister_check(&mut self, id: &str) -> Result<(), Refusal> {
+        if id.is_empty() {
+            return Err(Refusal::NoCheckId);
+        }
+        if self.checks.get(id).is_some_and(|check| check.kind != CheckKind::Serf) {
+            self.remove_check(id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn beat(
+        &mut self,
+        id: &str,
+        status: CheckStatus,
+        output: String,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let check = self.checks.get_mut(id);
+        let Some((check, ttl)) = check.and_then(|check| match check.kind {
+            CheckKind::Ttl(ttl) => Some((check, ttl)),
+            CheckKind::Active(_) | CheckKind::Maintenance | CheckKind::Serf => None,
+        }) else {
+            return Err(Refusal::NoTtl(id.to_owned()));
+        };
+        check.expires_at = Some(now + ttl);
+        self.timers.hasten(now + ttl);
+        self.unsaved = true;
+        self.judge(id, status, output, now);
+        Ok(())
+    }
+
+    /// What a run of a check found. A run that outlived what it ran for says nothing.
+    pub(super) fn observe(
+        &mut self,
+        id: &str,
+        target: &CheckTarget,
+        status: CheckStatus,
+        output: String,
+        now: Instant,
+    ) {
+        let current = self.checks.get(id).map(|check| &check.kind);
+        if matches!(current, Some(CheckKind::Active(active)) if active == target) {
+            self.judge(id, status, output, now);
+        }
+    }
+
+    /// The check says this now. A new status is published at once, a new output alone later.
+    pub(super) fn judge(&mut self, id: &str, status: CheckStatus, output: String, now: Instant) {
+        let Some(check) = self.checks.get_mut(id) else { return };
+        check.critical_since = match status {
+            CheckStatus::Critical => check.critical_since.or(Some(now)),
+            CheckStatus::Passing | CheckStatus::Warning => None,
+        };
+        let reap_at = check.reap_at();
+        if check.row.status != status {
+            let mut changed = check.clone();
+            changed.row.status = status;
+            changed.row.output = output;
+            self.publish(changed);
+        } else if check.row.output != output {
+            check.row.output = output;
+            let publish_at = *check.publish_at.get_or_insert(now + PUBLISH_DELAY);
+            self.timers.hasten(publish_at);
+        }
+        if let Some(at) = reap_at {
+            self.timers.hasten(at);
+        }
+    }
+
+    /// Puts a check in its place. One that was there keeps its status and output; its TTL starts anew.
+    pub(super) fn put_check(&mut self, definition: CheckDefinition, now: Instant) {
+        let mut row = self.row_of(&definition);
+        let mut check = Check::new(row.clone(), definition.kind);
+        if let Some(old) = self.checks.get(&definition.id) {
+            row.status = old.row.status;
+            row.output.clone_from(&old.row.output);
+            check.published.clone_from(&old.published);
+        }
+        check.row = row;
+        if let CheckKind::Ttl(ttl) = check.kind {
+            check.expires_at = Some(now + ttl);
+        }
+        check.deregister_after =
+            definition.deregister_after.map(|after| after.max(DEREGISTER_AFTER_MIN));
+        if let Some(at) = check.expires_at {
+            self.timers.hasten(at);
+        }
+        self.insert_check(check);
+    }
+
+    fn row_of(&self, definition: &CheckDefinition) -> HealthCheck {
+        let service = definition.service_id.as_ref().and_then(|id| self.services.get(id));
+        let name = match service {
+            Some(service) if definition.name.is_empty() => {
+                format!("Service '{}' check", service.service)
+            }
+            _ => definition.name.clone(),
+        };
+        HealthCheck {
+            node: self.node.node.clone(),
+            check_id: definition.id.clone(),
+            name,
+            status: definition.status.unwrap_or(CheckStatus::Critical),
+            notes: definition.notes.clone(),
+            output: String::new(),
+            service_id: definition.service_id.clone().unwrap_or_default(),
+            service_name: service.map(|service| service.service.clone()).unwrap_or_default(),
+            service_tags: service.map(|service| service.tags.clone()).unwrap_or_default(),
+            kind: definition.kind.as_str().to_owned(),
+            definition: serde_json::Map::new(),
+            create_index: 0,
+            modify_index: 0,
+        }
+    }
+
+    /// Puts a check in its place and, if the catalog would show it otherwise than before, publishes it.
+    pub(super) fn insert_check(&mut self, mut check: Check) {
+        self.unsaved = true;
+        let old = self.checks.get(&check.row.check_id);
+        if old.and_then(Check::target) != check.target() {
+            self.timers.retarget();
+        }
+        if let Some(old) = old {
+            check.row.create_index = old.row.create_index;
+            check.row.modify_index = old.row.modify_index;
+            if old.row == check.row {
+                check.publish_at = old.publish_at;
+                self.checks.insert(check.row.check_id.clone(), check);
+                return;
+            }
+        }
+        self.publish(check);
+    }
+
+    /// The catalog learns all of a check.
+    pub(super) fn publish(&mut self, mut check: Check) {
+        let index = self.topics.advance();
+        let old = self.checks.get(&check.row.check_id).map(|old| old.row.clone());
+        if old.is_none() {
+            check.row.create_index = index;
+        }
+        check.row.modify_index = index;
+        check.published.clone_from(&check.row.output);
+        check.publish_at = None;
+        if let Some(old) = old {
+            self.touch_check(&old);
+            self.unlink(&old);
+        }
+        self.touch_check(&check.row);
+        let ids = self.check_ids.entry(check.row.service_id.clone()).or_default();
+        ids.insert(check.row.check_id.clone());
+        self.checks.insert(check.row.check_id.clone(), check);
+        self.unsaved = true;
+    }
+
+    pub(super) fn remove_check(&mut self, id: &str) {
+        let Some(check) = self.checks.remove(id) else { return };
+        self.touch_check(&check.row);
+        self.unlink(&check.row);
+        if check.target().is_some() {
+            self.timers.retarget();
+        }
+        self.unsaved = true;
+    }
+
+    /// The ids of the checks of an instance; of the node itself with an empty id.
+    pub(super) fn check_ids_of(&self, service_id: &str) -> Vec<String> {
+        self.check_ids.get(service_id).into_iter().flatten().cloned().collect()
+    }
+
+    fn unlink(&mut self, row: &HealthCheck) {
+        if let Some(ids) = self.check_ids.get_mut(&row.service_id) {
+            ids.remove(&row.check_id);
+            if ids.is_empty() {
+                self.check_ids.remove(&row.service_id);
+            }
+        }
+    }
+
+    fn touch_check(&mut self, row: &HealthCheck) {
+        self.topics.touch(Topic::NodeChecks);
+        self.topics.touch(Topic::AnyStatus);
+        self.topics.touch(Topic::Status(row.status));
+        if row.service_id.is_empty() {
+            for name in self.names.keys() {
+                self.topics.touch(Topic::Health(name.clone()));
+            }
+        } else {
+            self.topics.touch(Topic::Checks(row.service_name.to_ascii_lowercase()));
+            if let Some(service) = self.services.get(&row.service_id) {
+                self.topics.touch(Topic::Health(service.service.to_ascii_lowercase()));
+            }
+        }
+    }
+}
