@@ -50,3 +50,42 @@ impl Alias {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fastrand::Rng;
+    use proptest::prelude::*;
+
+    use super::Alias;
+
+    /// Of a whole of `count * total`, what each index is drawn for.
+    fn shares(alias: &Alias) -> Vec<u64> {
+        let mut shares = vec![0; alias.cells.len()];
+        for (index, cell) in alias.cells.iter().enumerate() {
+            let own = cell.own.min(alias.total);
+            shares[index] += own;
+            shares[cell.other as usize] += alias.total - own;
+        }
+        shares
+    }
+
+    #[test]
+    fn draws_follow_the_weights() {
+        let (alias, mut draws) = (Alias::new(&[1, 0, 3]), Rng::with_seed(1));
+        let mut drawn = [0; 3];
+        (0..40_000).for_each(|_| drawn[alias.draw(&mut draws)] += 1);
+        assert_eq!(drawn[1], 0);
+        assert!((29_000..31_000).contains(&drawn[2]), "{drawn:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn shares_are_exact(weights in prop::collection::vec(prop_oneof![Just(0), Just(u16::MAX), 0..10_u16, any::<u16>()], 1..60)) {
+            let alias = Alias::new(&weights);
+            let all_zero = weights.iter().all(|&weight| weight == 0);
+            let share = |weight: u16| if all_zero { 1 } else { u64::from(weight) * weights.len() as u64 };
+            let expected: Vec<_> = weights.iter().map(|&weight| share(weight)).collect();
+            prop_assert_eq!(shares(&alias), expected);
+        }
+    }
+}

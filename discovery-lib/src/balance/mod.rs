@@ -33,3 +33,6 @@ pub(crate) trait Picker {
         may_take: impl FnMut(&'a Arc<Member>) -> bool,
     ) -> Option<&'a Arc<Member>>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,7 @@
 //! The power of two choices: of two members, one drawn by weight and one at random, the one with the smaller load.
 //!
-//! The load is latency x (in flight / share + 1), where the share is the weight over the mean weight. Mitzenmacher's two choices bound the
-//! longest queue; the latency is Finagle's peak EWMA. Drawing the first by weight is our addition: at rest, when loads are alike, shares follow the
-//! weights too, and not only under pressure.
+//! The load is latency x (in flight + 1) / weight. Mitzenmacher's two choices bound the longest queue; the latency is Finagle's peak EWMA. Drawing
+//! the first by weight is our addition: at rest, when nothing is in flight, shares follow the weights too, and not only under pressure.
 
 use std::sync::Arc;
 
@@ -28,7 +27,7 @@ pub(crate) struct Two {
 #[derive(Debug)]
 struct Candidate {
     member: Arc<Member>,
-    /// The mean weight over its weight: how heavy one call is for it.
+    /// One over its weight: how heavy one call is for it.
     per_call: f32,
 }
 
@@ -37,13 +36,10 @@ impl Policy for TwoChoices {
 
     fn picker(&self, members: Vec<Arc<Member>>) -> Two {
         let weights: Vec<u16> = members.iter().map(|member| member.instance.weight()).collect();
-        let sum: f32 = weights.iter().copied().map(f32::from).sum();
-        let mean = sum / weights.len().max(1) as f32;
-        let per_call = |weight| if weight == 0 { 1.0 } else { mean / f32::from(weight) };
         let candidates = members
             .into_iter()
             .zip(&weights)
-            .map(|(member, &weight)| Candidate { member, per_call: per_call(weight) })
+            .map(|(member, &weight)| Candidate { member, per_call: 1.0 / f32::from(weight.max(1)) })
             .collect();
         Two { candidates, by_weight: Alias::new(&weights) }
     }
@@ -102,14 +98,17 @@ impl Two {
 }
 
 impl Candidate {
-    fn is_lighter_than(&self, other: &Self, now: Moment) -> bool {
-        let (ours, theirs) = (&self.member.learnt, &other.member.learnt);
-        let (slower, their_slower) = ours.latency().handicaps(theirs.latency(), now);
-        slower * self.queue() < their_slower * other.queue()
+    /// Whether it has the smaller load, with one more call, than the one that was drawn by weight. That draw has already paid for the
+    /// difference in weight: so the call to come is no heavier for the first than for this one.
+    fn is_lighter_than(&self, first: &Self, now: Moment) -> bool {
+        let (ours, theirs) = (&self.member.learnt, &first.member.learnt);
+        let (slower, first_slower) = ours.latency().handicaps(theirs.latency(), now);
+        let one_more = first.per_call.min(self.per_call);
+        slower * (self.queue() + self.per_call) < first_slower * (first.queue() + one_more)
     }
 
-    /// What is in flight, as much as it means for one of this weight, and the call to come.
+    /// What is in flight, as much as it means for one of this weight.
     fn queue(&self) -> f32 {
-        self.member.learnt.in_flight() as f32 * self.per_call + 1.0
+        self.member.learnt.in_flight() as f32 * self.per_call
     }
 }

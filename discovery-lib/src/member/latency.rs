@@ -67,6 +67,9 @@ impl Estimate {
     fn remaining(self, now: Moment) -> f32 {
         // Answers are learnt in any order: one from the future has no age.
         let ticks = (tick(now).wrapping_sub(self.at) as i32).max(0);
+        if ticks == 0 {
+            return 1.0;
+        }
         let age = ticks as f32 * ((1 << TICK_BITS) as f32 / 1e6);
         (-age / FADING.as_secs_f32()).exp()
     }
@@ -108,9 +111,9 @@ impl Latency {
         handicaps(self.load(), other.load(), now)
     }
 
-    /// The estimate as it was learnt; none where nobody has measured.
+    /// The estimate as it was learnt, in whole microseconds; none where nobody has measured.
     pub(crate) fn estimate(&self) -> Option<Duration> {
-        self.load().map(|estimate| Duration::from_secs_f32(estimate.micros / 1e6))
+        self.load().map(|estimate| Duration::from_micros(estimate.micros.round() as u64))
     }
 
     /// Learns from one answer, or from the lack of one.
@@ -126,11 +129,9 @@ impl Latency {
         let step = |word| {
             let before = Estimate::unpack(word);
             let latency = learn(before)?;
-            Some(
-                before
-                    .map_or_else(|| Estimate::new(latency, now), |it| it.after(latency, now))
-                    .pack(),
-            )
+            let after =
+                before.map_or_else(|| Estimate::new(latency, now), |it| it.after(latency, now));
+            (Some(after) != before).then(|| after.pack())
         };
         // An error is a step that changes nothing.
         self.0.fetch_update(Relaxed, Relaxed, step).ok();
@@ -143,5 +144,126 @@ impl Latency {
 
     fn load(&self) -> Option<Estimate> {
         Estimate::unpack(self.0.load(Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(millis: u64) -> Moment {
+        Moment::from_micros(millis * 1000)
+    }
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn known(latency: u64, now: u64) -> Option<Estimate> {
+        Some(Estimate::new(millis(latency), at(now)))
+    }
+
+    #[test]
+    fn a_slower_answer_is_believed_at_once_and_a_quicker_one_by_and_by() {
+        let latency = Latency::default();
+        let learn = |answer, now| {
+            latency.charge(Charge::Measured, millis(answer), at(now));
+            latency.estimate().unwrap().as_secs_f32() * 1000.0
+        };
+        assert_eq!(learn(100, 0), 100.0);
+        assert_eq!(learn(900, 1), 900.0);
+        let after_one_fading = learn(100, 5001);
+        assert!(
+            (after_one_fading - (100.0 + 800.0 / 1f32.exp())).abs() < 1.0,
+            "{after_one_fading}"
+        );
+    }
+
+    #[test]
+    fn charges_are_what_they_say() {
+        for (charge, elapsed, before, after) in [
+            (Charge::Measured, 20, 10, 20),
+            (Charge::AtLeast(millis(5000)), 20, 10, 5000),
+            (Charge::AtLeast(millis(5000)), 7000, 10, 7000),
+            (Charge::IfAboveEstimate, 20, 10, 20),
+            (Charge::IfAboveEstimate, 5, 10, 10),
+        ] {
+            let latency = Latency::default();
+            latency.charge(Charge::Measured, millis(before), at(0));
+            latency.charge(charge, millis(elapsed), at(10_000));
+            assert_eq!(latency.estimate(), Some(millis(after)), "{charge:?}");
+        }
+    }
+
+    #[test]
+    fn the_rate_of_answers_does_not_change_how_quickly_they_are_believed() {
+        for gap_micros in [10, 100, 10_000] {
+            let mut estimate = Estimate::new(millis(100), at(0));
+            for step in 0..(10_000_000 / gap_micros) {
+                estimate = estimate.after(millis(10), Moment::from_micros(step * gap_micros));
+            }
+            let expected = 10_000.0 + 90_000.0 * (-2.0_f32).exp();
+            let off = (estimate.micros / expected - 1.0).abs();
+            assert!(off < 0.02, "every {gap_micros} µs: {} instead of {expected}", estimate.micros);
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_as_quick_as_its_peer_but_better_than_a_failure() {
+        for (other, now, expected) in [
+            (None, 0, 1.0),
+            (known(20, 0), 0, 1.0),
+            (known(2000, 0), 0, 1.0),
+            (known(5000, 0), 0, 5.0),
+        ] {
+            assert_eq!(handicaps(None, other, at(now)), (1.0, expected), "{other:?}");
+            assert_eq!(handicaps(other, None, at(now)), (expected, 1.0), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_failed_is_an_equal_again_after_a_while() {
+        let (failed, good) = (known(5000, 0), known(5, 0));
+        assert_eq!(handicaps(failed, good, at(0)), (1000.0, 1.0));
+        assert!(handicaps(failed, good, at(20_000)).0 > 10.0);
+        assert_eq!(handicaps(failed, good, at(40_000)), (1.0, 1.0));
+    }
+
+    fn estimate() -> impl Strategy<Value = Estimate> {
+        (1.0_f32..1e9, any::<u32>()).prop_map(|(micros, at)| Estimate { micros, at })
+    }
+
+    proptest! {
+        #[test]
+        fn a_word_holds_an_estimate(estimate in estimate()) {
+            prop_assert_eq!(Estimate::unpack(estimate.pack()), Some(estimate));
+        }
+
+        #[test]
+        fn an_estimate_stays_within_what_was_seen(answers in prop::collection::vec((0_u64..10_000, 0_u64..100_000), 1..50)) {
+            let latency = Latency::default();
+            for &(answer, now) in &answers {
+                latency.charge(Charge::Measured, millis(answer), at(now));
+            }
+            let seen = || answers.iter().map(|&(answer, _)| answer as f32 / 1000.0);
+            let estimate = latency.estimate().unwrap().as_secs_f32();
+            prop_assert!(estimate >= seen().fold(f32::MAX, f32::min) * 0.999);
+            prop_assert!(estimate <= seen().fold(1e-6, f32::max) * 1.001);
+        }
+
+        #[test]
+        fn time_makes_the_slower_an_equal_and_never_better(
+            one in 1_u64..100_000, other in 1_u64..100_000, first in 0_u64..100_000, later in 0_u64..1_000_000,
+        ) {
+            let (one, other) = (known(one, 0), known(other, 0));
+            let before = handicaps(one, other, at(first));
+            let after = handicaps(one, other, at(first + later));
+            prop_assert!(after.0 >= 1.0 && after.1 >= 1.0 && after.0.min(after.1) == 1.0);
+            prop_assert!(after.0 <= before.0 && after.1 <= before.1);
+            let swapped = handicaps(other, one, at(first));
+            prop_assert_eq!((swapped.1, swapped.0), before);
+        }
     }
 }

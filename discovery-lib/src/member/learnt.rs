@@ -6,7 +6,6 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -34,6 +33,22 @@ pub(crate) struct Learnt {
     attached: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
+/// A pick, as far as its member is concerned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) picked: Moment,
+    /// The member was ejected when it was picked: as its probe, or because there was nobody else.
+    pub(crate) is_out: bool,
+}
+
+/// What an outcome changed for everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    None,
+    Ejected,
+    Readmitted,
+}
+
 impl Learnt {
     pub(crate) fn new(epoch: Instant, allowance: Arc<Allowance>, now: Instant) -> Self {
         Self {
@@ -47,6 +62,10 @@ impl Learnt {
             allowance,
             attached: OnceLock::new(),
         }
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        Moment::new(Instant::now(), self.epoch)
     }
 
     pub(crate) fn id(&self) -> MemberId {
@@ -100,41 +119,45 @@ impl Learnt {
         self.breaker.fetch_update(Relaxed, Relaxed, step).is_ok()
     }
 
-    /// Learns the outcome of a pick of that moment; `out`: it was ejected then.
-    pub(crate) fn judge(&self, verdict: Verdict, picked: Moment, out: bool) {
-        let now = Moment::new(Instant::now(), self.epoch);
-        let elapsed = now.since(picked);
-        match verdict.breaker {
-            signal if out => return self.judge_out(verdict, signal, elapsed, now),
-            Signal::None => {}
-            signal => self.judge_in(signal, now),
+    /// Learns the outcome of a pick. `draw` gives numbers from 0 to 1.
+    pub(crate) fn judge(
+        &self,
+        verdict: Verdict,
+        call: Call,
+        now: Moment,
+        draw: fn() -> f32,
+    ) -> Turn {
+        let signal = verdict.breaker;
+        let turn = if call.is_out {
+            self.turn(|breaker| breaker.heard_out(signal, now, draw))
+        } else {
+            self.hear(signal, now, draw)
+        };
+        let elapsed = now.since(call.picked);
+        match turn {
+            Turn::Readmitted => self.latency.restart(elapsed, now),
+            Turn::Ejected | Turn::None => self.latency.charge(verdict.latency, elapsed, now),
         }
-        self.latency.charge(verdict.latency, elapsed, now);
+        turn
     }
 
-    fn judge_in(&self, signal: Signal, now: Moment) {
-        let outcome = if signal == Signal::Success { Outcome::Good } else { Outcome::Bad };
+    fn hear(&self, signal: Signal, now: Moment, draw: fn() -> f32) -> Turn {
+        let outcome = match signal {
+            Signal::None => return Turn::None,
+            Signal::Success => Outcome::Good,
+            Signal::Failure | Signal::Refused | Signal::ServerError => Outcome::Bad,
+        };
         self.window.record(outcome, now);
         if signal == Signal::Refused {
             self.refused.store(true, Relaxed);
         }
         let is_low = |since| self.window.is_low(since, now);
-        self.step(|breaker| breaker.heard(signal, is_low, now, fastrand::f32));
-    }
-
-    fn judge_out(&self, verdict: Verdict, signal: Signal, elapsed: Duration, now: Moment) {
-        let (before, after) = self.step(|breaker| breaker.heard_out(signal, now, fastrand::f32));
-        if before.is_out() && !after.is_out() {
-            self.latency.restart(elapsed, now);
-        } else {
-            self.latency.charge(verdict.latency, elapsed, now);
-        }
+        self.turn(|breaker| breaker.heard(signal, is_low, now, draw))
     }
 
     /// It is a reserve from now on, or has left: no longer judged.
     pub(crate) fn switch_off(&self) {
-        let (before, _) = self.step(|_| Breaker::Off);
-        if before != Breaker::Off {
+        if self.step(|_| Breaker::Off).is_some() {
             self.refused.store(false, Relaxed);
         }
     }
@@ -149,31 +172,143 @@ impl Learnt {
         self.step(|breaker| breaker.readmitted(now));
     }
 
-    /// Moves the breaker and keeps the count of ejections right. An ejection that is not allowed leaves it as it was, so that the next
-    /// failure asks again.
-    fn step(&self, next: impl Fn(Breaker) -> Breaker) -> (Breaker, Breaker) {
+    fn turn(&self, next: impl Fn(Breaker) -> Breaker) -> Turn {
+        match self.step(next) {
+            Some((false, true)) => Turn::Ejected,
+            Some((true, false)) => Turn::Readmitted,
+            Some(_) | None => Turn::None,
+        }
+    }
+
+    /// Moves the breaker and keeps the count of ejections right; says whether it was out before and after, or None if nothing moved. An
+    /// ejection that is not allowed leaves everything as it was, so that the next failure asks again.
+    fn step(&self, next: impl Fn(Breaker) -> Breaker) -> Option<(bool, bool)> {
         let mut word = self.breaker.load(Relaxed);
         loop {
             let before = Breaker::unpack(word);
             let after = next(before);
-            let ejects = !before.is_out() && after.is_out();
-            if before == after || (ejects && !self.allowance.take()) {
-                return (before, before);
+            if after == before {
+                return None;
             }
-            match self.breaker.compare_exchange_weak(word, after.pack(), Relaxed, Relaxed) {
-                Ok(_) => {
-                    if before.is_out() && !after.is_out() {
-                        self.allowance.give_back();
-                    }
-                    return (before, after);
-                }
-                Err(newer) => {
-                    if ejects {
-                        self.allowance.give_back();
-                    }
-                    word = newer;
-                }
+            let is_out = (before.is_out(), after.is_out());
+            if is_out == (false, true) && !self.allowance.take() {
+                return None;
+            }
+            let moved = self.breaker.compare_exchange_weak(word, after.pack(), Relaxed, Relaxed);
+            match (is_out, moved) {
+                ((true, false), Ok(_)) | ((false, true), Err(_)) => self.allowance.give_back(),
+                _ => {}
+            }
+            match moved {
+                Ok(_) => return Some(is_out),
+                Err(newer) => word = newer,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const IN: Call = Call { picked: Moment::from_micros(0), is_out: false };
+    const OUT: Call = Call { picked: Moment::from_micros(0), is_out: true };
+
+    fn pool(members: usize) -> (Arc<Allowance>, Vec<Learnt>) {
+        let (epoch, allowance) = (Instant::now(), Arc::<Allowance>::default());
+        allowance.allow_half_of(members);
+        let learnt = (0..members).map(|_| Learnt::new(epoch, Arc::clone(&allowance), epoch));
+        (Arc::clone(&allowance), learnt.collect())
+    }
+
+    fn at(second: u64) -> Moment {
+        Moment::from_micros(second * 1_000_000)
+    }
+
+    fn is_out(learnt: &Learnt) -> bool {
+        learnt.ejected_until().is_some()
+    }
+
+    fn fail(learnt: &Learnt) -> Turn {
+        (0..5).map(|_| learnt.judge(Verdict::FAILURE, IN, at(0), || 0.0)).last().unwrap()
+    }
+
+    #[test]
+    fn a_probe_that_succeeds_takes_away_what_failures_were_charged() {
+        let (_, learnt) = pool(2);
+        assert_eq!(fail(&learnt[0]), Turn::Ejected);
+        assert!(learnt[0].take_probe(at(1)));
+        let probe = Call { picked: at(1), is_out: true };
+        assert_eq!(learnt[0].judge(Verdict::SUCCESS, probe, at(2), || 0.0), Turn::Readmitted);
+        assert_eq!(learnt[0].latency().estimate(), Some(at(2).since(at(1))));
+    }
+
+    #[test]
+    fn an_ejection_that_is_not_allowed_waits_for_a_place() {
+        let (_, learnt) = pool(2);
+        assert_eq!((fail(&learnt[0]), fail(&learnt[1])), (Turn::Ejected, Turn::None));
+        assert_eq!(learnt[0].judge(Verdict::SUCCESS, OUT, at(0), || 0.0), Turn::Readmitted);
+        assert_eq!(learnt[1].judge(Verdict::FAILURE, IN, at(0), || 0.0), Turn::Ejected);
+    }
+
+    #[test]
+    fn one_that_leaves_gives_its_ejection_back_and_takes_no_other() {
+        let (_, learnt) = pool(2);
+        fail(&learnt[0]);
+        learnt[0].switch_off();
+        assert_eq!((fail(&learnt[0]), fail(&learnt[1])), (Turn::None, Turn::Ejected));
+    }
+
+    #[test]
+    fn a_refusal_counts_from_when_it_became_a_reserve() {
+        let (_, learnt) = pool(1);
+        let refuse = || learnt[0].judge(Verdict::REFUSED, IN, at(0), || 0.0);
+        refuse();
+        learnt[0].switch_off();
+        assert!(!learnt[0].was_refused());
+        refuse();
+        learnt[0].switch_off();
+        assert!(learnt[0].was_refused());
+    }
+
+    #[test]
+    fn answers_of_500_eject_by_their_rate() {
+        let (_, learnt) = pool(2);
+        let errors = Verdict { breaker: Signal::ServerError, ..Verdict::SUCCESS };
+        let turns = (0..20).map(|_| learnt[0].judge(errors, IN, at(3), || 0.0));
+        assert_eq!(turns.filter(|turn| *turn == Turn::Ejected).count(), 1);
+        assert!(is_out(&learnt[0]));
+    }
+
+    #[test]
+    fn never_more_than_half_are_out_whatever_many_threads_find() {
+        let (_, learnt) = pool(6);
+        let storm = |seed| {
+            let mut draws = fastrand::Rng::with_seed(seed);
+            for now in 0..20_000 {
+                let one = &learnt[draws.usize(..learnt.len())];
+                match draws.u8(..10) {
+                    0 => {
+                        one.take_probe(at(now));
+                        one.judge(Verdict::SUCCESS, OUT, at(now), || 0.0);
+                    }
+                    1 => one.readmit(at(now)),
+                    _ => {
+                        one.judge(Verdict::FAILURE, IN, at(now), || 0.0);
+                    }
+                }
+            }
+        };
+        thread::scope(|scope| {
+            (0..4).for_each(|seed| drop(scope.spawn(move || storm(seed))));
+        });
+        let out = || learnt.iter().filter(|learnt| is_out(learnt)).count();
+        assert!(out() <= 3, "{} of 6", out());
+        // Had an ejection been counted twice or lost, this would not come out even.
+        learnt.iter().for_each(|learnt| learnt.readmit(at(30_000)));
+        learnt.iter().for_each(|learnt| _ = fail(learnt));
+        assert_eq!(out(), 3);
     }
 }

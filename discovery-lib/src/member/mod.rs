@@ -23,7 +23,7 @@ use crate::Instance;
 
 pub(crate) use allowance::Allowance;
 pub(crate) use breaker::Standing;
-pub(crate) use learnt::Learnt;
+pub(crate) use learnt::{Call, Learnt, Turn};
 pub(crate) use moment::Moment;
 pub use rank::Rank;
 pub use verdict::{Charge, Signal, Verdict};
@@ -39,8 +39,10 @@ impl MemberId {
     }
 }
 
-/// An instance as Consul says it is now, with what callers have learnt about this copy of it.
+/// An instance as Consul says it is now, with what callers have learnt about this copy of it. A cache line of its own, as its count of
+/// references is written at each pick.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Member {
     pub(crate) instance: Arc<Instance>,
     pub(crate) learnt: Arc<Learnt>,

@@ -88,3 +88,65 @@ impl Window {
 fn second(now: Moment) -> u64 {
     (now.as_micros() / 1_000_000) & SECOND_MASK
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(second: u64) -> Moment {
+        Moment::from_micros(second * 1_000_000 + 5)
+    }
+
+    fn window(outcomes: &[(u64, Outcome, u32)]) -> Window {
+        let window = Window::default();
+        for &(second, outcome, times) in outcomes {
+            (0..times).for_each(|_| window.record(outcome, at(second)));
+        }
+        window
+    }
+
+    #[test]
+    fn a_rate_needs_a_sample_and_fewer_than_half_good() {
+        for (good, bad, low) in
+            [(0, 19, false), (0, 20, true), (9, 11, true), (10, 10, false), (90, 10, false)]
+        {
+            let window = window(&[(7, Outcome::Good, good), (7, Outcome::Bad, bad)]);
+            assert_eq!(window.is_low(at(0), at(7)), low, "{good} good, {bad} bad");
+        }
+    }
+
+    #[test]
+    fn what_is_older_than_the_window_or_than_the_member_is_back_does_not_count() {
+        let window = window(&[(20, Outcome::Bad, 30)]);
+        for (since, now, low) in
+            [(0, 20, true), (0, 29, true), (0, 30, false), (20, 21, true), (21, 21, false)]
+        {
+            assert_eq!(window.is_low(at(since), at(now)), low, "since {since}, at {now}");
+        }
+    }
+
+    #[test]
+    fn a_second_that_is_full_keeps_its_rate() {
+        let full = Bucket { second: 3, bad: COUNT_MAX / 2, all: COUNT_MAX };
+        assert_eq!(full.after(Outcome::Bad, 3), full);
+        assert_eq!(full.after(Outcome::Bad, 4), Bucket { second: 4, bad: 1, all: 1 });
+    }
+
+    proptest! {
+        #[test]
+        fn counts_are_exact(mut seconds in prop::collection::vec((0_u64..40, any::<bool>()), 0..300)) {
+            seconds.sort_unstable();
+            let window = Window::default();
+            for &(second, is_bad) in &seconds {
+                window.record(if is_bad { Outcome::Bad } else { Outcome::Good }, at(second));
+            }
+            let now = seconds.last().map_or(0, |last| last.0);
+            let counted = seconds.iter().filter(|(second, _)| *second + BUCKETS as u64 > now);
+            let all = counted.clone().count();
+            let good = counted.filter(|(_, is_bad)| !is_bad).count();
+            prop_assert_eq!(window.is_low(at(0), at(now)), all >= 20 && good * 2 < all);
+        }
+    }
+}

@@ -14,7 +14,10 @@ use std::{net::SocketAddr, sync::Arc};
 use futures_core::Stream;
 use tokio::{sync::watch, time::Instant};
 
-use crate::{Error, Instance, Origin, Snapshot, Watched, member::MemberId};
+use crate::{
+    Error, Instance, Origin, Snapshot, Watched,
+    member::{Call, MemberId},
+};
 pub use explain::{Explained, ExplainedMember, Explanation};
 use feed::{Feed, Source};
 pub use pick::{InFlight, Pick, PickError};
@@ -108,7 +111,10 @@ impl Pool {
         let now = self.state.now();
         let mut draws = fastrand::Rng::with_seed(fastrand::u64(..));
         match published.ranks.pick(&mut draws, now, tried) {
-            Some(choice) => Ok(Pick::new(Arc::clone(choice.member), now, choice.is_out)),
+            Some(choice) => {
+                let call = Call { picked: now, is_out: choice.is_out };
+                Ok(Pick::new(Arc::clone(choice.member), call))
+            }
             None if !tried.is_empty() && published.has_any() => Err(PickError::AllTried),
             None => Err(published.empty),
         }
@@ -116,22 +122,4 @@ impl Pool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Rank, Verdict};
-
-    #[tokio::test]
-    async fn a_fixed_pool_is_ready_and_gives_its_members() {
-        let pool = Pool::fixed("web", ["127.0.0.1:80".parse().unwrap()]);
-        pool.ready().await.unwrap();
-        let pick = pool.pick().unwrap();
-        assert_eq!(pick.instance().to_string(), "127.0.0.1:80");
-        let tried = [pick.member()];
-        let call = pick.judge(Verdict::SUCCESS);
-        let member = pool.explain().instances[0].member.unwrap();
-        assert_eq!((member.rank, member.in_flight), (Rank::Passing, 1));
-        drop(call);
-        assert_eq!(pool.explain().instances[0].member.unwrap().in_flight, 0);
-        assert_eq!(pool.pick_apart_from(&tried).unwrap_err(), PickError::AllTried);
-    }
-}
+mod tests;

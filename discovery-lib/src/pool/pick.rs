@@ -2,9 +2,11 @@
 
 use std::{any::Any, fmt, sync::Arc};
 
+use tracing::{info, warn};
+
 use crate::{
     Instance,
-    member::{Member, MemberId, Moment, Verdict},
+    member::{Call, Member, MemberId, Turn, Verdict},
 };
 
 /// One member, taken for one call. Judge it once it is known how the call went; dropped without, the caller is taken to have left.
@@ -18,16 +20,14 @@ pub struct Pick(InFlight);
 #[must_use = "dropping it says that the call is over"]
 pub struct InFlight {
     member: Arc<Member>,
-    picked: Moment,
-    /// The member was ejected when it was picked.
-    is_out: bool,
+    call: Call,
     is_judged: bool,
 }
 
 impl Pick {
-    pub(super) fn new(member: Arc<Member>, picked: Moment, is_out: bool) -> Self {
+    pub(super) fn new(member: Arc<Member>, call: Call) -> Self {
         member.learnt.enter();
-        Self(InFlight { member, picked, is_out, is_judged: false })
+        Self(InFlight { member, call, is_judged: false })
     }
 
     /// Whom to call.
@@ -66,7 +66,21 @@ impl Pick {
 impl InFlight {
     fn judge(&mut self, verdict: Verdict) {
         self.is_judged = true;
-        self.member.learnt.judge(verdict, self.picked, self.is_out);
+        let learnt = &self.member.learnt;
+        let turn = learnt.judge(verdict, self.call, learnt.now(), fastrand::f32);
+        if turn != Turn::None {
+            self.log(turn);
+        }
+    }
+
+    #[cold]
+    fn log(&self, turn: Turn) {
+        let Instance { service, id, .. } = &*self.member.instance;
+        match turn {
+            Turn::Ejected => warn!(%service, %id, "member ejected: it fails its callers"),
+            Turn::Readmitted => info!(%service, %id, "member readmitted: it answers again"),
+            Turn::None => {}
+        }
     }
 }
 

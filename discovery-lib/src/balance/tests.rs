@@ -1,0 +1,264 @@
+//! Whole pools under simulated load: servers that are slow, fail, hang or come back, on a clock and with draws that each test owns.
+
+use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
+
+use fastrand::Rng;
+use tokio::time::Instant;
+
+use super::{Policy, Ranks, TwoChoices};
+use crate::{
+    Host, Instance, Verdict, Weights,
+    member::{Allowance, Call, Learnt, Member, Moment},
+};
+
+/// The deadline of a try.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// How a server behaves; what takes time takes from half to one and a half of it.
+#[derive(Debug, Clone, Copy)]
+enum Server {
+    Answers {
+        millis: u64,
+    },
+    FailsAfter {
+        millis: u64,
+    },
+    Hangs,
+    /// Hangs between these seconds, and answers otherwise.
+    HangsBetween {
+        from: u64,
+        to: u64,
+        millis: u64,
+    },
+}
+
+impl Server {
+    fn answer(self, now: Moment, draws: &mut Rng) -> (Duration, Verdict) {
+        let mut taking = |millis| Duration::from_millis(millis).mul_f32(0.5 + draws.f32());
+        let hangs = (DEADLINE, Verdict::FAILURE);
+        match self {
+            Self::Answers { millis } => (taking(millis), Verdict::SUCCESS),
+            Self::FailsAfter { millis } => (taking(millis), Verdict::FAILURE),
+            Self::Hangs => hangs,
+            Self::HangsBetween { from, to, .. } if (from..to).contains(&seconds(now)) => hangs,
+            Self::HangsBetween { millis, .. } => (taking(millis), Verdict::SUCCESS),
+        }
+    }
+}
+
+fn seconds(now: Moment) -> u64 {
+    now.as_micros() / 1_000_000
+}
+
+/// A pool, its servers and those who call them.
+struct Simulation {
+    servers: Vec<Server>,
+    members: Vec<Arc<Member>>,
+    ranks: Ranks<<TwoChoices as Policy>::Picker>,
+    draws: Rng,
+    now: Moment,
+    /// When a call ends, whose it is, and what it then says.
+    calls: BinaryHeap<Reverse<(Moment, usize, usize)>>,
+    outcomes: Vec<(Call, Verdict)>,
+    /// Each pick: when, and whose.
+    picks: Vec<(Moment, usize)>,
+}
+
+impl Simulation {
+    fn new(servers: &[Server]) -> Self {
+        Self::weighted(&servers.iter().map(|&server| (server, 1)).collect::<Vec<_>>())
+    }
+
+    fn weighted(servers: &[(Server, u16)]) -> Self {
+        let (epoch, allowance) = (Instant::now(), Arc::<Allowance>::default());
+        allowance.allow_half_of(servers.len());
+        let member = |(port, &(_, weight)): (u16, &(Server, u16))| {
+            let weights = Weights { passing: weight, warning: weight };
+            let instance =
+                Instance { weights, ..Instance::at("web", Host::from("10.0.0.1"), port) };
+            let learnt = Arc::new(Learnt::new(epoch, Arc::clone(&allowance), epoch));
+            Arc::new(Member { instance: Arc::new(instance), learnt, reserve_until: None })
+        };
+        let members: Vec<_> = (1..).zip(servers).map(member).collect();
+        Self {
+            servers: servers.iter().map(|server| server.0).collect(),
+            ranks: Ranks::new(&TwoChoices, &members),
+            members,
+            draws: Rng::with_seed(7),
+            now: Moment::default(),
+            calls: BinaryHeap::new(),
+            outcomes: Vec::new(),
+            picks: Vec::new(),
+        }
+    }
+
+    /// Calls at random moments, so many a second, for so many seconds more.
+    fn run(mut self, rate: f32, seconds: u64) -> Self {
+        let end = self.now.after(Duration::from_secs(seconds));
+        while self.now < end {
+            let gap = -(1.0 - self.draws.f32()).ln() / rate;
+            self.now = self.now.after(Duration::from_secs_f32(gap));
+            self.end_calls();
+            self.call();
+        }
+        self
+    }
+
+    fn call(&mut self) {
+        let choice = self.ranks.pick(&mut self.draws, self.now, &[]).expect("somebody to call");
+        let call = Call { picked: self.now, is_out: choice.is_out };
+        choice.member.learnt.enter();
+        let place = usize::from(choice.member.instance.port) - 1;
+        let (takes, verdict) = self.servers[place].answer(self.now, &mut self.draws);
+        self.calls.push(Reverse((self.now.after(takes), place, self.outcomes.len())));
+        self.outcomes.push((call, verdict));
+        self.picks.push((self.now, place));
+    }
+
+    fn end_calls(&mut self) {
+        while let Some(&Reverse((end, place, outcome))) = self.calls.peek()
+            && end <= self.now
+        {
+            self.calls.pop();
+            let (call, verdict) = self.outcomes[outcome];
+            self.members[place].learnt.judge(verdict, call, end, || 0.5);
+            self.members[place].learnt.leave();
+        }
+    }
+
+    /// The share of each in all picks from that second on.
+    fn shares_from(&self, second: u64) -> Vec<f32> {
+        let mut counts = vec![0.0; self.members.len()];
+        let picks = self.picks.iter().filter(|(at, _)| seconds(*at) >= second);
+        picks.for_each(|&(_, place)| counts[place] += 1.0);
+        let all: f32 = counts.iter().sum();
+        counts.iter().map(|count| count / all).collect()
+    }
+
+    fn shares(&self) -> Vec<f32> {
+        self.shares_from(0)
+    }
+}
+
+/// So many that answer in so many milliseconds, and first these.
+fn and(mut first: Vec<Server>, others: usize, millis: u64) -> Vec<Server> {
+    first.extend(vec![Server::Answers { millis }; others]);
+    first
+}
+
+#[test]
+fn equals_share_alike_at_rest_and_under_pressure() {
+    for (count, rate) in [(2, 5.0), (2, 2000.0), (40, 50.0), (40, 20_000.0)] {
+        let shares =
+            Simulation::new(&and(vec![], count, 5)).run(rate, 20.max(2000 / rate as u64)).shares();
+        let fair = 1.0 / count as f32;
+        let off = shares.iter().map(|share| (share / fair - 1.0).abs()).fold(0.0, f32::max);
+        assert!(off < if rate < 100.0 { 0.5 } else { 0.1 }, "{count} at {rate}/s: {shares:?}");
+    }
+}
+
+#[test]
+fn shares_follow_the_weights_at_rest_and_under_pressure() {
+    for (rate, seconds) in [(20.0, 1000), (200.0, 100), (4000.0, 10)] {
+        let servers = [1, 3].map(|weight| (Server::Answers { millis: 5 }, weight));
+        let shares = Simulation::weighted(&servers).run(rate, seconds).shares();
+        assert!((2.4..3.6).contains(&(shares[1] / shares[0])), "at {rate}/s: {shares:?}");
+    }
+}
+
+#[test]
+fn a_slow_one_gets_little() {
+    for others in [1, 3, 9] {
+        let servers = and(vec![Server::Answers { millis: 100 }], others, 5);
+        let share = Simulation::new(&servers).run(200.0, 60).shares()[0];
+        let fair = 1.0 / (others + 1) as f32;
+        assert!(share < fair / 8.0, "{share} of {}", others + 1);
+    }
+}
+
+/// A balancer that takes a quick failure for a quick answer gives it nearly all.
+#[test]
+fn one_that_fails_fast_gets_almost_nothing() {
+    for others in [1, 3, 9] {
+        let servers = and(vec![Server::FailsAfter { millis: 1 }], others, 20);
+        let share = Simulation::new(&servers).run(200.0, 60).shares()[0];
+        assert!(share < 0.005, "{share} of {}", others + 1);
+    }
+}
+
+#[test]
+fn one_that_hangs_is_out_before_its_second_deadline() {
+    for rate in [50.0, 200.0, 1000.0] {
+        let servers = [
+            Server::HangsBetween { from: 10, to: 1000, millis: 20 },
+            Server::Answers { millis: 20 },
+        ];
+        let run = Simulation::new(&servers).run(rate, 30);
+        let stuck = run.picks.iter().filter(|&&(at, place)| place == 0 && seconds(at) >= 10);
+        let late = stuck.clone().filter(|(at, _)| seconds(*at) >= 12).count();
+        assert!(late <= 5, "{late} calls after two seconds at {rate}/s");
+        // Until the first deadline tells, only what is in flight does.
+        let early = stuck.count() - late;
+        assert!((early as f32) < 10.0 + rate / 10.0, "{early} calls at {rate}/s");
+    }
+}
+
+#[test]
+fn one_of_eleven_stuck_for_half_a_minute_harms_one_call_in_a_thousand() {
+    let servers = and(vec![Server::HangsBetween { from: 10, to: 40, millis: 5 }], 10, 5);
+    let run = Simulation::new(&servers).run(1000.0, 50);
+    let stuck =
+        run.picks.iter().filter(|&&(at, place)| place == 0 && (10..40).contains(&seconds(at)));
+    assert!(stuck.count() < 30, "of 30 000");
+}
+
+#[test]
+fn one_that_is_well_again_gets_its_share_back() {
+    for others in [1, 4] {
+        let servers = and(vec![Server::HangsBetween { from: 1, to: 10, millis: 5 }], others, 5);
+        let run = Simulation::new(&servers).run(200.0, 60);
+        let fair = 1.0 / (others + 1) as f32;
+        assert!(run.shares_from(30)[0] > fair / 2.0, "{:?}", run.shares_from(30));
+    }
+}
+
+/// An estimate that fades to nothing would draw all calls at once to one that nobody has called for long.
+#[test]
+fn one_that_was_away_for_long_is_not_run_over() {
+    let servers =
+        [Server::HangsBetween { from: 100, to: 102, millis: 5 }, Server::Answers { millis: 5 }];
+    let mut run = Simulation::new(&servers).run(0.01, 99);
+    run.members[0].learnt.judge(
+        Verdict::FAILURE,
+        Call { picked: Moment::default(), is_out: false },
+        Moment::default(),
+        || 0.5,
+    );
+    run.now = Moment::from_micros(100_000_000);
+    let before = run.picks.len();
+    let run = run.run(200.0, 1);
+    let stuck = run.picks[before..].iter().filter(|(_, place)| *place == 0).count();
+    assert!(stuck < 20, "{stuck} of {}", run.picks.len() - before);
+}
+
+#[test]
+fn a_fault_that_all_share_ejects_at_most_half() {
+    for count in [1, 2, 3, 5, 10] {
+        let run = Simulation::new(&vec![Server::FailsAfter { millis: 2 }; count]).run(500.0, 20);
+        let out =
+            run.members.iter().filter(|member| member.learnt.ejected_until().is_some()).count();
+        assert_eq!(out, count / 2, "of {count}");
+    }
+}
+
+#[test]
+fn nobody_better_means_the_ejected_serve_and_come_back() {
+    let mut run = Simulation::new(&[Server::Hangs, Server::Answers { millis: 5 }]).run(500.0, 5);
+    assert!(run.members[0].learnt.ejected_until().is_some());
+    run.servers[0] = Server::Answers { millis: 5 };
+    run.ranks = Ranks::new(&TwoChoices, &run.members[..1]);
+    run.call();
+    run.now = run.now.after(DEADLINE);
+    run.end_calls();
+    assert_eq!(run.members[0].learnt.ejected_until(), None);
+}

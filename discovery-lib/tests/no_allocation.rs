@@ -1,0 +1,52 @@
+//! A pick, its outcome and its end allocate nothing, whatever the outcome. A binary of its own, as it counts with its own allocator.
+
+use std::{net::SocketAddr, time::Duration};
+
+use discovery::{Charge, PickError, Pool, Signal, Verdict};
+
+fn pool(members: u16) -> Pool {
+    Pool::fixed("web", (1..=members).map(|port| SocketAddr::from(([127, 0, 0, 1], port))))
+}
+
+/// First warms what a thread sets up once: its random numbers, its place with the published state.
+#[track_caller]
+fn allocates_nothing(mut work: impl FnMut()) {
+    work();
+    let counted = allocation_counter::measure(|| (0..1000).for_each(|_| work()));
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+}
+
+#[test]
+fn a_pick_its_outcome_and_its_end_allocate_nothing() {
+    let signals =
+        [Signal::Success, Signal::Failure, Signal::Refused, Signal::ServerError, Signal::None];
+    let charges =
+        [Charge::Measured, Charge::AtLeast(Duration::from_secs(5)), Charge::IfAboveEstimate];
+    for members in [1, 2, 40] {
+        let pool = pool(members);
+        for (signal, charge) in
+            signals.into_iter().flat_map(|signal| charges.map(|charge| (signal, charge)))
+        {
+            allocates_nothing(|| {
+                let pick = pool.pick().unwrap();
+                drop(pick.judge(Verdict { latency: charge, breaker: signal }));
+            });
+        }
+    }
+}
+
+#[test]
+fn trying_elsewhere_and_finding_nobody_allocate_nothing() {
+    let (pool, nobody) = (pool(3), pool(0));
+    allocates_nothing(|| {
+        let first = pool.pick().unwrap();
+        let second = pool.pick_apart_from(&[first.member()]).unwrap();
+        let third = pool.pick_apart_from(&[first.member(), second.member()]).unwrap();
+        let tried = [first.member(), second.member(), third.member()];
+        assert_eq!(pool.pick_apart_from(&tried).unwrap_err(), PickError::AllTried);
+        first.fail();
+        second.succeed();
+        drop(third);
+        assert_eq!(nobody.pick().unwrap_err(), PickError::NoInstances);
+    });
+}
