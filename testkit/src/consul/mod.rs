@@ -94,7 +94,7 @@ impl Settings {
         self
     }
 
-    /// Starts it, and waits until there is a leader and the node's own check is in the catalog.
+    /// Starts it, and waits until there is a leader and the catalog has the node as its agent tells it.
     ///
     /// # Errors
     ///
@@ -303,12 +303,13 @@ impl Consul {
         Ok(())
     }
 
-    /// The node's own check is in the catalog, which needs a leader.
+    /// The node is in the catalog, which needs a leader, with its addresses, which its agent tells last: from here on it is quiet.
     async fn answers(&self) -> bool {
-        let target = format!("/v1/health/node/{}", self.node());
+        let target = format!("/v1/catalog/node/{}", self.node());
         match Question::get(target).send(self.http_addr()).await {
             Ok(answer) if answer.status.is_success() => {
-                answer.json().as_array().is_some_and(|checks| !checks.is_empty())
+                let addresses = &answer.json()["Node"]["TaggedAddresses"];
+                addresses.as_object().is_some_and(|addresses| !addresses.is_empty())
             }
             _ => false,
         }

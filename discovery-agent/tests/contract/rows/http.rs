@@ -1,0 +1,237 @@
+//! HTTP itself: methods, headers, bodies, and paths that lead nowhere.
+
+use std::{io::Read as _, net::SocketAddr};
+
+use http::{Method, header};
+use serde_json::json;
+use testkit::http::{Answer, Question};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::{
+    table::{Row, row},
+    target::{Says as _, Target},
+};
+
+pub(crate) const ROWS: &[Row] = &[
+    row!(other_methods_are_refused_with_those_that_are_allowed),
+    row!(options_say_what_is_allowed),
+    row!(unknown_paths_are_not_found),
+    row!(the_root_leads_to_the_ui),
+    row!(answers_from_the_catalog_carry_its_headers),
+    row!(answers_of_the_agent_carry_none_of_them),
+    row!(json_is_compact_unless_asked_otherwise),
+    row!(long_bodies_are_compressed_for_those_who_can_read_it),
+    row!(a_connection_serves_many_requests),
+    row!(a_gone_client_frees_its_place)
+        .alone()
+        .ours_is_better("Consul keeps the place of a client that went away until its wait ends, and 200 of them lock their host out"),
+];
+
+/// Every path that discovery uses, and the one method that it takes.
+fn paths() -> Vec<(&'static str, Method)> {
+    let get = [
+        "agent/self",
+        "agent/members",
+        "agent/services",
+        "agent/service/x",
+        "agent/checks",
+        "agent/health/service/id/x",
+        "agent/health/service/name/x",
+        "catalog/datacenters",
+        "catalog/nodes",
+        "catalog/services",
+        "catalog/service/x",
+        "catalog/node/x",
+        "health/service/x",
+        "health/checks/x",
+        "health/node/x",
+        "health/state/any",
+        "status/leader",
+        "status/peers",
+    ];
+    let put = [
+        "agent/service/register",
+        "agent/service/deregister/x",
+        "agent/service/maintenance/x",
+        "agent/maintenance",
+        "agent/check/register",
+        "agent/check/deregister/x",
+        "agent/check/pass/x",
+        "agent/check/warn/x",
+        "agent/check/fail/x",
+        "agent/check/update/x",
+    ];
+    let gets = get.into_iter().map(|path| (path, Method::GET));
+    gets.chain(put.into_iter().map(|path| (path, Method::PUT))).collect()
+}
+
+fn allow(answer: &Answer) -> Option<&str> {
+    answer.header("allow")
+}
+
+async fn other_methods_are_refused_with_those_that_are_allowed(target: &Target) {
+    for (path, allowed) in paths() {
+        for method in [Method::GET, Method::PUT, Method::POST, Method::DELETE, Method::PATCH] {
+            if method == allowed {
+                continue;
+            }
+            let answer = target.method(method.clone(), &format!("/v1/{path}")).await;
+            answer.is(405, &format!("method {method} not allowed"));
+            assert_eq!(allow(&answer), Some(format!("OPTIONS,{allowed}").as_str()), "{path}");
+        }
+        // Not even HEAD.
+        let answer = target.method(Method::HEAD, &format!("/v1/{path}")).await;
+        answer.is(405, "");
+        assert_eq!(allow(&answer), Some(format!("OPTIONS,{allowed}").as_str()), "{path}");
+    }
+}
+
+async fn options_say_what_is_allowed(target: &Target) {
+    for (path, allowed) in paths() {
+        let answer = target.method(Method::OPTIONS, &format!("/v1/{path}")).await;
+        answer.is(200, "");
+        assert_eq!(allow(&answer), Some(format!("OPTIONS,{allowed}").as_str()), "{path}");
+    }
+}
+
+async fn unknown_paths_are_not_found(target: &Target) {
+    let paths = ["/v1", "/v1/", "/v1/nothing", "/v1/agent/nothing", "/v2/agent/self", "/nothing"];
+    for path in paths {
+        for method in [Method::GET, Method::PUT, Method::OPTIONS] {
+            target.method(method, path).await.is(404, "");
+        }
+    }
+}
+
+async fn the_root_leads_to_the_ui(target: &Target) {
+    let answer = target.get("/").await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (301, Some("/ui/")));
+}
+
+async fn answers_from_the_catalog_carry_its_headers(target: &Target) {
+    let paths = [
+        "catalog/nodes",
+        "catalog/services",
+        "catalog/service/consul",
+        "catalog/node/node1",
+        "health/service/consul",
+        "health/checks/consul",
+        "health/node/node1",
+        "health/state/any",
+    ];
+    for path in paths {
+        let answer = target.get(format!("/v1/{path}")).await;
+        let headers = [
+            ("content-type", "application/json"),
+            ("vary", "Accept-Encoding"),
+            ("x-consul-effective-consistency", "leader"),
+            ("x-consul-knownleader", "true"),
+            ("x-consul-lastcontact", "0"),
+        ];
+        for (name, value) in headers {
+            assert_eq!(answer.header(name), Some(value), "{path}: {name}");
+        }
+        assert!(answer.index() > 0, "{path}");
+    }
+}
+
+async fn answers_of_the_agent_carry_none_of_them(target: &Target) {
+    let paths = [
+        "agent/self",
+        "agent/members",
+        "agent/services",
+        "agent/checks",
+        "catalog/datacenters",
+        "status/leader",
+        "status/peers",
+    ];
+    for path in paths {
+        let answer = target.get(format!("/v1/{path}")).await;
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
+        assert_eq!(answer.header("vary"), Some("Accept-Encoding"), "{path}");
+        let theirs = answer.headers.keys().filter(|name| name.as_str().starts_with("x-consul"));
+        assert_eq!(theirs.count(), 0, "{path}: {:?}", answer.headers);
+    }
+    // What was done has nothing to say.
+    let answer = target.put("/v1/agent/service/deregister/nobody").await;
+    assert_eq!(answer.header("content-length"), Some("0"));
+    assert_eq!(answer.header("content-type"), None);
+}
+
+async fn json_is_compact_unless_asked_otherwise(target: &Target) {
+    for path in ["catalog/nodes", "agent/self", "status/leader", "catalog/node/stranger"] {
+        let compact = target.get(format!("/v1/{path}")).await;
+        compact.ok();
+        assert!(!compact.text().contains('\n'), "{path}");
+        for query in ["?pretty", "?pretty=1"] {
+            let pretty = target.get(format!("/v1/{path}{query}")).await;
+            pretty.ok();
+            assert!(pretty.text().ends_with('\n'), "{path}");
+        }
+    }
+    let pretty = target.get("/v1/status/peers?pretty").await;
+    assert_eq!(pretty.text(), format!("[\n    {}\n]\n", pretty.ok()[0]));
+}
+
+async fn long_bodies_are_compressed_for_those_who_can_read_it(target: &Target) {
+    let name = target.unique("long");
+    let tags: Vec<String> = (0..200).map(|tag| format!("tag number {tag}")).collect();
+    target.register(&json!({ "Name": name, "Tags": tags })).await;
+    let path = format!("/v1/health/service/{name}");
+    let plain = target.get(&path).await;
+    assert_eq!(plain.header("content-encoding"), None);
+    for accepted in ["gzip", "gzip, deflate, br", "br, gzip;q=0.5"] {
+        let packed = target.get_with(&path, header::ACCEPT_ENCODING, accepted).await;
+        assert_eq!(packed.header("content-encoding"), Some("gzip"), "{accepted}");
+        assert_eq!(packed.header("vary"), Some("Accept-Encoding"));
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&packed.body[..]).read_to_string(&mut text).unwrap();
+        assert_eq!(text, plain.text());
+        assert!(packed.body.len() < plain.body.len());
+    }
+    for accepted in ["identity", "deflate", "gzip;q=0"] {
+        let answer = target.get_with(&path, header::ACCEPT_ENCODING, accepted).await;
+        assert_eq!(answer.header("content-encoding"), None, "{accepted}");
+    }
+}
+
+async fn a_connection_serves_many_requests(target: &Target) {
+    let mut stream = TcpStream::connect(target.http_addr()).await.unwrap();
+    for _ in 0..3 {
+        let request = b"GET /v1/status/leader HTTP/1.1\r\nHost: consul\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let length = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200 OK\r\n"));
+    }
+}
+
+/// As many as Consul takes from one address.
+const CLIENTS: usize = 200;
+
+async fn a_gone_client_frees_its_place(target: &Target) {
+    let index = target.get("/v1/catalog/services").await.index();
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(standing(target.http_addr(), index).await);
+    }
+    drop(clients);
+    let asked = Question::get("/v1/status/leader").send(target.http_addr()).await;
+    if target.is_real() {
+        assert!(asked.is_err(), "{asked:?}");
+    } else {
+        asked.unwrap().ok();
+    }
+}
+
+/// A client that waits for a minute.
+async fn standing(addr: SocketAddr, index: u64) -> TcpStream {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let request =
+        format!("GET /v1/catalog/services?index={index}&wait=1m HTTP/1.1\r\nHost: consul\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}

@@ -1,0 +1,34 @@
+//! The rows, one file a subject.
+
+mod agent;
+mod blocking;
+mod catalog;
+mod checks;
+mod health;
+mod http;
+mod local_health;
+mod maintenance;
+mod probes;
+mod query;
+mod refused;
+mod register;
+mod ttl;
+
+use crate::table::Row;
+
+/// The table.
+pub(crate) const ROWS: &[&[Row]] = &[
+    agent::ROWS,
+    register::ROWS,
+    refused::ROWS,
+    checks::ROWS,
+    ttl::ROWS,
+    probes::ROWS,
+    maintenance::ROWS,
+    local_health::ROWS,
+    catalog::ROWS,
+    health::ROWS,
+    blocking::ROWS,
+    query::ROWS,
+    http::ROWS,
+];

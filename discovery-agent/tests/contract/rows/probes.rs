@@ -1,0 +1,197 @@
+//! HTTP and TCP checks: the agent runs them itself.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use serde_json::json;
+use testkit::proxy::{Mode, Proxy};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    sync::Mutex,
+    task::JoinSet,
+};
+
+use crate::{
+    table::{Row, row},
+    target::{Says as _, Target},
+};
+
+pub(crate) const ROWS: &[Row] = &[
+    row!(an_http_check_goes_by_the_status_code),
+    row!(an_http_check_shows_what_was_answered),
+    row!(an_http_check_asks_as_it_is_told),
+    row!(an_http_check_says_who_asks),
+    row!(an_http_check_ends_with_its_timeout),
+    row!(an_http_check_of_nobody_is_critical),
+    row!(a_tcp_check_goes_by_the_connection),
+    row!(a_check_waits_for_its_first_run_as_registered),
+    row!(a_deregistered_check_runs_no_more),
+];
+
+/// Consul runs no check more often.
+const INTERVAL: &str = "1s";
+
+/// Answers every connection 200 and `it lives`, and keeps what was asked.
+struct Probed {
+    addr: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+    _task: JoinSet<()>,
+}
+
+impl Probed {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (addr, asked) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
+        let (mut task, log) = (JoinSet::new(), asked.clone());
+        task.spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut piece = vec![0; 4096];
+                let length = stream.read(&mut piece).await.unwrap_or(0);
+                log.lock().await.push(String::from_utf8_lossy(&piece[..length]).into_owned());
+                let answer =
+                    "HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: close\r\n\r\nit lives";
+                // A TCP check is gone by now.
+                stream.write_all(answer.as_bytes()).await.ok();
+            }
+        });
+        Self { addr, asked, _task: task }
+    }
+}
+
+async fn with_check(target: &Target, check: serde_json::Value) -> String {
+    let name = target.unique("probed");
+    target.register(&json!({ "Name": name, "Check": check })).await;
+    format!("service:{name}")
+}
+
+async fn becomes(target: &Target, check: &str, status: &str) -> String {
+    target
+        .until(&format!("{check} is {status}"), || async {
+            let (now, output) = target.status(check).await;
+            now == status && !output.is_empty()
+        })
+        .await;
+    target.status(check).await.1
+}
+
+async fn an_http_check_goes_by_the_status_code(target: &Target) {
+    let cases = [
+        (200, "passing"),
+        (204, "passing"),
+        (429, "warning"),
+        (404, "critical"),
+        (503, "critical"),
+    ];
+    let proxy = Proxy::start(target.http_addr()).await.unwrap();
+    let check = json!({ "HTTP": format!("http://{}/", proxy.addr()), "Interval": INTERVAL });
+    let check = with_check(target, check).await;
+    assert_eq!(target.check(&check).await["Type"], "http");
+    for (code, status) in cases {
+        proxy.set(Mode::Status(code)).await.unwrap();
+        target
+            .until(&format!("{code}"), || async {
+                let (now, output) = target.status(&check).await;
+                now == status && output.contains(&format!("/: {code} "))
+            })
+            .await;
+    }
+}
+
+async fn an_http_check_shows_what_was_answered(target: &Target) {
+    let probed = Probed::start().await;
+    let url = format!("http://{}/health", probed.addr);
+    let check = with_check(target, json!({ "HTTP": url, "Interval": INTERVAL })).await;
+    let output = becomes(target, &check, "passing").await;
+    assert_eq!(output, format!("HTTP GET {url}: 200 OK Output: it lives"));
+}
+
+async fn an_http_check_asks_as_it_is_told(target: &Target) {
+    let probed = Probed::start().await;
+    let check = json!({
+        "HTTP": format!("http://{}/p?q=1", probed.addr),
+        "Interval": INTERVAL,
+        "Method": "PUT",
+        "Header": { "X-Who": ["me"], "Host": ["other.example"] },
+        "Body": "are you well",
+    });
+    let check = with_check(target, check).await;
+    becomes(target, &check, "passing").await;
+    let asked = probed.asked.lock().await[0].to_lowercase();
+    assert!(asked.starts_with("put /p?q=1 http/1.1\r\n"), "{asked}");
+    assert!(asked.ends_with("are you well"), "{asked}");
+    for header in ["\r\nx-who: me\r\n", "\r\nhost: other.example\r\n"] {
+        assert!(asked.contains(header), "{asked}");
+    }
+}
+
+async fn an_http_check_says_who_asks(target: &Target) {
+    let probed = Probed::start().await;
+    let url = format!("http://{}/", probed.addr);
+    let check = with_check(target, json!({ "HTTP": url, "Interval": INTERVAL })).await;
+    becomes(target, &check, "passing").await;
+    let asked = probed.asked.lock().await[0].to_lowercase();
+    assert!(asked.starts_with("get / http/1.1\r\n"), "{asked}");
+    let headers = [
+        &format!("host: {}", probed.addr),
+        "user-agent: consul health check",
+        "accept: text/plain, text/*, */*",
+        "connection: close",
+    ];
+    for header in headers {
+        assert!(asked.contains(&format!("\r\n{header}\r\n")), "{header}: {asked}");
+    }
+}
+
+async fn an_http_check_ends_with_its_timeout(target: &Target) {
+    let proxy = Proxy::start(target.http_addr()).await.unwrap();
+    proxy.set(Mode::Hang).await.unwrap();
+    let url = format!("http://{}/", proxy.addr());
+    let check =
+        json!({ "HTTP": url, "Interval": INTERVAL, "Timeout": "100ms", "Status": "passing" });
+    let check = with_check(target, check).await;
+    becomes(target, &check, "critical").await;
+}
+
+async fn an_http_check_of_nobody_is_critical(target: &Target) {
+    let proxy = Proxy::start(target.http_addr()).await.unwrap();
+    proxy.set(Mode::Closed).await.unwrap();
+    let url = format!("http://{}/", proxy.addr());
+    let check = json!({ "HTTP": url, "Interval": INTERVAL, "Status": "passing" });
+    let check = with_check(target, check).await;
+    let output = becomes(target, &check, "critical").await;
+    assert!(output.contains("refused"), "{output}");
+}
+
+async fn a_tcp_check_goes_by_the_connection(target: &Target) {
+    let proxy = Proxy::start(target.http_addr()).await.unwrap();
+    let check = json!({ "TCP": proxy.addr().to_string(), "Interval": INTERVAL });
+    let check = with_check(target, check).await;
+    assert_eq!(target.check(&check).await["Type"], "tcp");
+    let output = becomes(target, &check, "passing").await;
+    assert_eq!(output, format!("TCP connect {}: Success", proxy.addr()));
+    proxy.set(Mode::Closed).await.unwrap();
+    let output = becomes(target, &check, "critical").await;
+    assert!(output.contains("refused"), "{output}");
+}
+
+async fn a_check_waits_for_its_first_run_as_registered(target: &Target) {
+    for (status, expected) in [("", "critical"), ("passing", "passing")] {
+        let check = json!({ "TCP": "127.0.0.1:1", "Interval": "1h", "Status": status });
+        let check = with_check(target, check).await;
+        assert_eq!(target.status(&check).await, (expected.to_owned(), String::new()));
+    }
+}
+
+async fn a_deregistered_check_runs_no_more(target: &Target) {
+    let probed = Probed::start().await;
+    let check = json!({ "HTTP": format!("http://{}/", probed.addr), "Interval": INTERVAL });
+    let check = with_check(target, check).await;
+    becomes(target, &check, "passing").await;
+    target.put(format!("/v1/agent/check/deregister/{check}")).await.is(200, "");
+    // One may be under way.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let runs = probed.asked.lock().await.len();
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    assert_eq!(probed.asked.lock().await.len(), runs);
+}

@@ -1,0 +1,167 @@
+//! What else a question may say: consistency, datacenter, cache, and what is refused.
+
+use serde_json::json;
+
+use crate::{
+    table::{Row, row},
+    target::{DATACENTER, Says as _, Target},
+};
+
+pub(crate) const ROWS: &[Row] = &[
+    row!(consistency_is_echoed),
+    row!(consistency_must_not_contradict_itself),
+    row!(a_cached_answer_says_its_age),
+    row!(an_index_is_a_number),
+    row!(a_wait_is_a_duration),
+    row!(there_is_no_way_to_another_datacenter),
+    row!(ones_own_datacenter_may_be_named),
+    row!(nearness_and_newer_options_change_nothing),
+    row!(node_meta_keeps_nodes_that_have_it),
+    row!(tokens_are_taken_and_passed_over),
+    row!(namespaces_are_for_those_who_pay),
+];
+
+/// One path of each family that reads the catalog.
+const READS: [&str; 7] = [
+    "health/service/consul",
+    "health/checks/consul",
+    "health/node/node1",
+    "health/state/any",
+    "catalog/nodes",
+    "catalog/services",
+    "catalog/service/consul",
+];
+
+async fn consistency_is_echoed(target: &Target) {
+    let cases = [
+        ("", "leader"),
+        ("?stale", "stale"),
+        ("?stale=1", "stale"),
+        ("?consistent", "consistent"),
+        ("?max_stale=10s", "stale"),
+    ];
+    for path in READS {
+        for (query, consistency) in cases {
+            let answer = target.get(format!("/v1/{path}{query}")).await;
+            answer.ok();
+            let headers = [
+                ("x-consul-effective-consistency", consistency),
+                ("x-consul-knownleader", "true"),
+                ("x-consul-lastcontact", "0"),
+            ];
+            for (name, value) in headers {
+                assert_eq!(answer.header(name), Some(value), "{path}{query}");
+            }
+            assert!(answer.index() > 0);
+        }
+    }
+}
+
+async fn consistency_must_not_contradict_itself(target: &Target) {
+    let cases = [
+        ("stale&consistent", "Cannot specify ?stale with ?consistent, conflicting semantics."),
+        ("cached&consistent", "Cannot specify ?cached with ?consistent, conflicting semantics."),
+    ];
+    for path in READS {
+        for (query, text) in cases {
+            target.get(format!("/v1/{path}?{query}")).await.is(400, text);
+        }
+    }
+}
+
+async fn a_cached_answer_says_its_age(target: &Target) {
+    let name = target.unique("cached");
+    target.register(&json!({ "Name": name })).await;
+    for path in [format!("health/service/{name}"), format!("catalog/service/{name}")] {
+        let path = format!("/v1/{path}?cached");
+        let first = target.get(&path).await;
+        first.ok();
+        assert!(matches!(first.header("x-cache"), Some("MISS" | "HIT")), "{path}");
+        let second = target.get(&path).await;
+        assert_eq!(second.ok(), first.json());
+        assert_eq!(second.header("x-cache"), Some("HIT"), "{path}");
+        let age = second.header("age").and_then(|age| age.parse::<u64>().ok());
+        assert!(age.is_some(), "{path}: {:?}", second.headers);
+    }
+    let uncached = target.get(format!("/v1/health/service/{name}")).await;
+    assert_eq!((uncached.header("x-cache"), uncached.header("age")), (None, None));
+}
+
+async fn an_index_is_a_number(target: &Target) {
+    for path in READS {
+        for index in ["x", "-1", "1.5", "18446744073709551616"] {
+            target.get(format!("/v1/{path}?index={index}")).await.is(400, "Invalid index");
+        }
+    }
+}
+
+async fn a_wait_is_a_duration(target: &Target) {
+    for path in READS {
+        for wait in ["2", "x", "1x", "s", "1m30"] {
+            target.get(format!("/v1/{path}?wait={wait}")).await.is(400, "Invalid wait time");
+        }
+        for wait in ["2s", "1m30s", "1.5h", "20ms", "0", ""] {
+            let answer = target.get(format!("/v1/{path}?wait={wait}")).await;
+            assert_eq!(answer.status, 200, "{path}?wait={wait}");
+        }
+    }
+}
+
+async fn there_is_no_way_to_another_datacenter(target: &Target) {
+    for path in READS.into_iter().chain(["catalog/node/node1", "status/leader", "status/peers"]) {
+        target.get(format!("/v1/{path}?dc=elsewhere")).await.is(500, "No path to datacenter");
+    }
+    // The agent's own things are nobody else's.
+    for path in ["agent/services", "agent/checks", "catalog/datacenters"] {
+        target.get(format!("/v1/{path}?dc=elsewhere")).await.ok();
+    }
+}
+
+async fn ones_own_datacenter_may_be_named(target: &Target) {
+    let name = target.unique("dc");
+    target.register(&json!({ "Name": name })).await;
+    for dc in [DATACENTER, ""] {
+        assert_eq!(target.instances(&format!("{name}?dc={dc}")).await, [name.as_str()]);
+    }
+}
+
+async fn nearness_and_newer_options_change_nothing(target: &Target) {
+    let name = target.unique("options");
+    target.register(&json!({ "Name": name })).await;
+    for query in
+        ["near=_agent", "near=node1", "merge-central-config", "partition=x", "peer=x", "unheard-of"]
+    {
+        assert_eq!(target.instances(&format!("{name}?{query}")).await, [name.as_str()], "{query}");
+    }
+}
+
+async fn node_meta_keeps_nodes_that_have_it(target: &Target) {
+    let name = target.unique("meta");
+    target.register(&json!({ "Name": name })).await;
+    let cases = [("consul-network-segment:", 1), ("rack:1", 0), ("rack", 0)];
+    for (meta, instances) in cases {
+        let found = target.instances(&format!("{name}?node-meta={meta}")).await;
+        assert_eq!(found.len(), instances, "{meta}");
+    }
+}
+
+async fn tokens_are_taken_and_passed_over(target: &Target) {
+    let headers = [
+        (http::HeaderName::from_static("x-consul-token"), "secret"),
+        (http::header::AUTHORIZATION, "Bearer secret"),
+    ];
+    for (name, value) in headers {
+        target.get_with("/v1/catalog/services", name, value).await.ok();
+    }
+    target.get("/v1/catalog/services?token=secret").await.ok();
+}
+
+async fn namespaces_are_for_those_who_pay(target: &Target) {
+    let text =
+        "Bad request: Invalid query parameter: \"ns\" - Namespaces are a Consul Enterprise feature";
+    for path in
+        ["health/service/consul", "catalog/services", "catalog/service/consul", "agent/services"]
+    {
+        target.get(format!("/v1/{path}?ns=default")).await.is(400, text);
+    }
+}

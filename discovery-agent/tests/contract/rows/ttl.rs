@@ -1,0 +1,171 @@
+//! TTL checks: beats, and their absence.
+
+use serde_json::json;
+use testkit::http::Question;
+
+use crate::{
+    table::{Row, row},
+    target::{Says as _, Target},
+};
+
+pub(crate) const ROWS: &[Row] = &[
+    row!(pass_warn_and_fail_set_status_and_note),
+    row!(update_sets_status_and_output),
+    row!(an_update_must_say_a_status),
+    row!(beats_of_unknown_checks_are_errors),
+    row!(a_check_that_is_run_by_others_takes_no_beats),
+    row!(without_a_beat_a_check_expires),
+    row!(an_expired_check_shows_what_it_said_last),
+    row!(a_beat_revives_an_expired_check),
+    row!(a_beat_moves_the_end_of_the_ttl),
+    row!(a_passing_check_expires_from_its_registration),
+    row!(the_same_registration_does_not_revive_an_expired_check),
+    row!(an_update_without_a_ttl_number_is_in_nanoseconds),
+];
+
+async fn registered(target: &Target, name: &str, ttl: &str) -> (String, String) {
+    let name = target.unique(name);
+    target.register(&json!({ "Name": name, "Check": { "TTL": ttl } })).await;
+    let check = format!("service:{name}");
+    (name, check)
+}
+
+fn says(status: &str, output: &str) -> (String, String) {
+    (status.to_owned(), output.to_owned())
+}
+
+async fn pass_warn_and_fail_set_status_and_note(target: &Target) {
+    let (name, check) = registered(target, "beat", "1h").await;
+    let cases =
+        [("pass", "passing"), ("warn", "warning"), ("fail", "critical"), ("pass", "passing")];
+    for (beat, status) in cases {
+        target.put(format!("/v1/agent/check/{beat}/{check}?note=as%20{beat}")).await.is(200, "");
+        assert_eq!(target.status(&check).await, says(status, &format!("as {beat}")));
+        target.put(format!("/v1/agent/check/{beat}/{check}")).await.is(200, "");
+        assert_eq!(target.status(&check).await, says(status, ""), "no note is none");
+        target.settled(&name).await;
+    }
+}
+
+async fn update_sets_status_and_output(target: &Target) {
+    let (name, check) = registered(target, "update", "1h").await;
+    let path = format!("/v1/agent/check/update/{check}");
+    for status in ["passing", "warning", "critical"] {
+        let update = json!({ "Status": status, "Output": format!("it is {status}") });
+        target.put_json(&path, &update).await.is(200, "");
+        assert_eq!(target.status(&check).await, says(status, &format!("it is {status}")));
+        target.settled(&name).await;
+    }
+    target.put_json(&path, &json!({ "status": "passing" })).await.is(200, "");
+    assert_eq!(target.status(&check).await, says("passing", ""));
+}
+
+async fn an_update_must_say_a_status(target: &Target) {
+    let (_, check) = registered(target, "words", "1h").await;
+    let cases = [
+        ("{\"Status\":\"good\"}", "Invalid check status: 'good'"),
+        ("{}", "Invalid check status: ''"),
+        ("", "Request decode failed: EOF"),
+        ("{\"Status\":\"passing\",\"x\":1}", "Request decode failed: json: unknown field \"x\""),
+    ];
+    for (body, text) in cases {
+        let question = Question::put(format!("/v1/agent/check/update/{check}")).body(body);
+        target.ask(question).await.is(400, text);
+    }
+}
+
+/// 404 in Consul's later versions; clients go by either.
+async fn beats_of_unknown_checks_are_errors(target: &Target) {
+    let text = "CheckID \"nobody\" does not have associated TTL";
+    for beat in ["pass", "warn", "fail"] {
+        target.put(format!("/v1/agent/check/{beat}/nobody")).await.is(500, text);
+    }
+    target
+        .put_json("/v1/agent/check/update/nobody", &json!({ "Status": "passing" }))
+        .await
+        .is(500, text);
+    target.put("/v1/agent/check/pass/").await.is(500, "CheckID \"\" does not have associated TTL");
+}
+
+async fn a_check_that_is_run_by_others_takes_no_beats(target: &Target) {
+    let name = target.unique("run");
+    let check = json!({ "TCP": "127.0.0.1:1", "Interval": "1h" });
+    target.register(&json!({ "Name": name, "Check": check })).await;
+    for check in ["serfHealth", &format!("service:{name}")] {
+        let text = format!("CheckID \"{check}\" does not have associated TTL");
+        target.put(format!("/v1/agent/check/pass/{check}")).await.is(500, &text);
+    }
+}
+
+async fn without_a_beat_a_check_expires(target: &Target) {
+    let (name, check) = registered(target, "silent", "50ms").await;
+    target
+        .until("expired", || async {
+            target.status(&check).await == says("critical", "TTL expired")
+        })
+        .await;
+    target.settled(&name).await;
+}
+
+async fn an_expired_check_shows_what_it_said_last(target: &Target) {
+    let (name, check) = registered(target, "last", "100ms").await;
+    target.put(format!("/v1/agent/check/pass/{check}?note=so%20far")).await.is(200, "");
+    let output = "TTL expired (last output before timeout follows): so far";
+    target
+        .until("expired", || async { target.status(&check).await == says("critical", output) })
+        .await;
+    target.settled(&name).await;
+    assert!(target.instances(&format!("{name}?passing")).await.is_empty());
+}
+
+async fn a_beat_revives_an_expired_check(target: &Target) {
+    let (name, check) = registered(target, "revived", "50ms").await;
+    target.until("expired", || async { target.status(&check).await.1 == "TTL expired" }).await;
+    // Faster than it can expire again on a slow machine is luck, so it need only have been seen passing.
+    target
+        .until("passing again", || async {
+            target.put(format!("/v1/agent/check/pass/{check}")).await.is(200, "");
+            target.status(&check).await.0 == "passing"
+        })
+        .await;
+    target.deregister(&name).await;
+}
+
+async fn a_beat_moves_the_end_of_the_ttl(target: &Target) {
+    let (_, check) = registered(target, "beating", "2s").await;
+    for _ in 0..30 {
+        target.put(format!("/v1/agent/check/pass/{check}")).await.is(200, "");
+        assert_eq!(target.status(&check).await.0, "passing");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+async fn a_passing_check_expires_from_its_registration(target: &Target) {
+    let name = target.unique("unbeaten");
+    target
+        .register(&json!({ "Name": name, "Check": { "TTL": "50ms", "Status": "passing" } }))
+        .await;
+    let check = format!("service:{name}");
+    target
+        .until("expired", || async {
+            target.status(&check).await == says("critical", "TTL expired")
+        })
+        .await;
+}
+
+async fn the_same_registration_does_not_revive_an_expired_check(target: &Target) {
+    let name = target.unique("stays");
+    let service = json!({ "Name": name, "Check": { "TTL": "50ms", "Status": "passing" } });
+    target.register(&service).await;
+    let check = format!("service:{name}");
+    target.until("expired", || async { target.status(&check).await.0 == "critical" }).await;
+    target.put_json("/v1/agent/service/register", &service).await.is(200, "");
+    assert_eq!(target.status(&check).await.0, "critical");
+}
+
+async fn an_update_without_a_ttl_number_is_in_nanoseconds(target: &Target) {
+    let name = target.unique("nanoseconds");
+    target.register(&json!({ "Name": name, "Check": { "TTL": 50_000_000 } })).await;
+    let check = format!("service:{name}");
+    target.until("expired", || async { target.status(&check).await.1 == "TTL expired" }).await;
+}
