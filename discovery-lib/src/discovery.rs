@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Error, Registered, Registration, Resolve, Settings, Watch, agent::AgentClient, watch::Standing,
+    Client, Error, Pool, Registered, Registration, Resolve, Settings, Watch, agent::AgentClient,
+    pool::StandingPools, watch::Standing,
 };
 
 /// Service discovery through one Consul agent. Cheap to clone; clones share connections. There is no global state: two of them in one
@@ -13,6 +14,8 @@ pub struct Discovery {
     settings: Arc<Settings>,
     agent: AgentClient,
     standing: Standing,
+    pools: Arc<StandingPools>,
+    client: Client,
 }
 
 impl Discovery {
@@ -24,7 +27,10 @@ impl Discovery {
         let agent = AgentClient::new(settings.agent.clone())?;
         let (dns, datacenter) = (settings.dns.clone(), settings.datacenter.clone());
         let standing = Standing::new(agent.clone(), dns, datacenter);
-        Ok(Self { settings: Arc::new(settings), agent, standing })
+        let pools = Arc::new(StandingPools::new(standing.clone(), settings.resolve.clone()));
+        let found = pools.clone();
+        let client = Client::new(move |service| found.pool(service));
+        Ok(Self { settings: Arc::new(settings), agent, standing, pools, client })
     }
 
     /// Discovery as the environment of this process says ([`Settings::from_vars`]). Connects to nothing yet.
@@ -51,6 +57,20 @@ impl Discovery {
     /// Outside of a tokio runtime, when it has to start.
     pub fn watch(&self, service: &str, resolve: &Resolve) -> Watch {
         self.standing.watch(service, resolve)
+    }
+
+    /// The members of a service, found as [`Settings::resolve`] says. All who ask for a service share one pool, which ends with the last of
+    /// them.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, when it has to start.
+    pub fn pool(&self, service: &str) -> Pool {
+        self.pools.pool(service)
+    }
+
+    /// A caller of services by name, on the same pools.
+    pub fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// Registers an instance, and keeps it registered for as long as the handle is held: over restarts of the agent and losses of its data.

@@ -74,6 +74,11 @@ impl Error {
         }
     }
 
+    /// A setting can't be understood: nothing was tried.
+    pub fn is_setting(&self) -> bool {
+        self.0.kind == Kind::Setting
+    }
+
     /// A deadline passed. What was asked may still be done, or have been done.
     pub fn is_timeout(&self) -> bool {
         self.0.kind == Kind::Timeout

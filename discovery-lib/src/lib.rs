@@ -9,7 +9,10 @@ mod error;
 mod instance;
 mod member;
 mod pool;
+#[cfg(feature = "program")]
+pub mod program;
 pub mod registration;
+pub mod serve;
 mod settings;
 mod watch;
 

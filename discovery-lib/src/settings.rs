@@ -8,7 +8,7 @@ use std::fmt;
 use http::HeaderValue;
 
 use crate::{
-    Host,
+    Host, Resolve,
     agent::{Address, AgentSettings, BasicAuth, NO_TLS, Token, split_host_port},
     error::{Error, Kind},
 };
@@ -25,6 +25,8 @@ pub struct Settings {
     pub dns: DnsAddress,
     /// The datacenter whose services are watched; none: the agent's own. No variable says so, only whoever makes these settings.
     pub datacenter: Option<String>,
+    /// How those who are called are found. No variable says so, only whoever makes these settings.
+    pub resolve: Resolve,
 }
 
 /// Where Consul's DNS is asked, over TCP.
@@ -79,7 +81,7 @@ impl Settings {
             partition: vars.get("CONSUL_PARTITION"),
             address,
         };
-        Ok(Self { agent, dns, datacenter: None })
+        Ok(Self { agent, dns, datacenter: None, resolve: Resolve::default() })
     }
 
     /// Settings from the variables of this process.

@@ -165,20 +165,22 @@ impl AgentClient {
         self.read(Request::get("/v1/health/service", READ_WITHIN).segment(service)?, question).await
     }
 
-    /// Whether the catalog, from which others read, shows this run of a service. Any server may answer. Within 10 s.
-    pub(crate) async fn catalog_has_run(
+    /// The node at which the catalog, from which others read, shows this run of a service. Any server may answer. Within 10 s.
+    pub(crate) async fn node_of_run(
         &self,
         service: &str,
         incarnation: &str,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<String>, Error> {
         let filter = format!("Service.Meta.{INCARNATION} == {incarnation:?}");
         let request = Request::get("/v1/health/service", READ_WITHIN)
             .segment(service)?
             .query("filter", &filter);
         let question = Question { stale: true, ..Question::default() };
         let entries = self.read::<Vec<ServiceEntry>>(request, &question).await?.body;
-        let is_it = |run: &String| run == incarnation;
-        Ok(entries.iter().any(|entry| entry.service.meta.get(INCARNATION).is_some_and(is_it)))
+        let is_it = |entry: &ServiceEntry| {
+            entry.service.meta.get(INCARNATION).is_some_and(|run| run == incarnation)
+        };
+        Ok(entries.into_iter().find(is_it).map(|entry| entry.node.node))
     }
 
     /// The names of all services, each with all tags of its instances. Deadline as [`AgentClient::health`].

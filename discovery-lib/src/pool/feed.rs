@@ -11,11 +11,13 @@ use tokio::{
 use tracing::info;
 
 use super::state::State;
-use crate::{Snapshot, Watched};
+use crate::{Snapshot, Watch, Watched};
 
 /// Where the answers come from.
 pub(super) enum Source {
     Watch(watch::Receiver<Watched>),
+    /// Held, so that the question stands as long as the pool.
+    Standing(Watch),
     Stream(Pin<Box<dyn Stream<Item = Snapshot> + Send>>),
 }
 
@@ -33,6 +35,7 @@ impl Source {
                 watched.changed().await.ok()?;
                 Some(watched.borrow_and_update().clone())
             }
+            Self::Standing(watch) => watch.changed().await,
             Self::Stream(snapshots) => {
                 let snapshot = poll_fn(|cx| snapshots.as_mut().poll_next(cx)).await?;
                 Some(Watched { snapshot: Some(Arc::new(snapshot)), failure: None })

@@ -6,6 +6,7 @@
 mod explain;
 mod feed;
 mod pick;
+mod standing;
 mod state;
 mod update;
 
@@ -15,12 +16,13 @@ use futures_core::Stream;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    Error, Instance, Origin, Snapshot, Watched,
+    Error, Instance, Origin, Snapshot, Watch, Watched,
     member::{Call, MemberId},
 };
 pub use explain::{Explained, ExplainedMember, Explanation};
 use feed::{Feed, Source};
 pub use pick::{InFlight, Pick, PickError};
+pub(crate) use standing::StandingPools;
 use state::State;
 
 /// The members of a service, ready to pick from. Cheap to clone; clones share what they learn. The task that feeds it ends with the last clone,
@@ -58,6 +60,11 @@ impl Pool {
     /// Outside of a tokio runtime.
     pub fn from_watch(service: impl Into<Arc<str>>, watched: watch::Receiver<Watched>) -> Self {
         Self::fed(service.into(), Source::watch(watched))
+    }
+
+    /// A pool that holds a watch and follows it.
+    pub(crate) fn standing(service: Arc<str>, watch: Watch) -> Self {
+        Self::fed(service, Source::Standing(watch))
     }
 
     /// A pool that follows a stream of full snapshots, and starts the task that does so. When the stream ends, the last one stays.

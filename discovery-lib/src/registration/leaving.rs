@@ -1,8 +1,11 @@
-//! What a server is told about its own end.
+//! What a server is told about its own end, and about who it is.
+
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::task::Report;
+use super::{State, subject::Subject, task::Report};
+use crate::ServiceId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
@@ -19,12 +22,36 @@ pub(super) enum Stage {
 pub struct Leaving {
     stage_rx: watch::Receiver<Stage>,
     report_rx: watch::Receiver<Report>,
+    subject: Arc<Subject>,
 }
 
 impl Leaving {
-    pub(super) fn new(report_rx: watch::Receiver<Report>) -> (watch::Sender<Stage>, Self) {
+    pub(super) fn new(
+        report_rx: watch::Receiver<Report>,
+        subject: Arc<Subject>,
+    ) -> (watch::Sender<Stage>, Self) {
         let (stage_tx, stage_rx) = watch::channel(Stage::Serving);
-        (stage_tx, Self { stage_rx, report_rx })
+        (stage_tx, Self { stage_rx, report_rx, subject })
+    }
+
+    /// The service that is served.
+    pub fn service(&self) -> &str {
+        &self.subject.registration.name
+    }
+
+    /// The id under which it is registered.
+    pub fn id(&self) -> &ServiceId {
+        &self.subject.id
+    }
+
+    /// The node at whose agent it is registered; none before it was first found in the catalog.
+    pub fn node(&self) -> Option<&str> {
+        self.subject.node.get().map(String::as_str)
+    }
+
+    /// How far the registration is.
+    pub fn state(&self) -> State {
+        self.report_rx.borrow().state
     }
 
     /// What `/ready` says: others can find this instance, and it is not leaving.

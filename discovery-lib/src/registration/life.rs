@@ -35,7 +35,7 @@ impl Registered {
         drain: Duration,
         serve: impl AsyncFnOnce(Leaving) -> T,
     ) -> Result<T, Error> {
-        let (stage_tx, leaving) = Leaving::new(self.reports());
+        let (stage_tx, leaving) = Leaving::new(self.reports(), self.subject());
         let mut serving = pin!(serve(leaving));
         select! {
             ended = &mut serving => {

@@ -109,6 +109,10 @@ impl Registered {
         }
     }
 
+    pub(super) fn subject(&self) -> Arc<Subject> {
+        self.subject.clone()
+    }
+
     pub(super) fn reports(&self) -> watch::Receiver<Report> {
         self.report_rx.clone()
     }

@@ -1,6 +1,9 @@
 //! Who is registered: one run of one instance, and how the agent is told of it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::OnceLock,
+};
 
 use consul_wire::{
     agent::{CheckRegistration, ServiceRegistration},
@@ -24,6 +27,8 @@ pub(super) struct Subject {
     pub(super) check_id: String,
     /// Tells this run from others of its id.
     pub(super) incarnation: String,
+    /// Its agent's node, once it was found in the catalog.
+    pub(super) node: OnceLock<String>,
 }
 
 impl Subject {
@@ -31,7 +36,7 @@ impl Subject {
         let id = registration.service_id();
         let check_id = format!("service:{id}");
         let incarnation = format!("{:016x}", fastrand::u64(..));
-        Self { registration, id, check_id, incarnation }
+        Self { registration, id, check_id, incarnation, node: OnceLock::new() }
     }
 
     /// Where this machine reaches it.

@@ -254,11 +254,15 @@ async fn found(
     if !catalog {
         return Ok(Found::Ours { in_catalog: false });
     }
-    agent
-        .catalog_has_run(&subject.registration.name, &subject.incarnation)
+    let node = agent
+        .node_of_run(&subject.registration.name, &subject.incarnation)
         .await
-        .map(|in_catalog| Found::Ours { in_catalog })
-        .map_err(|err| (Found::Ours { in_catalog: false }, err))
+        .map_err(|err| (Found::Ours { in_catalog: false }, err))?;
+    let in_catalog = node.is_some();
+    if let Some(node) = node {
+        subject.node.get_or_init(|| node);
+    }
+    Ok(Found::Ours { in_catalog })
 }
 
 async fn maintain(agent: &AgentClient, subject: &Subject) -> Outcome {

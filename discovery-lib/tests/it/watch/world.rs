@@ -61,7 +61,7 @@ impl World {
         let settings = Settings {
             agent: AgentSettings { address: http.addr().into(), ..AgentSettings::default() },
             dns: DnsAddress { host: Host::Ip(dns.addr().ip()), port: dns.addr().port() },
-            datacenter: None,
+            ..Settings::default()
         };
         let discovery = Discovery::new(settings).unwrap();
         Self { engine, http, dns, discovery }

@@ -1,0 +1,100 @@
+//! One request, one answer: what every server of a service says, round what its routes say.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header, request::Parts};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use tokio::time::timeout;
+
+use super::{Request, routes::Routes, statuses::Statuses, text};
+use crate::{
+    Leaving,
+    headers::{INSTANCE, LEAVING, SERVICE},
+};
+
+/// A request's body, in bytes; a longer one is answered 413.
+const BODY_MAX: usize = 1024 * 1024;
+/// From the end of a request's head to the end of its body; a slower one is answered 408.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(super) struct Answers {
+    pub(super) routes: Routes,
+    pub(super) statuses: Arc<Statuses>,
+    pub(super) leaving: Leaving,
+}
+
+impl Answers {
+    pub(super) async fn answer(
+        &self,
+        request: http::Request<Incoming>,
+        remote: SocketAddr,
+        local: SocketAddr,
+    ) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let mut response = match self.misdirected(&head) {
+            Some(response) => response,
+            None => match read(body).await {
+                Ok(body) => self.routes.answer(Request { head, body, remote, local }).await,
+                Err(response) => response,
+            },
+        };
+        self.sign(&mut response);
+        self.statuses.count(response.status());
+        response.map(Full::new)
+    }
+
+    /// Addresses are used again: who was here before may still be called.
+    fn misdirected(&self, head: &Parts) -> Option<Response<Bytes>> {
+        let service = self.leaving.service();
+        let meant = head.headers.get(SERVICE)?;
+        (!meant.as_bytes().eq_ignore_ascii_case(service.as_bytes()))
+            .then(|| text(StatusCode::MISDIRECTED_REQUEST, format!("this is {service}\n")))
+    }
+
+    /// Who answers, before those who answered us; and whether we are on our way out.
+    fn sign(&self, response: &mut Response<Bytes>) {
+        let headers = response.headers_mut();
+        if let Some(own) = self.own_name() {
+            let others: Vec<_> = headers.get_all(INSTANCE).iter().cloned().collect();
+            headers.insert(INSTANCE, own);
+            for other in others {
+                headers.append(INSTANCE, other);
+            }
+        }
+        if self.leaving.has_begun() {
+            headers.insert(LEAVING, HeaderValue::from_static("true"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+
+    /// `<id>@<node>`; before the node is known, `<id>@`. None for an id that can't stand in a header.
+    fn own_name(&self) -> Option<HeaderValue> {
+        let node = self.leaving.node().unwrap_or_default();
+        HeaderValue::try_from(format!("{}@{node}", self.leaving.id())).ok()
+    }
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Response<Bytes>> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    match timeout(BODY_WITHIN, Limited::new(body, BODY_MAX).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(err)) if err.is::<LengthLimitError>() => {
+            Err(last(StatusCode::PAYLOAD_TOO_LARGE, "a body has at most 1 MiB here\n"))
+        }
+        Ok(Err(_)) => Err(last(StatusCode::BAD_REQUEST, "the body broke off\n")),
+        Err(_) => Err(last(StatusCode::REQUEST_TIMEOUT, "the body did not come within 30 s\n")),
+    }
+}
+
+/// The last answer on its connection: where the next request begins is not known.
+fn last(status: StatusCode, why: &'static str) -> Response<Bytes> {
+    let mut response = text(status, why);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}

@@ -1,0 +1,90 @@
+//! The numbers of a server, its registration and its pools, as text for Prometheus. Rendered when asked: nothing is counted for it but
+//! what is counted anyway.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use tokio::time::Instant;
+use tracing::error;
+
+use super::{admin::word, statuses::Statuses};
+use crate::{Leaving, Pool, Rank, registration::State};
+
+/// Every state has its line, so that one that ended is seen to end.
+const STATES: [State; 7] = [
+    State::Probing,
+    State::Registering,
+    State::Registered,
+    State::Ready,
+    State::Replaced,
+    State::Leaving,
+    State::Left,
+];
+const RANKS: [Rank; 5] = [Rank::Passing, Rank::Warning, Rank::Spare, Rank::Ejected, Rank::Reserve];
+
+type Labels = Vec<(&'static str, String)>;
+
+/// All of them now, in the OpenMetrics text format.
+pub(super) fn render(leaving: &Leaving, statuses: &Statuses, pools: &[Pool]) -> String {
+    let mut registry = Registry::with_prefix("discovery");
+    registry.register("requests", "Requests answered, by status", requests(statuses));
+    registry.register("registration", "1 for the state of the registration", registration(leaving));
+    registry.register("members", "Members of a pool, by rank", members(pools));
+    registry.register(
+        "snapshot_age_seconds",
+        "Since the instances of a service were surely so",
+        ages(pools),
+    );
+    let mut body = String::new();
+    if let Err(err) = encode(&mut body, &registry) {
+        error!(%err, "the metrics can't be written");
+    }
+    body
+}
+
+fn requests(statuses: &Statuses) -> Family<Labels, Counter> {
+    let requests = Family::<Labels, Counter>::default();
+    for (status, count) in statuses.counted() {
+        requests.get_or_create(&vec![("status", status.to_string())]).inc_by(count);
+    }
+    requests
+}
+
+fn registration(leaving: &Leaving) -> Family<Labels, Gauge> {
+    let registration = Family::<Labels, Gauge>::default();
+    for state in STATES {
+        let is_now = leaving.state() == state;
+        registration.get_or_create(&vec![("state", word(state))]).set(is_now.into());
+    }
+    registration
+}
+
+fn members(pools: &[Pool]) -> Family<Labels, Gauge> {
+    let members = Family::<Labels, Gauge>::default();
+    for pool in pools {
+        let ranks: Vec<_> =
+            pool.explain().instances.iter().filter_map(|it| it.member).map(|it| it.rank).collect();
+        for rank in RANKS {
+            let label = vec![("service", pool.service().to_string()), ("rank", word(rank))];
+            let count = ranks.iter().filter(|it| **it == rank).count();
+            members.get_or_create(&label).set(count.try_into().unwrap_or(i64::MAX));
+        }
+    }
+    members
+}
+
+fn ages(pools: &[Pool]) -> Family<Labels, Gauge<f64, AtomicU64>> {
+    let ages = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+    for pool in pools {
+        if let Some(snapshot) = pool.explain().watched.snapshot {
+            let age = snapshot.age(Instant::now());
+            let label = vec![("service", pool.service().to_string())];
+            ages.get_or_create(&label).set(age.as_secs_f64());
+        }
+    }
+    ages
+}

@@ -1,0 +1,124 @@
+//! A small HTTP/1 server for a service: exact paths, whole answers, an orderly end.
+//!
+//! It says of itself what discovery asks of a service: `/health` and `/ready`, `Discovery-Instance` on every answer, 421 to a request that
+//! was meant for another service, and while leaving `Discovery-Leaving` and `Connection: close`. It is not for streams, TLS or HTTP/2:
+//! there, take another server and ask [`Leaving`] yourself.
+
+mod accept;
+mod admin;
+mod answer;
+mod metrics;
+mod routes;
+mod statuses;
+#[cfg(test)]
+mod tests;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use tokio::net::TcpListener;
+
+use crate::{Leaving, Pool};
+use admin::Admin;
+use answer::Answers;
+use routes::Routes;
+use statuses::Statuses;
+
+/// A request, read to its end.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Method, path, headers.
+    pub head: Parts,
+    /// At most 1 MiB.
+    pub body: Bytes,
+    /// Who asks: the other end of the connection. An IPv4-mapped address is given as IPv4.
+    pub remote: SocketAddr,
+    /// Where it arrived: this end of the connection.
+    pub local: SocketAddr,
+}
+
+/// An answer in plain text.
+pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response
+}
+
+/// What is served. Other paths are answered 404, other methods 405.
+///
+/// ```no_run
+/// use discovery::{Discovery, Registration, serve::{Server, text}, signal};
+/// use tokio::{net::TcpListener, time::Duration};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = TcpListener::bind("0.0.0.0:0").await?;
+/// let registered = Discovery::from_env()?.register(Registration::new("hello", listener.local_addr()?));
+/// let server = Server::new().get("/", async |request| text(http::StatusCode::OK, format!("hello {}\n", request.remote)));
+/// registered.serve_until(signal(), Duration::from_secs(2), |leaving| server.run(listener, leaving)).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+pub struct Server {
+    routes: Routes,
+    admin: Option<Admin>,
+}
+
+impl Server {
+    /// One that serves `/health` and `/ready`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Answers GET, and so HEAD, at exactly this path.
+    #[must_use]
+    pub fn get<H, A>(self, path: &str, handler: H) -> Self
+    where
+        H: Fn(Request) -> A + Send + Sync + 'static,
+        A: Future<Output = Response<Bytes>> + Send + 'static,
+    {
+        self.on(Method::GET, path, handler)
+    }
+
+    /// Answers a method at exactly this path.
+    #[must_use]
+    pub fn on<H, A>(mut self, method: Method, path: &str, handler: H) -> Self
+    where
+        H: Fn(Request) -> A + Send + Sync + 'static,
+        A: Future<Output = Response<Bytes>> + Send + 'static,
+    {
+        self.routes.add(method, path, handler);
+        self
+    }
+
+    /// Serves `/metrics` (OpenMetrics text) and `/explain` (JSON) on a listener apart: of this server, its registration, and the pools that
+    /// it calls.
+    #[must_use]
+    pub fn admin(mut self, listener: TcpListener, pools: impl IntoIterator<Item = Pool>) -> Self {
+        self.admin = Some(Admin { listener, pools: pools.into_iter().collect() });
+        self
+    }
+
+    /// Serves until it is drained, then finishes what is in flight, for at most 10 s.
+    ///
+    /// Dropping the future breaks off whatever is in flight.
+    pub async fn run(self, listener: TcpListener, leaving: Leaving) {
+        let statuses = Arc::new(Statuses::default());
+        let answers = |routes: Routes, statuses| Answers {
+            routes: routes.with_health(&leaving),
+            statuses,
+            leaving: leaving.clone(),
+        };
+        let main = accept::serve(listener, answers(self.routes, Arc::clone(&statuses)));
+        match self.admin {
+            None => main.await,
+            Some(Admin { listener, pools }) => {
+                let routes = admin::routes(leaving.clone(), statuses, pools);
+                tokio::join!(main, accept::serve(listener, answers(routes, Arc::default())));
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What is answered where: exact paths, and 404 and 405 for the rest.
+
+use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode, header};
+
+use super::{Request, text};
+use crate::Leaving;
+
+type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
+type Handler = Arc<dyn Fn(Request) -> Answering + Send + Sync>;
+
+/// Handlers by path and method.
+#[derive(Clone, Default)]
+pub(super) struct Routes(BTreeMap<String, Vec<(Method, Handler)>>);
+
+impl Routes {
+    pub(super) fn add<H, A>(&mut self, method: Method, path: &str, handler: H)
+    where
+        H: Fn(Request) -> A + Send + Sync + 'static,
+        A: Future<Output = Response<Bytes>> + Send + 'static,
+    {
+        let handler: Handler = Arc::new(move |request| Box::pin(handler(request)));
+        self.0.entry(path.to_owned()).or_default().push((method, handler));
+    }
+
+    /// With the two paths by which others learn how this process stands. `/health` says that it serves, whatever Consul or its upstreams do;
+    /// `/ready`, whether others find it.
+    pub(super) fn with_health(mut self, leaving: &Leaving) -> Self {
+        let leaving = leaving.clone();
+        self.add(Method::GET, "/health", async |_| text(StatusCode::OK, "serving\n"));
+        self.add(Method::GET, "/ready", move |_| {
+            let (status, why) = readiness(&leaving);
+            async move { text(status, why) }
+        });
+        self
+    }
+
+    pub(super) async fn answer(&self, request: Request) -> Response<Bytes> {
+        let Some(methods) = self.0.get(request.head.uri.path()) else {
+            return text(
+                StatusCode::NOT_FOUND,
+                format!("no such path: {}\n", request.head.uri.path()),
+            );
+        };
+        match methods.iter().find(|(method, _)| stands_for(method, &request.head.method)) {
+            Some((_, handler)) => handler(request).await,
+            None => not_allowed(&request.head.method, methods),
+        }
+    }
+}
+
+fn readiness(leaving: &Leaving) -> (StatusCode, &'static str) {
+    match (leaving.is_ready(), leaving.has_begun()) {
+        (true, _) => (StatusCode::OK, "ready\n"),
+        (false, true) => (StatusCode::SERVICE_UNAVAILABLE, "leaving\n"),
+        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "not registered yet\n"),
+    }
+}
+
+/// A GET that is answered is a HEAD that is answered: the server leaves the body away.
+fn stands_for(registered: &Method, asked: &Method) -> bool {
+    registered == asked || (registered == Method::GET && asked == Method::HEAD)
+}
+
+fn not_allowed(asked: &Method, methods: &[(Method, Handler)]) -> Response<Bytes> {
+    let mut allowed = Vec::new();
+    for (method, _) in methods {
+        allowed.push(method.as_str());
+        if *method == Method::GET {
+            allowed.push(Method::HEAD.as_str());
+        }
+    }
+    let allowed = allowed.join(", ");
+    let mut response =
+        text(StatusCode::METHOD_NOT_ALLOWED, format!("{asked} is not for this path: {allowed}\n"));
+    let value = allowed.parse().expect("methods are tokens, which are header values");
+    response.headers_mut().insert(header::ALLOW, value);
+    response
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

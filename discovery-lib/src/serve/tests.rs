@@ -1,0 +1,219 @@
+//! What a server answers, asked over sockets.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+use testkit::http::{Answer, Question};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    task::JoinHandle,
+};
+
+use super::*;
+use crate::{
+    Discovery, Error, Registration, Settings, Signals,
+    headers::{INSTANCE, LEAVING, SERVICE},
+    registration::Trigger,
+};
+
+/// A server of the service `web`, without an agent.
+struct World {
+    at: SocketAddr,
+    trigger: Trigger,
+    serving: JoinHandle<Result<(), Error>>,
+}
+
+const DRAIN: Duration = Duration::from_millis(300);
+
+async fn start(server: Server) -> World {
+    let mut settings = Settings::default();
+    // Nobody listens at port 1.
+    settings.agent.address = "127.0.0.1:1".parse().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let registration = Registration::new("web", at).id("web-1");
+    let registered = Discovery::new(settings).unwrap().register(registration);
+    let (trigger, signals) = Signals::by_hand();
+    let serving = tokio::spawn(
+        registered.serve_until(signals, DRAIN, move |leaving| server.run(listener, leaving)),
+    );
+    World { at, trigger, serving }
+}
+
+fn hello() -> Server {
+    Server::new().get("/", async |_| text(StatusCode::OK, "hello\n"))
+}
+
+async fn get(world: &World, path: &str) -> Answer {
+    Question::get(path).send(world.at).await.unwrap()
+}
+
+#[tokio::test]
+async fn each_request_has_its_answer() {
+    let world = start(hello()).await;
+    let service = |name| (SERVICE, HeaderValue::from_static(name));
+    for (method, path, named, status, body) in [
+        (Method::GET, "/", None, 200, "hello\n"),
+        (Method::GET, "/?x=1", None, 200, "hello\n"),
+        (Method::HEAD, "/", None, 200, ""),
+        (Method::GET, "/", Some(service("web")), 200, "hello\n"),
+        (Method::GET, "/", Some(service("WEB")), 200, "hello\n"),
+        (Method::GET, "/", Some(service("db")), 421, "this is web\n"),
+        (Method::GET, "/health", Some(service("db")), 421, "this is web\n"),
+        (Method::POST, "/", None, 405, "POST is not for this path: GET, HEAD\n"),
+        (Method::GET, "/no", None, 404, "no such path: /no\n"),
+        (Method::GET, "/health", None, 200, "serving\n"),
+        (Method::GET, "/ready", None, 503, "not registered yet\n"),
+        (Method::PUT, "/ready", None, 405, "PUT is not for this path: GET, HEAD\n"),
+    ] {
+        let mut question = Question::new(method.clone(), path);
+        if let Some((name, value)) = named.clone() {
+            question = question.header(name, value);
+        }
+        let answer = question.send(world.at).await.unwrap();
+        assert_eq!(
+            (answer.status.as_u16(), answer.text()),
+            (status, body),
+            "{method} {path} {named:?}"
+        );
+        assert_eq!(answer.headers[INSTANCE], "web-1@");
+        assert_eq!(
+            answer.headers.get(header::ALLOW).map(|_| "GET, HEAD"),
+            (status == 405).then_some("GET, HEAD")
+        );
+        assert!(!answer.headers.contains_key(LEAVING));
+    }
+}
+
+#[tokio::test]
+async fn a_hop_names_itself_before_those_behind_it() {
+    let server = Server::new().get("/", async |_| {
+        let mut response = text(StatusCode::OK, "");
+        response.headers_mut().append(INSTANCE, HeaderValue::from_static("db-1@there"));
+        response.headers_mut().append(INSTANCE, HeaderValue::from_static("disk@there"));
+        response
+    });
+    let answer = get(&start(server).await, "/").await;
+    let hops: Vec<_> = answer.headers.get_all(INSTANCE).iter().collect();
+    assert_eq!(hops, ["web-1@", "db-1@there", "disk@there"]);
+}
+
+#[tokio::test]
+async fn a_handler_sees_both_ends_and_the_body() {
+    let server = Server::new().on(Method::PUT, "/", async |request: Request| {
+        text(
+            StatusCode::OK,
+            format!("{} {} {}", request.remote.ip(), request.local, request.body.len()),
+        )
+    });
+    let world = start(server).await;
+    let answer = Question::put("/").body("12345").send(world.at).await.unwrap();
+    assert_eq!(answer.text(), format!("127.0.0.1 {} 5", world.at));
+}
+
+#[tokio::test]
+async fn a_request_above_a_limit_is_refused() {
+    let server = Server::new().on(Method::PUT, "/", async |_| text(StatusCode::OK, ""));
+    let world = start(server).await;
+    let long =
+        Question::put("/").body(Bytes::from(vec![0; (1 << 20) + 1])).send(world.at).await.unwrap();
+    assert_eq!(long.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let value = HeaderValue::try_from("x".repeat(64 * 1024)).unwrap();
+    let headed = Question::put("/").header(header::COOKIE, value).send(world.at).await.unwrap();
+    assert_eq!(headed.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_panic_costs_its_connection_and_nothing_else() {
+    let server = hello().get("/panic", async |_| panic!("on purpose"));
+    let world = start(server).await;
+    assert!(Question::get("/panic").send(world.at).await.is_err());
+    assert_eq!(get(&world, "/").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn one_that_leaves_serves_on_and_says_so_and_finishes_what_is_in_flight() {
+    let (asked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (asked_tx, go_rx) = (asked.clone(), go.clone());
+    let world = start(hello().get("/slow", move |_| {
+        let (asked, go) = (asked_tx.clone(), go_rx.clone());
+        async move {
+            asked.notify_one();
+            go.notified().await;
+            text(StatusCode::OK, "at last\n")
+        }
+    }))
+    .await;
+    let at = world.at;
+    let slow = tokio::spawn(async move { Question::get("/slow").send(at).await.unwrap() });
+    asked.notified().await;
+    let mut idle = TcpStream::connect(at).await.unwrap();
+    world.trigger.fire();
+    while !get(&world, "/ready").await.headers.contains_key(LEAVING) {}
+
+    let answer = get(&world, "/").await;
+    assert_eq!(
+        (answer.status, &answer.headers[header::CONNECTION]),
+        (StatusCode::OK, &HeaderValue::from_static("close"))
+    );
+    let ready = get(&world, "/ready").await;
+    assert_eq!((ready.status, ready.text()), (StatusCode::SERVICE_UNAVAILABLE, "leaving\n"));
+
+    while TcpStream::connect(at).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(idle.read(&mut [0]).await.unwrap(), 0, "an idle connection is closed");
+    assert!(!world.serving.is_finished(), "a request is in flight");
+    go.notify_one();
+    assert_eq!(slow.await.unwrap().text(), "at last\n");
+    world.serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_from_one_request_to_the_next() {
+    let world = start(hello()).await;
+    let mut stream = TcpStream::connect(world.at).await.unwrap();
+    for _ in 0..2 {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: web\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"hello\n") {
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "closed early");
+        }
+    }
+}
+
+#[tokio::test]
+async fn numbers_and_reasons_are_told_apart_from_what_is_served() {
+    let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let admin_at = admin.local_addr().unwrap();
+    let pool = Pool::fixed("db", ["127.0.0.1:5432".parse().unwrap()]);
+    let world = start(hello().admin(admin, [pool])).await;
+    get(&world, "/").await;
+    get(&world, "/no").await;
+
+    assert_eq!(get(&world, "/metrics").await.status, StatusCode::NOT_FOUND);
+    let metrics = Question::get("/metrics").send(admin_at).await.unwrap();
+    for line in [
+        "discovery_requests_total{status=\"200\"} 1",
+        "discovery_requests_total{status=\"404\"} 2",
+        "discovery_registration{state=\"ready\"} 0",
+        "discovery_members{service=\"db\",rank=\"passing\"} 1",
+        "discovery_members{service=\"db\",rank=\"ejected\"} 0",
+        "discovery_snapshot_age_seconds{service=\"db\"} ",
+        "# EOF",
+    ] {
+        assert!(
+            metrics.text().lines().any(|it| it.starts_with(line)),
+            "{line} in\n{}",
+            metrics.text()
+        );
+    }
+    let explained = Question::get("/explain").send(admin_at).await.unwrap();
+    let explained: serde_json::Value = serde_json::from_str(explained.text()).unwrap();
+    assert_eq!(explained["id"], "web-1");
+    assert_eq!(explained["calls"][0]["instances"][0]["address"], "127.0.0.1:5432");
+    assert_eq!(explained["calls"][0]["instances"][0]["rank"], "passing");
+}
