@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a row may panic")]
 
 mod like;
+mod pending;
 mod rows;
 mod standing;
 mod table;
@@ -19,9 +20,9 @@ use crate::{rows::ROWS, table::run, target::Kind};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_row_holds_on_every_target() {
-    let kinds: Vec<Kind> = Binary::find_or_skip().map(Kind::Real).into_iter().collect();
+    let real = Binary::find_or_skip().map(Kind::Real);
     let mut failed = Vec::new();
-    for kind in kinds {
+    for kind in real.into_iter().chain([Kind::Embedded]) {
         failed.extend(run(&kind, ROWS).await);
     }
     assert!(failed.is_empty(), "{} rows failed:\n{}", failed.len(), failed.join("\n"));
