@@ -1,5 +1,5 @@
 //! How long from a registration at the agent to its place in a caller's snapshot, against a bare blocking query on the same agent: what
-//! the watch adds to what Consul takes. Turn by turn in one run; on a real Consul too where one is found (`PATH`, `CONSUL_BIN`).
+//! the watch adds to what the agent takes. Turn by turn in one run; on a real Consul too where one is found (`PATH`, `CONSUL_BIN`).
 //!
 //!     cargo bench -p discovery-lib --bench propagation
 
@@ -12,6 +12,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use discovery::{Discovery, Resolve, Settings, Watch, agent::AgentSettings};
+use discovery_agent::Agent;
 use serde_json::json;
 use testkit::{
     consul::{Binary, Consul},
@@ -87,6 +88,8 @@ async fn measure(name: &str, agent: SocketAddr) {
 
 #[tokio::main]
 async fn main() {
+    let agent = Agent::start().await.unwrap();
+    measure("embedded agent", agent.http_addr()).await;
     if let Some(binary) = Binary::find() {
         let consul = Consul::of(&binary).start().await.unwrap();
         measure(&format!("Consul {}", binary.version()), consul.http_addr()).await;

@@ -8,11 +8,11 @@ use discovery::{Origin, Resolve};
 use testkit::proxy::Mode;
 use tokio::time::{Instant, sleep};
 
-use world::{SOON, shown, until, until_instances, worlds};
+use world::{SOON, everywhere, shown, until, until_instances};
 
 #[tokio::test]
 async fn the_catalog_tells_every_instance_and_how_it_stands() {
-    for world in worlds().await {
+    everywhere(async |world| {
         world.register("web", 80).await;
         let mut watch = world.discovery.watch("web", &Resolve::Catalog);
         let first = until_instances(&mut watch, &["10.0.0.1:80 passing"]).await;
@@ -29,12 +29,13 @@ async fn the_catalog_tells_every_instance_and_how_it_stands() {
         until_instances(&mut watch, &["10.0.0.1:81 passing"]).await;
         world.deregister("web", 81).await;
         until_instances(&mut watch, &[]).await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn dns_tells_every_instance_that_is_not_critical() {
-    for world in worlds().await {
+    everywhere(async |world| {
         world.register("web", 80).await;
         let mut watch = world.discovery.watch("web", &Resolve::Dns);
         let first = until_instances(&mut watch, &["10.0.0.1:80 passing"]).await;
@@ -48,33 +49,36 @@ async fn dns_tells_every_instance_that_is_not_critical() {
         world.deregister("web", 80).await;
         world.deregister("web", 81).await;
         until_instances(&mut watch, &[]).await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn dns_leaves_no_instance_out() {
-    for world in worlds().await {
+    everywhere(async |world| {
         for port in 1..=60 {
             world.register("web", port).await;
         }
         let mut watch = world.discovery.watch("web", &Resolve::Dns);
         until(&mut watch, |watched| shown(watched).len() == 60).await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn nobody_is_an_answer_too() {
-    for world in worlds().await {
+    everywhere(async |world| {
         for resolve in [Resolve::Catalog, Resolve::Dns] {
             until_instances(&mut world.discovery.watch("nobody", &resolve), &[]).await;
         }
-    }
+    })
+    .await;
 }
 
 /// Whatever the agent does instead of answering: what was known stays and grows older, the failure is told, nobody asks in a busy loop, and
 /// all is well once the agent is.
 async fn failures_change_nothing_that_is_known(resolve: Resolve, modes: &[Mode]) {
-    for world in worlds().await {
+    everywhere(async |world| {
         world.register("web", 80).await;
         let proxy = if resolve == Resolve::Dns { &world.dns } else { &world.http };
         let known = ["10.0.0.1:80 passing"];
@@ -97,7 +101,8 @@ async fn failures_change_nothing_that_is_known(resolve: Resolve, modes: &[Mode])
             let well = until(&mut watch, |watched| watched.failure.is_none()).await;
             assert_eq!(shown(&well), known, "{mode:?}");
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -112,13 +117,33 @@ async fn failures_of_dns_change_nothing_that_is_known() {
     failures_change_nothing_that_is_known(Resolve::Dns, &modes).await;
 }
 
+#[tokio::test]
+async fn a_frozen_agent_is_a_failure_until_it_thaws() {
+    everywhere(async |world| {
+        world.register("web", 80).await;
+        world.freeze();
+        let mut watches =
+            [Resolve::Catalog, Resolve::Dns].map(|resolve| world.discovery.watch("web", &resolve));
+        for watch in &mut watches {
+            let failed = until(watch, |watched| watched.failure.is_some()).await;
+            assert!(failed.snapshot.is_none());
+            assert!(failed.failure.unwrap().is_timeout());
+        }
+        world.thaw();
+        for watch in &mut watches {
+            until_instances(watch, &["10.0.0.1:80 passing"]).await;
+        }
+    })
+    .await;
+}
+
 fn age(watched: &discovery::Watched) -> Duration {
     watched.snapshot.as_ref().unwrap().age(Instant::now())
 }
 
 #[tokio::test]
 async fn a_consul_that_lost_its_data_is_not_asked_with_an_index_of_its_future() {
-    for mut world in worlds().await {
+    everywhere(async |mut world| {
         for port in 1..30 {
             world.register("web", port).await;
         }
@@ -135,13 +160,14 @@ async fn a_consul_that_lost_its_data_is_not_asked_with_an_index_of_its_future() 
         for watch in &mut watches {
             until_instances(watch, &["10.0.0.1:80 passing"]).await;
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn many_services_share_few_connections_and_all_hear_of_changes() {
     const SERVICES: u16 = 100;
-    for world in worlds().await {
+    everywhere(async |world| {
         let names: Vec<_> = (0..SERVICES).map(|number| format!("web{number}")).collect();
         let mut watches: Vec<_> =
             names.iter().map(|name| world.discovery.watch(name, &Resolve::Catalog)).collect();
@@ -159,5 +185,6 @@ async fn many_services_share_few_connections_and_all_hear_of_changes() {
             assert!(start.elapsed() < SOON);
         }
         assert!(world.http.accepted() <= 64, "{} connections", world.http.accepted());
-    }
+    })
+    .await;
 }

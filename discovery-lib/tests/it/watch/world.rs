@@ -1,10 +1,11 @@
-//! A Consul, real or embedded, behind a proxy that misbehaves on demand, and a library that knows only the proxy.
+//! A Consul, embedded or real, behind a proxy that misbehaves on demand, and a library that knows only the proxy.
 
 use std::{net::SocketAddr, time::Duration};
 
 use discovery::{
     Discovery, DnsAddress, Host, Instance, Settings, Watch, Watched, agent::AgentSettings,
 };
+use discovery_agent::Agent;
 use serde_json::json;
 use testkit::{
     consul::{Binary, Consul, Data},
@@ -19,6 +20,7 @@ pub(super) const SOON: Duration = Duration::from_secs(30);
 /// What is watched.
 #[derive(Debug)]
 pub(super) enum Engine {
+    Embedded(Agent),
     Real(Box<Consul>),
 }
 
@@ -30,25 +32,31 @@ pub(super) struct World {
     pub(super) discovery: Discovery,
 }
 
-/// A world for each engine there is.
-pub(super) async fn worlds() -> Vec<World> {
-    let mut worlds = Vec::new();
-    if let Some(binary) = Binary::find_or_skip() {
-        let consul = Consul::of(&binary).start().await.unwrap();
-        worlds.push(World::of(Engine::Real(Box::new(consul))).await);
-    }
-    worlds
+/// Runs a case on the embedded agent, and side by side on a real Consul where there is one.
+pub(super) async fn everywhere(case: impl AsyncFn(World)) {
+    let embedded = async {
+        case(World::of(Engine::Embedded(Agent::start().await.unwrap())).await).await;
+    };
+    let real = async {
+        if let Some(binary) = Binary::find_or_skip() {
+            let consul = Consul::of(&binary).start().await.unwrap();
+            case(World::of(Engine::Real(Box::new(consul))).await).await;
+        }
+    };
+    tokio::join!(embedded, real);
 }
 
 impl Engine {
     fn http_addr(&self) -> SocketAddr {
         match self {
+            Self::Embedded(agent) => agent.http_addr(),
             Self::Real(consul) => consul.http_addr(),
         }
     }
 
     fn dns_addr(&self) -> SocketAddr {
         match self {
+            Self::Embedded(agent) => agent.dns_addr(),
             Self::Real(consul) => consul.dns_addr(),
         }
     }
@@ -90,9 +98,25 @@ impl World {
         assert!(answer.status.is_success(), "{target}: {} {}", answer.status, answer.text());
     }
 
+    /// Takes questions and answers none.
+    pub(super) fn freeze(&self) {
+        match &self.engine {
+            Engine::Embedded(agent) => agent.freeze(),
+            Engine::Real(consul) => consul.freeze().unwrap(),
+        }
+    }
+
+    pub(super) fn thaw(&self) {
+        match &self.engine {
+            Engine::Embedded(agent) => agent.thaw(),
+            Engine::Real(consul) => consul.thaw().unwrap(),
+        }
+    }
+
     /// All that was registered is lost, and the index starts anew.
     pub(super) async fn lose_everything(&mut self) {
         match &mut self.engine {
+            Engine::Embedded(agent) => agent.forget_everything(),
             Engine::Real(consul) => {
                 consul.kill().unwrap();
                 consul.start_again(Data::Wiped).await.unwrap();
@@ -119,7 +143,8 @@ pub(super) fn until(
             }
         });
         let Ok(watched) = waited.await else {
-            panic!("{caller}: not within {SOON:?}, but {:?}", watch.current())
+            let known = watch.current();
+            panic!("{caller}: not within {SOON:?}, but {:?}, {:?}", shown(&known), known.failure)
         };
         watched
     }
