@@ -2,6 +2,7 @@
 
 /// Names of rows.
 pub(crate) const PENDING: &[&str] = &[
+    "dns::names::every_address_has_a_name",
     "health::a_service_may_be_asked_by_tags",
     "http::json_is_compact_unless_asked_otherwise",
     "probes::a_deregistered_check_runs_no_more",

@@ -128,7 +128,6 @@ impl Target {
     }
 
     /// DNS.
-    #[expect(dead_code, reason = "its rows are on their way")]
     pub(crate) async fn dns(&self, name: &str, kind: RecordType, via: Via) -> dns::Answer {
         match dns::ask(self.dns_addr(), name, kind, via).await {
             Ok(answer) => answer,

@@ -4,6 +4,7 @@ mod agent;
 mod blocking;
 mod catalog;
 mod checks;
+mod dns;
 mod health;
 mod http;
 mod local_health;
@@ -31,4 +32,7 @@ pub(crate) const ROWS: &[&[Row]] = &[
     blocking::ROWS,
     query::ROWS,
     http::ROWS,
+    dns::NAMES,
+    dns::RECORDS,
+    dns::SIZES,
 ];

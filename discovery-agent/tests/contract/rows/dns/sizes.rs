@@ -1,0 +1,137 @@
+//! How much fits into an answer, and whether it says that there is more.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use testkit::{
+    dns::{Answer, Via, hickory_proto::rr::RecordType},
+    http::Question,
+};
+
+use crate::{
+    table::{Row, row},
+    target::{Says as _, Target},
+};
+
+pub(crate) const ROWS: &[Row] = &[
+    row!(few_instances_fit_everywhere),
+    row!(tcp_has_room_for_all),
+    row!(a_long_datagram_has_room_for_many_addresses),
+    row!(a_datagram_is_no_longer_than_the_asker_takes)
+        .ours_is_better("Consul forgets its own EDNS record when it measures"),
+    row!(what_does_not_fit_is_said_to_be_cut).ours_is_better(
+        "Consul never sets TC, so that resolvers take a part for the whole; ours sends them to TCP",
+    ),
+    row!(what_is_cut_is_the_same_every_time).ours_is_better(
+        "Consul cuts at random, so that resolvers see instances come and go that never moved",
+    ),
+    row!(plain_datagrams_are_as_full_as_can_be)
+        .ours_is_better("Consul gives 3 records in 512 bytes, where there is room for 25 and more"),
+];
+
+const MANY: usize = 100;
+
+/// A hundred instances of one service.
+async fn many(target: &Target) -> String {
+    let name = target.unique("many");
+    for number in 1..=MANY {
+        let id = format!("{name}-{number}");
+        let service = json!({ "ID": id, "Name": name, "Address": format!("10.4.0.{number}"), "Port": number });
+        let question = Question::put("/v1/agent/service/register").body(service.to_string());
+        target.ask(question).await.is(200, "");
+    }
+    target
+        .until("all in the catalog", || async { target.instances(&name).await.len() == MANY })
+        .await;
+    format!("{name}.service.consul.")
+}
+
+fn is_cut(answer: &Answer) -> bool {
+    answer.message.metadata.truncation
+}
+
+async fn few_instances_fit_everywhere(target: &Target) {
+    let name = target.unique("few");
+    for number in 1..=3 {
+        let id = format!("{name}-{number}");
+        target
+            .register(&json!({ "ID": id, "Name": name, "Address": format!("10.4.1.{number}") }))
+            .await;
+    }
+    for via in [Via::PlainUdp, Via::Edns(512), Via::Edns(1232), Via::Edns(4096), Via::Tcp] {
+        for kind in [RecordType::A, RecordType::SRV] {
+            let answer = target.dns(&format!("{name}.service.consul"), kind, via).await;
+            assert_eq!((answer.answers().len(), is_cut(&answer)), (3, false), "{kind} {via:?}");
+        }
+    }
+}
+
+async fn tcp_has_room_for_all(target: &Target) {
+    let name = many(target).await;
+    for kind in [RecordType::A, RecordType::SRV] {
+        let answer = target.dns(&name, kind, Via::Tcp).await;
+        assert_eq!((answer.answers().len(), is_cut(&answer)), (MANY, false), "{kind}");
+    }
+}
+
+async fn a_long_datagram_has_room_for_many_addresses(target: &Target) {
+    let name = many(target).await;
+    let answer = target.dns(&name, RecordType::A, Via::Edns(4096)).await;
+    assert_eq!((answer.answers().len(), is_cut(&answer)), (MANY, false));
+}
+
+/// Of an EDNS record without options.
+const EDNS_BYTES: usize = 11;
+
+async fn a_datagram_is_no_longer_than_the_asker_takes(target: &Target) {
+    let name = many(target).await;
+    let cases = [
+        (Via::PlainUdp, 512),
+        (Via::Edns(512), 512),
+        (Via::Edns(1232), 1232),
+        (Via::Edns(4096), 4096),
+    ];
+    for (via, bytes) in cases {
+        for kind in [RecordType::A, RecordType::SRV] {
+            let answer = target.dns(&name, kind, via).await;
+            let more = if target.is_real() { EDNS_BYTES } else { 0 };
+            assert!(answer.length <= bytes + more, "{kind} {via:?}: {}", answer.length);
+            assert!(!answer.answers().is_empty());
+        }
+    }
+}
+
+async fn what_does_not_fit_is_said_to_be_cut(target: &Target) {
+    let name = many(target).await;
+    for via in [Via::PlainUdp, Via::Edns(1232)] {
+        for kind in [RecordType::A, RecordType::SRV] {
+            let answer = target.dns(&name, kind, via).await;
+            assert!(answer.answers().len() < MANY);
+            assert_eq!(is_cut(&answer), !target.is_real(), "{kind} {via:?}");
+        }
+    }
+}
+
+async fn what_is_cut_is_the_same_every_time(target: &Target) {
+    let name = many(target).await;
+    for kind in [RecordType::A, RecordType::SRV] {
+        let mut seen = BTreeSet::new();
+        for _ in 0..10 {
+            let mut answers = target.dns(&name, kind, Via::PlainUdp).await.answers();
+            answers.sort();
+            seen.insert(answers);
+        }
+        // That Consul's ten random draws are one is less likely than a broken machine.
+        assert_eq!(seen.len() == 1, !target.is_real(), "{kind}: {} kinds of answer", seen.len());
+    }
+}
+
+async fn plain_datagrams_are_as_full_as_can_be(target: &Target) {
+    let name = many(target).await;
+    let answer = target.dns(&name, RecordType::A, Via::PlainUdp).await;
+    if target.is_real() {
+        assert_eq!(answer.answers().len(), 3);
+    } else {
+        assert!(answer.answers().len() >= 25, "{}", answer.answers().len());
+    }
+}
