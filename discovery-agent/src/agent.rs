@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -16,9 +17,10 @@ use tracing::warn;
 
 use crate::{
     Error, checks, dns,
-    engine::{Engine, Mood},
+    engine::{Engine, Mood, Stage},
     http::{Api, serve},
     listen,
+    persist::Store,
     state::{Identity, State},
 };
 
@@ -42,8 +44,10 @@ pub struct Agent {
     dns_addr: SocketAddr,
     api: Arc<Api>,
     engine: Arc<Engine>,
-    /// Those that stop by themselves when told to.
-    orderly: JoinSet<()>,
+    /// Who serves HTTP: stops when told to.
+    server: JoinSet<()>,
+    /// Who keeps the data on disk, if anybody: ends after the server.
+    keeper: JoinSet<()>,
     /// Those that only end.
     endless: JoinSet<()>,
 }
@@ -53,6 +57,7 @@ pub struct Agent {
 pub struct Builder {
     http_listen: SocketAddr,
     dns_listen: SocketAddr,
+    data_dir: Option<PathBuf>,
     node_name: Option<String>,
     datacenter: String,
 }
@@ -73,6 +78,7 @@ impl Agent {
         Builder {
             http_listen: anywhere,
             dns_listen: anywhere,
+            data_dir: None,
             node_name: None,
             datacenter: "dc1".to_owned(),
         }
@@ -95,8 +101,12 @@ impl Agent {
 
     /// Ends in order: answers who waits, lets connections finish, keeps on disk what belongs there. Takes a few seconds at most.
     pub async fn stop(mut self) {
-        self.engine.stop();
-        let stopped = async { while self.orderly.join_next().await.is_some() {} };
+        let stopped = async {
+            self.engine.enter(Stage::Stopping);
+            while self.server.join_next().await.is_some() {}
+            self.engine.enter(Stage::Closing);
+            while self.keeper.join_next().await.is_some() {}
+        };
         if timeout(STOP_MAX, stopped).await.is_err() {
             warn!("the agent did not stop in time; what was left was ended");
         }
@@ -163,6 +173,13 @@ impl Builder {
         self
     }
 
+    /// Keeps registrations in this directory, which is made if it is not there, so that they survive a restart.
+    #[must_use]
+    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(path.into());
+        self
+    }
+
     /// The node's name; the machine's by default.
     #[must_use]
     pub fn node_name(mut self, name: impl Into<String>) -> Self {
@@ -181,39 +198,53 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// An address is taken ([`Error::is_address_in_use`]) or not of this machine.
+    /// An address is taken ([`Error::is_address_in_use`]) or not of this machine; the data can't be used ([`Error::is_data`]).
     pub async fn start(self) -> Result<Agent, Error> {
+        let mut store = self.data_dir.as_deref().map(Store::open).transpose()?;
+        let node_id = store.as_ref().and_then(Store::node_id).map_or_else(uuid, str::to_owned);
         let identity = Identity {
-            node_id: uuid(),
+            node_id,
             node_name: self.node_name.unwrap_or_else(machine_name),
             datacenter: self.datacenter,
             address: reachable(self.http_listen),
         };
-        let state = State::new(&identity);
+        let state = match &mut store {
+            Some(store) => store.restore(&identity),
+            None => State::new(&identity),
+        };
         let http = listen::tcp("HTTP", self.http_listen).await?;
         let (udp, tcp) = listen::udp_and_tcp("DNS", self.dns_listen).await?;
         let http_addr = listen::local_addr("HTTP", self.http_listen, http.local_addr())?;
         let dns_addr = listen::local_addr("DNS", self.dns_listen, udp.local_addr())?;
-        let engine = Arc::new(Engine::new(identity, state));
+        let engine = Arc::new(Engine::new(identity, state, store.is_some()));
         let api = Arc::new(Api::new(Arc::clone(&engine)));
-        let (orderly, endless) = spawn(&engine, &api, (http, udp, tcp));
-        Ok(Agent { http_addr, dns_addr, api, engine, orderly, endless })
+        let mut agent = Agent {
+            http_addr,
+            dns_addr,
+            api,
+            engine,
+            server: JoinSet::new(),
+            keeper: JoinSet::new(),
+            endless: JoinSet::new(),
+        };
+        agent.spawn(http, udp, tcp, store);
+        Ok(agent)
     }
 }
 
-fn spawn(
-    engine: &Arc<Engine>,
-    api: &Arc<Api>,
-    (http, udp, tcp): (TcpListener, UdpSocket, TcpListener),
-) -> (JoinSet<()>, JoinSet<()>) {
-    let (mut orderly, mut endless) = (JoinSet::new(), JoinSet::new());
-    orderly.spawn(serve(http, Arc::clone(api)));
-    endless.spawn(dns::serve_udp(udp, Arc::clone(engine)));
-    endless.spawn(dns::serve_tcp(tcp, Arc::clone(engine)));
-    endless.spawn(checks::run(Arc::clone(engine)));
-    let timekeeper = Arc::clone(engine);
-    endless.spawn(async move { timekeeper.keep_time().await });
-    (orderly, endless)
+impl Agent {
+    fn spawn(&mut self, http: TcpListener, udp: UdpSocket, tcp: TcpListener, store: Option<Store>) {
+        let engine = || Arc::clone(&self.engine);
+        self.server.spawn(serve(http, Arc::clone(&self.api)));
+        if let Some(store) = store {
+            self.keeper.spawn(store.keep(engine()));
+        }
+        self.endless.spawn(dns::serve_udp(udp, engine()));
+        self.endless.spawn(dns::serve_tcp(tcp, engine()));
+        self.endless.spawn(checks::run(engine()));
+        let timekeeper = engine();
+        self.endless.spawn(async move { timekeeper.keep_time().await });
+    }
 }
 
 /// The address under which the node is known: where it listens, or loopback when that is everywhere.

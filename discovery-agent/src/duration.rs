@@ -1,44 +1,53 @@
 //! Durations as Go writes and reads them (`1m30s`, `500ms`): <https://pkg.go.dev/time#ParseDuration>.
 
-/// Nanoseconds, as Go counts them; `None` for what Go would not read. Negative ones are read, since Consul has words of its own for them.
-pub(crate) fn parse(text: &str) -> Option<i64> {
+/// Nanoseconds, as Go counts them. Negative ones are read, since Consul has words of its own for them.
+///
+/// # Errors
+///
+/// What Go would say.
+pub(crate) fn parse(text: &str) -> Result<i64, String> {
+    let invalid = || format!("time: invalid duration {text:?}");
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1.0, rest),
         None => (1.0, text.strip_prefix('+').unwrap_or(text)),
     };
     if rest == "0" {
-        return Some(0);
+        return Ok(0);
     }
     if rest.is_empty() {
-        return None;
+        return Err(invalid());
     }
     let mut nanos = 0.0;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let count: f64 = rest[..digits].parse().ok()?;
-        let (unit, after) = unit(&rest[digits..])?;
-        nanos += count * unit;
+        let count: f64 = rest[..digits].parse().map_err(|_| invalid())?;
+        let after = &rest[digits..];
+        let end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let (unit, after) = after.split_at(end);
+        if unit.is_empty() {
+            return Err(format!("time: missing unit in duration {text:?}"));
+        }
+        let Some((_, each)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+            return Err(format!("time: unknown unit {unit:?} in duration {text:?}"));
+        };
+        nanos += count * each;
         rest = after;
     }
     let nanos = sign * nanos;
-    (nanos.abs() < i64::MAX as f64).then_some(nanos as i64)
+    if nanos.abs() < i64::MAX as f64 { Ok(nanos as i64) } else { Err(invalid()) }
 }
 
-/// The unit that a text begins with, in nanoseconds, and what follows it.
-fn unit(text: &str) -> Option<(f64, &str)> {
-    // Longer ones first: `ms` before `m`.
-    const UNITS: [(&str, f64); 8] = [
-        ("ns", 1.0),
-        ("us", 1e3),
-        ("µs", 1e3),
-        ("μs", 1e3),
-        ("ms", 1e6),
-        ("s", 1e9),
-        ("m", 60e9),
-        ("h", 3600e9),
-    ];
-    UNITS.iter().find_map(|(name, nanos)| Some((*nanos, text.strip_prefix(name)?)))
-}
+/// Units, in nanoseconds.
+const UNITS: [(&str, f64); 8] = [
+    ("ns", 1.0),
+    ("us", 1e3),
+    ("µs", 1e3),
+    ("μs", 1e3),
+    ("ms", 1e6),
+    ("s", 1e9),
+    ("m", 60e9),
+    ("h", 3600e9),
+];
 
 #[cfg(test)]
 mod tests {
@@ -55,16 +64,22 @@ mod tests {
             ("-2us", Some(-2_000)),
             ("+3µs", Some(3_000)),
             ("", None),
-            ("2", None),
             ("abc", None),
-            ("1x", None),
             ("-", None),
             ("s", None),
             ("1..5s", None),
             ("9999999999h", None),
         ];
         for (text, nanos) in cases {
-            assert_eq!(parse(text), nanos, "{text:?}");
+            let invalid = format!("time: invalid duration {text:?}");
+            assert_eq!(parse(text), nanos.ok_or(invalid), "{text:?}");
         }
+    }
+
+    #[test]
+    fn says_what_go_says_of_units() {
+        assert_eq!(parse("10"), Err("time: missing unit in duration \"10\"".to_owned()));
+        let unknown = "time: unknown unit \"x\" in duration \"1x\"";
+        assert_eq!(parse("1x"), Err(unknown.to_owned()));
     }
 }

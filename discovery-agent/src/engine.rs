@@ -27,7 +27,9 @@ pub(crate) struct Engine {
     /// The set of checks that run is another.
     pub(crate) retargeted: Notify,
     /// How many changes there were that a restart must not lose.
-    pub(crate) unsaved: watch::Sender<u64>,
+    unsaved: watch::Sender<u64>,
+    /// How many of them are on disk, and whether the last write went well. Nobody keeps them: all of them.
+    saved: watch::Sender<(u64, bool)>,
     conduct: watch::Sender<Conduct>,
     requests: AtomicU64,
     questions: AtomicU64,
@@ -41,8 +43,17 @@ pub(crate) struct Conduct {
     pub(crate) mood: Mood,
     /// Goes up when the agent forgets everything: connections of an earlier life end.
     pub(crate) life: u64,
-    /// The agent is about to stop: nobody is made to wait any more.
-    pub(crate) stopping: bool,
+    pub(crate) stage: Stage,
+}
+
+/// How far an agent is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Serving,
+    /// Takes no new connections, and nobody is made to wait any more.
+    Stopping,
+    /// Nobody is served any more; what is not on disk goes there.
+    Closing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +66,9 @@ pub(crate) enum Mood {
 }
 
 impl Engine {
-    pub(crate) fn new(identity: Identity, state: State) -> Self {
-        let conduct = Conduct { mood: Mood::Well, life: 0, stopping: false };
+    /// `kept`: whether somebody keeps the state on disk, so that changes wait for that.
+    pub(crate) fn new(identity: Identity, state: State, kept: bool) -> Self {
+        let conduct = Conduct { mood: Mood::Well, life: 0, stage: Stage::Serving };
         Self {
             identity,
             state: Mutex::new(state),
@@ -64,6 +76,7 @@ impl Engine {
             hastened: Notify::new(),
             retargeted: Notify::new(),
             unsaved: watch::Sender::new(0),
+            saved: watch::Sender::new((if kept { 0 } else { u64::MAX }, true)),
             conduct: watch::Sender::new(conduct),
             requests: AtomicU64::new(0),
             questions: AtomicU64::new(0),
@@ -86,16 +99,42 @@ impl Engine {
         Ok(())
     }
 
+    /// Returns once all changes made so far are on disk, or could not be put there (`false`). At once if nobody keeps them.
+    pub(crate) async fn kept(&self) -> bool {
+        let changes = *self.unsaved.borrow();
+        let mut saved = self.saved.subscribe();
+        let reached = saved.wait_for(|(saved, _)| *saved >= changes).await;
+        reached.is_ok_and(|reached| reached.1)
+    }
+
+    /// For who keeps them: the number of changes, once some are not on disk; `None` when there are none and will be none.
+    pub(crate) async fn unsaved(&self) -> Option<u64> {
+        let mut unsaved = self.unsaved.subscribe();
+        let saved = self.saved.borrow().0;
+        let some = async { unsaved.wait_for(|changes| *changes > saved).await.map(|it| *it).ok() };
+        tokio::select! {
+            biased;
+            changes = some => changes,
+            _ = self.until(|conduct| conduct.stage == Stage::Closing) => None,
+        }
+    }
+
+    /// For who keeps them: so many changes are dealt with, well or not.
+    pub(crate) fn saved(&self, changes: u64, well: bool) {
+        self.saved.send_replace((changes, well));
+    }
+
     /// Everything registered is gone, as in an agent that was restarted without its data, and so are all connections.
     pub(crate) fn forget(&self) {
         *self.lock() = State::new(&self.identity);
         self.changes.fetch_add(1, Ordering::Release);
         self.retargeted.notify_one();
+        self.unsaved.send_modify(|changes| *changes += 1);
         self.conduct.send_modify(|conduct| conduct.life += 1);
     }
 
-    pub(crate) fn stop(&self) {
-        self.conduct.send_modify(|conduct| conduct.stopping = true);
+    pub(crate) fn enter(&self, stage: Stage) {
+        self.conduct.send_modify(|conduct| conduct.stage = stage);
     }
 
     /// Takes a place among those who wait for this topic; `None` when there is none left.

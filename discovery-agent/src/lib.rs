@@ -9,7 +9,6 @@
 //! `dns` answer; `checks` look; `persist` keeps.
 
 #![warn(missing_docs)]
-#![expect(dead_code, reason = "checks that look and persistence are about to come")]
 
 mod agent;
 mod checks;
@@ -19,6 +18,7 @@ mod engine;
 mod error;
 mod http;
 mod listen;
+mod persist;
 mod state;
 mod waiters;
 

@@ -72,7 +72,6 @@ pub(crate) fn answer(state: &State, owner: &Name, kind: RecordType, subject: &Su
         }
         // Consul gives the address whatever type is asked for.
         Subject::Address(ip) => found(vec![address(owner, *ip).into()]),
-        Subject::NoAddress => found(Vec::new()),
         _ => missing(),
     }
 }

@@ -23,8 +23,6 @@ pub(crate) enum Subject {
     },
     /// An address that is a name, as the targets of SRV records are.
     Address(IpAddr),
-    /// Under `addr`, and no address.
-    NoAddress,
     /// Who has this address?
     Reverse(Option<IpAddr>),
     /// Within the zone, and nothing that could be there.
@@ -98,9 +96,9 @@ fn address(labels: &[&str]) -> Subject {
     let address = match hex.len() {
         8 => u32::from_str_radix(hex, 16).map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits))),
         32 => u128::from_str_radix(hex, 16).map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits))),
-        _ => return Subject::NoAddress,
+        _ => return Subject::Unknown,
     };
-    address.map_or(Subject::NoAddress, Subject::Address)
+    address.map_or(Subject::Unknown, Subject::Address)
 }
 
 fn reverse_v4(labels: &[&str]) -> Option<IpAddr> {
@@ -162,8 +160,8 @@ mod tests {
             ("a.larry.node.consul", node("a.larry", None)),
             ("0a000001.addr.dc1.consul", Subject::Address(ip("10.0.0.1"))),
             ("20010db8000000000000000000000001.addr.consul", Subject::Address(ip("2001:db8::1"))),
-            ("zz.addr.consul", Subject::NoAddress),
-            ("zzzzzzzz.addr.consul", Subject::NoAddress),
+            ("zz.addr.consul", Subject::Unknown),
+            ("zzzzzzzz.addr.consul", Subject::Unknown),
             ("x.0a000001.addr.consul", Subject::Unknown),
             ("1.0.0.10.in-addr.arpa", Subject::Reverse(Some(ip("10.0.0.1")))),
             ("1.10.in-addr.arpa", Subject::Reverse(None)),

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     decode,
-    query::refuse_filter,
+    query::refuse_unknown,
     reply::{Body, Failure, Reply},
     request::Request,
 };
@@ -68,12 +68,12 @@ pub(crate) fn members(request: &Request<'_>, state: &State) -> Result<Reply, Fai
 }
 
 pub(crate) fn services(request: &Request<'_>, state: &State) -> Result<Reply, Failure> {
-    refuse_filter(&request.query)?;
+    refuse_unknown(&request.query)?;
     Ok(Reply::json(Body::json(&state.agent_services(), request.style)))
 }
 
 pub(crate) fn checks(request: &Request<'_>, state: &State) -> Result<Reply, Failure> {
-    refuse_filter(&request.query)?;
+    refuse_unknown(&request.query)?;
     Ok(Reply::json(Body::json(&state.agent_checks(), request.style)))
 }
 

@@ -24,35 +24,37 @@ const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// An HTTP or TCP check without `Timeout` waits this long.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
+/// An HTTP check without `OutputMaxSize` shows so much of an answer.
+const OUTPUT_BYTES_MAX_DEFAULT: usize = 4096;
+
 /// `PUT /v1/agent/service/register`.
-const SERVICE: Shape = Shape::Object(&[
+const SERVICE: Shape = Shape::Object(&[&[
     field("ID", Shape::Text),
     field("Name", Shape::Text),
     field("Tags", Shape::List(&Shape::Text)),
     field("Address", Shape::Text),
-    aliased(
-        "TaggedAddresses",
-        "tagged_addresses",
-        Shape::Map(&Shape::Object(&[field("Address", Shape::Text), field("Port", Shape::Int)])),
-    ),
+    aliased("TaggedAddresses", "tagged_addresses", Shape::Map(&ADDRESS)),
     field("Meta", Shape::Map(&Shape::Text)),
     field("Port", Shape::Int),
-    field("Weights", Shape::Object(&[field("Passing", Shape::Int), field("Warning", Shape::Int)])),
+    field("Weights", WEIGHTS),
     aliased("EnableTagOverride", "enable_tag_override", Shape::Flag),
     field("Check", CHECK),
     field("Checks", Shape::List(&CHECK)),
     field("Kind", Shape::Text),
     field("Token", Shape::Text),
-    field("Namespace", Shape::Text),
     field("Proxy", Shape::Any),
     field("Connect", Shape::Any),
-]);
-
+]]);
+const ADDRESS: Shape =
+    Shape::Object(&[&[field("Address", Shape::Text), field("Port", Shape::Int)]]);
+const WEIGHTS: Shape =
+    Shape::Object(&[&[field("Passing", Shape::Int), field("Warning", Shape::Int)]]);
 /// A check within a registration.
-const CHECK: Shape = Shape::Object(&CHECK_FIELDS);
-
-const CHECK_FIELDS: [Field; 25] = [
-    aliased("CheckID", "id", Shape::Text),
+const CHECK: Shape = Shape::Object(&[&[field("CheckID", Shape::Text)], CHECK_FIELDS]);
+/// `PUT /v1/agent/check/register`, whose check has another name for its id.
+const CHECK_ALONE: Shape =
+    Shape::Object(&[&[field("ID", Shape::Text), field("Token", Shape::Text)], CHECK_FIELDS]);
+const CHECK_FIELDS: &[Field] = &[
     field("Name", Shape::Text),
     field("Notes", Shape::Text),
     field("Status", Shape::Text),
@@ -65,6 +67,7 @@ const CHECK_FIELDS: [Field; 25] = [
     field("TCP", Shape::Text),
     field("Interval", Shape::Duration),
     field("Timeout", Shape::Duration),
+    field("OutputMaxSize", Shape::Int),
     aliased("DeregisterCriticalServiceAfter", "deregister_critical_service_after", Shape::Duration),
     aliased("ScriptArgs", "script_args", Shape::List(&Shape::Text)),
     field("Args", Shape::List(&Shape::Text)),
@@ -77,7 +80,12 @@ const CHECK_FIELDS: [Field; 25] = [
     field("AliasService", Shape::Text),
     field("SuccessBeforePassing", Shape::Int),
     field("FailuresBeforeCritical", Shape::Int),
+    field("ProxyHTTP", Shape::Any),
+    field("ProxyGRPC", Shape::Any),
 ];
+/// `PUT /v1/agent/check/update/:id`.
+const UPDATE: Shape =
+    Shape::Object(&[&[field("Status", Shape::Text), field("Output", Shape::Text)]]);
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -116,7 +124,7 @@ struct RawWeights {
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Check {
-    #[serde(rename = "CheckID")]
+    #[serde(rename = "CheckID", alias = "ID")]
     id: String,
     name: String,
     notes: String,
@@ -145,6 +153,7 @@ struct Check {
     alias_service: String,
     success_before_passing: i64,
     failures_before_critical: i64,
+    output_max_size: i64,
 }
 
 /// What a service registers: itself and its checks.
@@ -190,23 +199,9 @@ pub(crate) fn service(body: &[u8]) -> Result<(ServiceDefinition, Vec<CheckDefini
     Ok((definition, checks))
 }
 
-/// `PUT /v1/agent/check/register`, whose check is named by `ID`, not by `CheckID`.
+/// A check that is registered by itself.
 pub(crate) fn check(body: &[u8]) -> Result<CheckDefinition, Failure> {
-    const ALONE: [Field; 27] = {
-        let mut fields = [field("Token", Shape::Text); 27];
-        let mut at = 0;
-        while at < CHECK_FIELDS.len() {
-            fields[at] = CHECK_FIELDS[at];
-            at += 1;
-        }
-        fields[0] = field("ID", Shape::Text);
-        fields[26] = field("Namespace", Shape::Text);
-        fields
-    };
-    let value = shaped(body, Shape::Object(&ALONE))?;
-    let id = value.get("ID").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut check: Check = typed(value)?;
-    check.id = id;
+    let check: Check = read(body, CHECK_ALONE)?;
     if check.name.is_empty() {
         return Err(Failure::bad("Missing check name"));
     }
@@ -217,10 +212,8 @@ pub(crate) fn check(body: &[u8]) -> Result<CheckDefinition, Failure> {
     define(check)
 }
 
-/// `PUT /v1/agent/check/update/:id`.
+/// What a check is told.
 pub(crate) fn update(body: &[u8]) -> Result<(CheckStatus, String), Failure> {
-    const UPDATE: Shape =
-        Shape::Object(&[field("Status", Shape::Text), field("Output", Shape::Text)]);
     #[derive(Debug, Default, Deserialize)]
     #[serde(rename_all = "PascalCase", default)]
     struct Update {
@@ -234,12 +227,8 @@ pub(crate) fn update(body: &[u8]) -> Result<(CheckStatus, String), Failure> {
     }
 }
 
+/// The first value of a body, brought into shape. What follows it is passed over, as Go does.
 fn read<T: DeserializeOwned + Default>(body: &[u8], shape: Shape) -> Result<T, Failure> {
-    typed(shaped(body, shape)?)
-}
-
-/// The first value of a body, in shape. What follows it is passed over, as Go does.
-fn shaped(body: &[u8], shape: Shape) -> Result<Value, Failure> {
     let failed = |why: String| Failure::bad(format!("Request decode failed: {why}"));
     let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Value>();
     let value = match values.next() {
@@ -248,15 +237,10 @@ fn shaped(body: &[u8], shape: Shape) -> Result<Value, Failure> {
         Some(Err(err)) => return Err(failed(err.to_string())),
         Some(Ok(value)) => value,
     };
-    fit(value, shape, "").map_err(failed)
-}
-
-fn typed<T: DeserializeOwned + Default>(value: Value) -> Result<T, Failure> {
-    if value.is_null() {
-        return Ok(T::default());
+    match fit(value, shape, "").map_err(failed)? {
+        Value::Null => Ok(T::default()),
+        value => serde_json::from_value(value).map_err(|err| failed(err.to_string())),
     }
-    serde_json::from_value(value)
-        .map_err(|err| Failure::bad(format!("Request decode failed: {err}")))
 }
 
 fn port(port: i64) -> Result<u16, Failure> {
@@ -265,12 +249,16 @@ fn port(port: i64) -> Result<u16, Failure> {
 
 fn weights(raw: Option<&RawWeights>) -> Result<Weights, Failure> {
     let Some(&RawWeights { passing, warning }) = raw else { return Ok(Weights::default()) };
+    let invalid = |why: &str| Failure::bad(format!("Invalid Weights: {why}"));
     if passing < 1 {
-        return Err(Failure::bad("Invalid Weights: Passing must be greater than 0"));
+        return Err(invalid("Passing must be greater than 0"));
+    }
+    if warning < 0 {
+        return Err(invalid("Warning must be greater or equal than 0"));
     }
     match (u16::try_from(passing), u16::try_from(warning)) {
         (Ok(passing), Ok(warning)) => Ok(Weights { passing, warning }),
-        _ => Err(Failure::bad("Invalid Weights: DNS Weight must be between 0 and 65535")),
+        _ => Err(invalid("DNS Weight must be between 0 and 65535")),
     }
 }
 
@@ -331,6 +319,10 @@ fn define(check: Check) -> Result<CheckDefinition, Failure> {
             method: if check.method.is_empty() { "GET".to_owned() } else { check.method },
             headers: check.header,
             body: check.body,
+            output_bytes_max: usize::try_from(check.output_max_size)
+                .ok()
+                .filter(|size| *size > 0)
+                .unwrap_or(OUTPUT_BYTES_MAX_DEFAULT),
             interval,
             timeout,
         }))

@@ -35,7 +35,7 @@ use self::{
     routes::{Action, Match, Route},
 };
 use crate::{
-    engine::{Conduct, Engine, Mood},
+    engine::{Conduct, Engine, Mood, Stage},
     state::{Refusal, Topic},
 };
 
@@ -135,7 +135,13 @@ impl Api {
             Action::Change(change) => {
                 query::refuse_namespace(&request.query)?;
                 self.engine.apply(change(&request)?).map_err(Failure::from)?;
-                Ok(Reply::done())
+                if self.engine.kept().await {
+                    Ok(Reply::done())
+                } else {
+                    Err(Failure::internal(
+                        "done, but could not be kept on disk: see the agent's log",
+                    ))
+                }
             }
             Action::Refuse(why) => Err(why()),
         }
@@ -202,7 +208,7 @@ impl Api {
         tokio::select! {
             () = waiter.until(done) => {}
             () = sleep_until(Instant::now() + wait + jitter) => {}
-            _ = self.engine.until(|conduct| conduct.stopping) => {}
+            _ = self.engine.until(|conduct| conduct.stage != Stage::Serving) => {}
         }
         Ok(())
     }

@@ -99,11 +99,8 @@ impl Options {
     pub(crate) fn of(query: &Query, datacenter: &str) -> Result<Self, Failure> {
         let (index, wait) = waiting(query)?;
         let consistency = consistency(query)?;
-        refuse_namespace(query)?;
-        refuse_filter(query)?;
-        if query.first(DATACENTER).is_some_and(|dc| !dc.is_empty() && dc != datacenter) {
-            return Err(Failure::no_path());
-        }
+        refuse_unknown(query)?;
+        refuse_elsewhere(query, datacenter)?;
         Ok(Self { index, wait, consistency, cached: query.has(CACHED) })
     }
 }
@@ -112,7 +109,7 @@ impl Options {
 pub(crate) fn waiting(query: &Query) -> Result<(u64, Duration), Failure> {
     let wait = match query.first(WAIT) {
         None | Some("") => 0,
-        Some(text) => duration::parse(text).ok_or_else(|| Failure::bad("Invalid wait time"))?,
+        Some(text) => duration::parse(text).map_err(|_| Failure::bad("Invalid wait time"))?,
     };
     let index = match query.first(INDEX) {
         None | Some("") => 0,
@@ -130,7 +127,7 @@ fn consistency(query: &Query) -> Result<Consistency, Failure> {
         Failure::bad(format!("Cannot specify ?{one} with ?{other}, conflicting semantics."))
     };
     let max_stale = query.first("max_stale").filter(|text| !text.is_empty());
-    if let Some(text) = max_stale.filter(|text| duration::parse(text).is_none()) {
+    if let Some(text) = max_stale.filter(|text| duration::parse(text).is_err()) {
         return Err(Failure::bad(format!("Invalid max_stale value {text:?}")));
     }
     let stale = query.has(STALE) || max_stale.is_some();
@@ -143,6 +140,14 @@ fn consistency(query: &Query) -> Result<Consistency, Failure> {
     }
 }
 
+/// This agent knows no datacenter but its own.
+pub(crate) fn refuse_elsewhere(query: &Query, datacenter: &str) -> Result<(), Failure> {
+    if query.first(DATACENTER).is_some_and(|named| !named.is_empty() && named != datacenter) {
+        return Err(Failure::no_path());
+    }
+    Ok(())
+}
+
 /// Namespaces are not part of the Consul whose API this is.
 pub(crate) fn refuse_namespace(query: &Query) -> Result<(), Failure> {
     if query.first("ns").is_some_and(|ns| !ns.is_empty()) {
@@ -153,8 +158,14 @@ pub(crate) fn refuse_namespace(query: &Query) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What neither the agent's own lists nor the catalog's take.
+pub(crate) fn refuse_unknown(query: &Query) -> Result<(), Failure> {
+    refuse_namespace(query)?;
+    refuse_filter(query)
+}
+
 /// A filter that is not understood is refused rather than passed over: the answer would be a wrong one.
-pub(crate) fn refuse_filter(query: &Query) -> Result<(), Failure> {
+fn refuse_filter(query: &Query) -> Result<(), Failure> {
     if query.first("filter").is_some_and(|filter| !filter.is_empty()) {
         return Err(Failure::internal(
             "Failed to create boolean expression evaluator: this agent does not evaluate filters",

@@ -28,7 +28,7 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// JSON with a newline at its end, as Consul writes it. Anything but an own type that cannot be written is a fault of this crate.
+    /// JSON as Consul writes it: pretty JSON ends with a newline. Anything but an own type that cannot be written is a fault of this crate.
     pub(crate) fn json<T: Serialize + ?Sized>(value: &T, style: Style) -> Self {
         let mut bytes = Vec::with_capacity(1024);
         let written = if style.pretty {
@@ -40,7 +40,9 @@ impl Body {
         if let Err(err) = written {
             tracing::error!(%err, "an answer could not be written as JSON");
         }
-        bytes.push(b'\n');
+        if style.pretty {
+            bytes.push(b'\n');
+        }
         Self::encoded(bytes, style)
     }
 

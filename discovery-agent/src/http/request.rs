@@ -32,7 +32,7 @@ impl Request<'_> {
 
     /// Consul takes the tags that it is asked for as one set, whatever their order.
     pub(crate) fn tags(&self) -> Vec<String> {
-        self.query.all(TAG).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
+        self.query.all(TAG).map(str::to_owned).collect()
     }
 
     pub(crate) fn is_node(&self, name: &str) -> bool {

@@ -15,7 +15,8 @@ pub(crate) enum Shape {
     Duration,
     List(&'static Self),
     Map(&'static Self),
-    Object(&'static [Field]),
+    /// Fields in groups, so that shapes can share some.
+    Object(&'static [&'static [Field]]),
     /// Of no interest here.
     Any,
 }
@@ -67,11 +68,16 @@ pub(crate) fn fit(value: Value, shape: Shape, path: &str) -> Result<Value, Strin
     }
 }
 
-fn object(map: Map<String, Value>, fields: &'static [Field], path: &str) -> Result<Value, String> {
+fn object(
+    map: Map<String, Value>,
+    fields: &'static [&'static [Field]],
+    path: &str,
+) -> Result<Value, String> {
     let mut fitted = Map::new();
     for (key, value) in map {
         let named = |name: &str| !name.is_empty() && name.eq_ignore_ascii_case(&key);
-        let Some(field) = fields.iter().find(|field| named(field.name) || named(field.alias))
+        let Some(field) =
+            fields.iter().copied().flatten().find(|field| named(field.name) || named(field.alias))
         else {
             return Err(format!("json: unknown field {key:?}"));
         };
@@ -88,9 +94,7 @@ fn object(map: Map<String, Value>, fields: &'static [Field], path: &str) -> Resu
 
 fn nanoseconds(value: &Value, path: &str) -> Result<Value, String> {
     match value {
-        Value::String(text) => duration::parse(text)
-            .map(Value::from)
-            .ok_or_else(|| format!("time: invalid duration {text:?}")),
+        Value::String(text) => duration::parse(text).map(Value::from),
         Value::Number(number) => match number.as_f64() {
             Some(nanos) => Ok(Value::from(nanos as i64)),
             None => Err(mismatch("number", path, Shape::Duration)),

@@ -15,6 +15,7 @@ use super::{
     Api,
     clients::{Clients, Place},
 };
+use crate::engine::Stage;
 
 /// Longer heads are refused with 431.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -45,7 +46,7 @@ pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>) {
                 }
             },
             Some(_) = connections.join_next() => {}
-            _ = api.engine.until(|conduct| conduct.stopping) => break,
+            _ = api.engine.until(|conduct| conduct.stage != Stage::Serving) => break,
         }
     }
     drop(listener);
@@ -89,7 +90,7 @@ async fn connection(stream: TcpStream, place: Place, api: Arc<Api>) {
     let mut serving = pin!(serving);
     let served = tokio::select! {
         served = serving.as_mut() => served,
-        conduct = engine.until(|conduct| conduct.stopping || conduct.life != life) => {
+        conduct = engine.until(|conduct| conduct.stage != Stage::Serving || conduct.life != life) => {
             if conduct.life != life {
                 return;
             }

@@ -3,16 +3,19 @@
 use http::StatusCode;
 
 use super::{
+    query::refuse_elsewhere,
     reply::{Body, Failure, Reply},
     request::Request,
 };
 use crate::state::{SERVER_PORT, State};
 
 pub(crate) fn leader(request: &Request<'_>, _: &State) -> Result<Reply, Failure> {
+    refuse_elsewhere(&request.query, &request.identity.datacenter)?;
     Ok(Reply::json(Body::json(&server(request), request.style)))
 }
 
 pub(crate) fn peers(request: &Request<'_>, _: &State) -> Result<Reply, Failure> {
+    refuse_elsewhere(&request.query, &request.identity.datacenter)?;
     Ok(Reply::json(Body::json(&[server(request)], request.style)))
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Check {
     pub(super) kind: CheckKind,
     /// When it becomes critical unless it is told otherwise: of a TTL check that has not expired.
     pub(super) expires_at: Option<Instant>,
+    /// How long the last beat counts, also for an agent that was restarted meanwhile.
+    pub(super) beat_counts_until: Option<Instant>,
     /// Since when it has been found critical. Registering it as critical is no finding.
     pub(super) critical_since: Option<Instant>,
     pub(super) deregister_after: Option<Duration>,
@@ -37,6 +39,7 @@ impl Check {
             publish_at: None,
             kind,
             expires_at: None,
+            beat_counts_until: None,
             critical_since: None,
             deregister_after: None,
         }
@@ -112,6 +115,7 @@ impl State {
             return Err(Refusal::NoTtl(id.to_owned()));
         };
         check.expires_at = Some(now + ttl);
+        check.beat_counts_until = Some(now + ttl);
         self.timers.hasten(now + ttl);
         self.unsaved = true;
         self.judge(id, status, output, now);
@@ -164,6 +168,7 @@ impl State {
             row.status = old.row.status;
             row.output.clone_from(&old.row.output);
             check.published.clone_from(&old.published);
+            check.beat_counts_until = old.beat_counts_until;
         }
         check.row = row;
         if let CheckKind::Ttl(ttl) = check.kind {

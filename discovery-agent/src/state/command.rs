@@ -6,6 +6,7 @@ use consul_wire::{
     check::CheckStatus,
     service::{TaggedAddress, Weights},
 };
+use serde::{Deserialize, Serialize};
 
 /// A change that somebody asks for.
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ pub(crate) enum Command {
 }
 
 /// An instance, as it registers itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ServiceDefinition {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -43,7 +44,7 @@ pub(crate) struct ServiceDefinition {
 }
 
 /// A check, as it is registered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CheckDefinition {
     /// Empty: made of the service's id and the check's place.
     pub(crate) id: String,
@@ -60,7 +61,7 @@ pub(crate) struct CheckDefinition {
 }
 
 /// How a check comes to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum CheckKind {
     /// It is told; when it has not been for this long, it is critical.
     Ttl(Duration),
@@ -86,7 +87,7 @@ impl CheckKind {
 }
 
 /// What the agent looks at, and how often.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum CheckTarget {
     Http(HttpCheck),
     Tcp(TcpCheck),
@@ -102,18 +103,20 @@ impl CheckTarget {
 }
 
 /// A request whose answer's status is the check's.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HttpCheck {
     pub(crate) url: String,
     pub(crate) method: String,
     pub(crate) headers: BTreeMap<String, Vec<String>>,
     pub(crate) body: String,
+    /// More of an answer's body than this is not shown.
+    pub(crate) output_bytes_max: usize,
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
 }
 
 /// A connection that can be made, or not.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TcpCheck {
     /// `host:port`.
     pub(crate) address: String,

@@ -11,6 +11,7 @@ mod command;
 mod health;
 mod maintenance;
 mod node;
+mod saved;
 mod service;
 mod timer;
 mod topic;
@@ -29,6 +30,7 @@ pub(crate) use self::{
     },
     health::Aggregate,
     node::{Identity, SERVER_PORT, SERVER_SERVICE, VERSION, member, wan_member},
+    saved::Saved,
     topic::Topic,
 };
 use self::{timer::Timers, topic::Topics};
@@ -116,11 +118,6 @@ impl State {
     /// The index of the last change of anything.
     pub(crate) fn index(&self) -> u64 {
         self.topics.index()
-    }
-
-    /// Starts at this index instead of the lowest, so that who remembers an earlier run of this agent sees indexes go on rising.
-    pub(crate) fn start_at(&mut self, index: u64) {
-        self.topics.start_at(index);
     }
 
     fn take_effects(&mut self) -> Effects {

@@ -135,7 +135,7 @@ fn named(service_id: &str, checks: Vec<CheckDefinition>) -> Vec<CheckDefinition>
     checks.into_iter().enumerate().map(name).collect()
 }
 
-fn row(definition: ServiceDefinition) -> Service {
+pub(super) fn row(definition: ServiceDefinition) -> Service {
     let mut service = Service {
         id: definition.id,
         service: definition.name,
@@ -153,6 +153,21 @@ fn row(definition: ServiceDefinition) -> Service {
     };
     tag_address(&mut service.tagged_addresses, &service.address, service.port);
     service
+}
+
+/// The registration that makes this row.
+pub(super) fn definition(service: &Service) -> ServiceDefinition {
+    ServiceDefinition {
+        id: service.id.clone(),
+        name: service.service.clone(),
+        tags: service.tags.clone(),
+        address: service.address.clone(),
+        tagged_addresses: service.tagged_addresses.clone(),
+        meta: service.meta.clone(),
+        port: service.port,
+        weights: service.weights,
+        enable_tag_override: service.enable_tag_override,
+    }
 }
 
 /// Consul says an address that is an IP once more for each net, by family.

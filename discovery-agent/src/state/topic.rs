@@ -69,6 +69,7 @@ impl Topics {
         self.by_topic.get(topic).copied().unwrap_or(self.last_extinction)
     }
 
+    /// Goes on from this index instead of starting low, so that who remembers an earlier run of this agent sees indexes go on rising.
     pub(crate) fn start_at(&mut self, index: u64) {
         self.index = self.index.max(index);
         self.last_extinction = self.last_extinction.max(index);

@@ -1,0 +1,133 @@
+//! Registrations on disk: one file, written whole and put in place at once, so that it is either the old one or the new one, never half of one.
+//!
+//! Who registers is answered once it is on disk; those who come together share a write.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{task::spawn_blocking, time::Instant};
+use tracing::error;
+
+use crate::{
+    Error,
+    engine::Engine,
+    state::{Identity, Saved, State},
+};
+
+const FILE: &str = "registrations.json";
+const NEW_FILE: &str = "registrations.json.new";
+const LOCK_FILE: &str = "lock";
+/// The form of the file. One that is not known is not guessed at.
+const VERSION: u32 = 1;
+
+/// The file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Document {
+    version: u32,
+    saved_at: SystemTime,
+    state: Saved,
+}
+
+/// A directory that is this agent's alone, and what was in it.
+#[derive(Debug)]
+pub(crate) struct Store {
+    dir: PathBuf,
+    /// Held for as long as the agent runs.
+    _lock: File,
+    found: Option<Document>,
+}
+
+impl Store {
+    /// Takes the directory, making it if it is not there, and reads it.
+    ///
+    /// # Errors
+    ///
+    /// It can't be made or read, another agent has it, or the file in it is not understood.
+    pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
+        let failed = |what: &str, err| {
+            Error::data(format!("can't {what} the data directory {}", dir.display()), Some(err))
+        };
+        fs::create_dir_all(dir).map_err(|err| failed("make", err))?;
+        let lock = File::create(dir.join(LOCK_FILE)).map_err(|err| failed("write to", err))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let text = format!(
+                    "the data directory {} belongs to another agent that is running: give each its own",
+                    dir.display()
+                );
+                return Err(Error::data(text, None));
+            }
+            Err(TryLockError::Error(err)) => return Err(failed("lock", err)),
+        }
+        let found = read(&dir.join(FILE))?;
+        Ok(Self { dir: dir.to_owned(), _lock: lock, found })
+    }
+
+    /// The node's id is kept, so that the node is the same after a restart.
+    pub(crate) fn node_id(&self) -> Option<&str> {
+        self.found.as_ref().map(|found| found.state.node_id.as_str())
+    }
+
+    /// The state as it was left.
+    pub(crate) fn restore(&mut self, identity: &Identity) -> State {
+        let Some(found) = self.found.take() else { return State::new(identity) };
+        // A clock that was set back tells nothing: as if no time had passed.
+        let away = SystemTime::now().duration_since(found.saved_at).unwrap_or(Duration::ZERO);
+        State::restore(identity, found.state, away, Instant::now())
+    }
+
+    /// Keeps the file up to date until the agent stops.
+    pub(crate) async fn keep(self, engine: Arc<Engine>) {
+        let dir = Arc::new(self.dir);
+        while let Some(changes) = engine.unsaved().await {
+            let document = Document {
+                version: VERSION,
+                saved_at: SystemTime::now(),
+                state: engine.read(|state| state.save(Instant::now())),
+            };
+            let target = Arc::clone(&dir);
+            let written = spawn_blocking(move || write(&target, &document)).await;
+            let written = written.map_err(io::Error::other).flatten();
+            if let Err(err) = &written {
+                error!(dir = %dir.display(), %err, "registrations could not be kept on disk");
+            }
+            engine.saved(changes, written.is_ok());
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Option<Document>, Error> {
+    let text = match fs::read(file) {
+        Ok(text) => text,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(err) => return Err(Error::data(format!("can't read {}", file.display()), Some(err))),
+    };
+    let remedy = "move it away to start with nothing registered";
+    let document: Document = serde_json::from_slice(&text).map_err(|err| {
+        let text = format!("{} is damaged: {remedy}", file.display());
+        Error::data(text, Some(err.into()))
+    })?;
+    if document.version != VERSION {
+        let version = document.version;
+        let text = format!("{} has the unknown form {version}: {remedy}", file.display());
+        return Err(Error::data(text, None));
+    }
+    Ok(Some(document))
+}
+
+fn write(dir: &Path, document: &Document) -> io::Result<()> {
+    let new = dir.join(NEW_FILE);
+    let mut file = File::create(&new)?;
+    file.write_all(&serde_json::to_vec(document)?)?;
+    file.sync_all()?;
+    fs::rename(new, dir.join(FILE))?;
+    // The rename itself must reach the disk too.
+    File::open(dir)?.sync_all()
+}

@@ -1,0 +1,99 @@
+//! What a restart must not lose, as plain data, and how a state comes back from it.
+//!
+//! Comes back as Consul's does: instances and checks as registered; a check critical, unless a beat was heard whose time is not over yet. So a
+//! service that was killed along with its agent is not taken for alive, and one that kept beating is not taken for dead.
+
+use std::time::Duration;
+
+use consul_wire::check::CheckStatus;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::{
+    Check, CheckDefinition, CheckKind, Identity, ServiceDefinition, State, service::definition,
+};
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Saved {
+    pub(crate) node_id: String,
+    /// Indexes go on from here.
+    pub(crate) index: u64,
+    pub(crate) services: Vec<ServiceDefinition>,
+    pub(crate) checks: Vec<SavedCheck>,
+}
+
+/// A check, and the last that was heard of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SavedCheck {
+    pub(crate) definition: CheckDefinition,
+    pub(crate) beat: Option<SavedBeat>,
+}
+
+/// A beat that counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SavedBeat {
+    pub(crate) status: CheckStatus,
+    pub(crate) output: String,
+    /// For so long from when this was saved.
+    pub(crate) counts_for: Duration,
+}
+
+impl State {
+    pub(crate) fn save(&self, now: Instant) -> Saved {
+        let own = |check: &&Check| check.kind != CheckKind::Serf;
+        Saved {
+            node_id: self.node.id.clone(),
+            index: self.index(),
+            services: self.registered().map(definition).collect(),
+            checks: self.checks.values().filter(own).map(|check| check.save(now)).collect(),
+        }
+    }
+
+    /// The state of an agent that comes back `away` after its state was saved.
+    pub(crate) fn restore(identity: &Identity, saved: Saved, away: Duration, now: Instant) -> Self {
+        let mut state = Self::new(identity);
+        state.topics.start_at(saved.index);
+        for service in saved.services {
+            state.insert_service(super::service::row(service));
+        }
+        for SavedCheck { mut definition, beat } in saved.checks {
+            let beat = beat.filter(|beat| beat.counts_for > away);
+            definition.status = beat.as_ref().map(|beat| beat.status);
+            let id = definition.id.clone();
+            state.put_check(definition, now);
+            if let (Some(beat), Some(check)) = (beat, state.checks.get(&id)) {
+                let mut check = check.clone();
+                check.beat_counts_until = Some(now + (beat.counts_for - away));
+                check.row.output = beat.output;
+                state.insert_check(check);
+            }
+        }
+        state.take_effects();
+        state
+    }
+}
+
+impl Check {
+    fn save(&self, now: Instant) -> SavedCheck {
+        let row = &self.row;
+        let definition = CheckDefinition {
+            id: row.check_id.clone(),
+            name: row.name.clone(),
+            notes: row.notes.clone(),
+            status: None,
+            service_id: (!row.service_id.is_empty()).then(|| row.service_id.clone()),
+            kind: self.kind.clone(),
+            deregister_after: self.deregister_after,
+        };
+        let beat = self.beat_counts_until.filter(|until| *until > now).map(|until| SavedBeat {
+            status: row.status,
+            output: row.output.clone(),
+            counts_for: until - now,
+        });
+        SavedCheck { definition, beat }
+    }
+}
