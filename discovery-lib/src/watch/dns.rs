@@ -1,8 +1,8 @@
 //! Consul's DNS as a source: SRV, polled, since DNS can't wait for a change.
 //!
 //! It is asked over TCP alone. Consul leaves records out of its UDP answers without the bit that says so (1.8.7 with its defaults: 19 of 40
-//! instances at EDNS 1232, others each time), and a watch that believed them would see instances come and go. What TCP can't carry either,
-//! beyond 64 kB or some thousand instances, is for the catalog.
+//! instances at EDNS 1232, others each time), and a watch that believed them would see instances come and go. Beyond 64 kB, which are 997
+//! instances, it does so over TCP too: a service of that size is for the catalog.
 //!
 //! "No such name" and "no such records" are answers: there is no instance that is not critical. Everything else that is no SRV is a failure
 //! and changes nothing.
@@ -34,6 +34,9 @@ use crate::{DnsAddress, Error, Host, error::Kind};
 
 /// A whole answer, with the addresses of all its targets. Consul answers from memory.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// So many watches may ask at once on the one connection. Hickory's default of 32 makes the others of a large program wait and fail.
+const IN_FLIGHT_MAX: usize = 1024;
 
 /// A DNS server and the connection to it, shared by all watches that ask it.
 #[derive(Debug)]
@@ -178,6 +181,7 @@ fn asking(addresses: &[SocketAddr]) -> Result<TokioResolver, NetError> {
     options.timeout = ANSWER_WITHIN;
     options.attempts = 0;
     options.num_concurrent_reqs = 1;
+    options.max_active_requests = IN_FLIGHT_MAX;
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Never;
     TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())

@@ -75,7 +75,8 @@ pub(super) fn instances(service: &Arc<str>, targets: Vec<Target>) -> Vec<Instanc
             Some(Instance { weights, ..Instance::at(service.clone(), target.host?, target.port) })
         })
         .collect();
-    instances.sort_by(|a, b| a.id.cmp(&b.id));
+    // Of several at one place, which differ only in weight, the heaviest stays, in whatever order they came.
+    instances.sort_by(|a, b| a.id.cmp(&b.id).then(b.weights.passing.cmp(&a.weights.passing)));
     instances.dedup_by(|a, b| a.id == b.id);
     instances
 }
@@ -209,6 +210,15 @@ mod tests {
     fn weights_are_those_of_the_records() {
         let targets = targets(&answer(&[(7, 80, "0a000001.addr.dc1.consul.")], &[]));
         assert_eq!(instances(&"web".into(), targets)[0].weight(), 7);
+    }
+
+    #[test]
+    fn of_several_at_one_place_it_is_always_the_same() {
+        let host = "0a000001.addr.dc1.consul.";
+        for srv in [[(1, 80, host), (7, 80, host)], [(7, 80, host), (1, 80, host)]] {
+            let instances = instances(&"web".into(), targets(&answer(&srv, &[])));
+            assert_eq!(instances.iter().map(Instance::weight).collect::<Vec<_>>(), [7]);
+        }
     }
 
     #[test]
