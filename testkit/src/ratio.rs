@@ -123,11 +123,17 @@ fn median(sorted: &[f64]) -> f64 {
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { first, second, min, median, max, rounds } = self;
-        write!(
-            f,
-            "{first:.3e} to {second:.3e}: ratio {median:.3} ({min:.3} to {max:.3}), {rounds} rounds"
-        )
+        write!(f, "{} to {}: ratio {median:.3} ", short(*first), short(*second))?;
+        write!(f, "({min:.3} to {max:.3}), {rounds} rounds")
     }
+}
+
+/// Three digits or so, and the prefix that physicists give the rest: `31.2n`, `97.3k`.
+fn short(value: f64) -> String {
+    let prefixes = [(1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ")];
+    let found = prefixes.into_iter().find(|(unit, _)| value >= *unit);
+    let (unit, prefix) = found.unwrap_or((1e-9, "n"));
+    format!("{:.1}{prefix}", value / unit)
 }
 
 #[cfg(test)]
@@ -157,10 +163,11 @@ mod tests {
 
     #[test]
     fn one_line_says_it() {
-        let ratio = Ratio::of(&[(0.02, 0.01)]);
-        assert_eq!(
-            ratio.to_string(),
-            "2.000e-2 to 1.000e-2: ratio 2.000 (2.000 to 2.000), 1 rounds"
-        );
+        let ratio = Ratio::of(&[(0.02, 0.01), (0.06, 0.01)]);
+        assert_eq!(ratio.to_string(), "40.0m to 10.0m: ratio 4.000 (2.000 to 6.000), 2 rounds");
+        let cases = [(3.12e-8, "31.2n"), (97_300.0, "97.3k"), (1.0, "1.0"), (2.5e-6, "2.5µ")];
+        for (value, expected) in cases {
+            assert_eq!(short(value), expected);
+        }
     }
 }

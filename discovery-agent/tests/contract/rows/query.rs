@@ -1,5 +1,6 @@
 //! What else a question may say: consistency, datacenter, cache, and what is refused.
 
+use http::{HeaderName, header};
 use serde_json::json;
 
 use crate::{
@@ -146,14 +147,14 @@ async fn node_meta_keeps_nodes_that_have_it(target: &Target) {
 }
 
 async fn tokens_are_taken_and_passed_over(target: &Target) {
-    let headers = [
-        (http::HeaderName::from_static("x-consul-token"), "secret"),
-        (http::header::AUTHORIZATION, "Bearer secret"),
-    ];
-    for (name, value) in headers {
-        target.get_with("/v1/catalog/services", name, value).await.ok();
+    let path = "/v1/catalog/service/consul";
+    let without = target.get(path).await.ok();
+    assert_eq!(without[0]["ServiceName"], "consul");
+    let token = HeaderName::from_static("x-consul-token");
+    for (name, value) in [(token, "secret"), (header::AUTHORIZATION, "Bearer secret")] {
+        assert_eq!(target.get_with(path, name, value).await.ok(), without);
     }
-    target.get("/v1/catalog/services?token=secret").await.ok();
+    assert_eq!(target.get(format!("{path}?token=secret")).await.ok(), without);
 }
 
 async fn namespaces_are_for_those_who_pay(target: &Target) {
