@@ -8,7 +8,6 @@
 #![expect(clippy::unwrap_used, reason = "a row may panic")]
 
 mod like;
-mod pending;
 mod rows;
 mod standing;
 mod table;

@@ -17,7 +17,7 @@ use testkit::{
 };
 use tokio::time::{self, Instant};
 
-use crate::{like::differences, pending::PENDING};
+use crate::like::differences;
 
 /// What must come true comes true in milliseconds; slow machines get more.
 const TRUE_WITHIN: Duration = Duration::from_secs(15);
@@ -257,13 +257,6 @@ impl Says for Answer {
 pub(crate) fn like(actual: &Value, expected: &Value) {
     let found = differences(actual, expected);
     assert!(found.is_empty(), "{}\nin {actual:#}", found.join("\n"));
-}
-
-impl Kind {
-    /// Whether this row is yet to come.
-    pub(crate) fn awaits(&self, row: &str) -> bool {
-        matches!(self, Self::Embedded) && PENDING.contains(&row)
-    }
 }
 
 impl fmt::Display for Kind {

@@ -12,6 +12,8 @@ pub(crate) const ROWS: &[Row] = &[
     row!(a_single_check_is_named_after_its_service),
     row!(several_checks_are_numbered),
     row!(checks_may_name_themselves),
+    row!(the_single_check_comes_before_the_listed_ones),
+    row!(a_check_goes_with_the_service_that_named_it_last),
     row!(a_check_starts_critical_unless_it_says_otherwise),
     row!(the_same_registration_again_keeps_how_checks_stand),
     row!(another_registration_leaves_zombie_checks),
@@ -90,6 +92,31 @@ async fn checks_may_name_themselves(target: &Target) {
     assert_eq!((&check["Name"], &check["Notes"]), (&json!("is it"), &json!("n")));
     let both = [(format!("{name}!"), "critical"), (format!("service:{name}:1"), "critical")];
     assert_eq!(checks_of(target, &name).await, pairs(both));
+}
+
+async fn the_single_check_comes_before_the_listed_ones(target: &Target) {
+    let name = target.unique("both");
+    let checks = json!([{ "TTL": "1h", "Name": "second" }, { "CheckID": format!("{name}!"), "TTL": "1h" },
+                        { "TTL": "1h", "Name": "fourth" }]);
+    target
+        .register(
+            &json!({ "Name": name, "Check": { "TTL": "1h", "Name": "first" }, "Checks": checks }),
+        )
+        .await;
+    // Those with an id of their own are counted, too.
+    for (number, expected) in [(1, "first"), (2, "second"), (4, "fourth")] {
+        assert_eq!(target.check(&format!("service:{name}:{number}")).await["Name"], expected);
+    }
+    assert_eq!(target.check(&format!("service:{name}:3")).await, Value::Null);
+}
+
+async fn a_check_goes_with_the_service_that_named_it_last(target: &Target) {
+    let (first, last) = (target.unique("first"), target.unique("last"));
+    let check = json!({ "CheckID": format!("{first}!"), "TTL": "1h" });
+    target.register(&json!({ "Name": first, "Check": check })).await;
+    target.register(&json!({ "Name": last, "Check": check })).await;
+    assert_eq!(target.check(&format!("{first}!")).await["ServiceID"], last.as_str());
+    assert!(checks_of(target, &first).await.is_empty());
 }
 
 async fn a_check_starts_critical_unless_it_says_otherwise(target: &Target) {

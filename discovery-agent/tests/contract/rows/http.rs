@@ -25,6 +25,10 @@ pub(crate) const ROWS: &[Row] = &[
     row!(json_is_compact_unless_asked_otherwise),
     row!(long_bodies_are_compressed_for_those_who_can_read_it),
     row!(a_connection_serves_many_requests),
+    row!(bodies_may_come_in_chunks),
+    row!(a_client_may_wait_for_the_go_ahead),
+    row!(http_1_0_is_answered_and_closed),
+    row!(what_is_not_http_is_refused),
     row!(a_gone_client_frees_its_place)
         .alone()
         .ours_is_better("Consul keeps the place of a client that went away until its wait ends, and 200 of them lock their host out"),
@@ -207,6 +211,63 @@ async fn a_connection_serves_many_requests(target: &Target) {
         let length = stream.read(&mut answer).await.unwrap();
         assert!(answer[..length].starts_with(b"HTTP/1.1 200 OK\r\n"));
     }
+}
+
+/// Sends this as it stands, and reads until the connection is closed.
+async fn raw(target: &Target, request: String) -> String {
+    let mut stream = TcpStream::connect(target.http_addr()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // A reset after the answer is as good an end.
+    stream.read_to_end(&mut answer).await.ok();
+    String::from_utf8(answer).unwrap()
+}
+
+/// A registration by hand, with these headers.
+fn put(headers: &str) -> String {
+    format!(
+        "PUT /v1/agent/service/register HTTP/1.1\r\nHost: consul\r\nConnection: close\r\n{headers}\r\n"
+    )
+}
+
+async fn bodies_may_come_in_chunks(target: &Target) {
+    let name = target.unique("chunks");
+    let body = format!("{{\"Name\":\"{name}\"}}");
+    let (first, last) = body.split_at(5);
+    let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+    let chunks = [first, last, ""].map(chunk).concat();
+    let answer = raw(target, put("Transfer-Encoding: chunked\r\n") + &chunks).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    target.get(format!("/v1/agent/service/{name}")).await.ok();
+}
+
+/// As curl does with long bodies.
+async fn a_client_may_wait_for_the_go_ahead(target: &Target) {
+    let name = target.unique("expect");
+    let body = format!("{{\"Name\":\"{name}\"}}");
+    let head = put(&format!("Expect: 100-continue\r\nContent-Length: {}\r\n", body.len()));
+    let mut stream = TcpStream::connect(target.http_addr()).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut go_ahead = vec![0; 25];
+    stream.read_exact(&mut go_ahead).await.unwrap();
+    assert_eq!(go_ahead, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+/// As HAProxy's checks ask.
+async fn http_1_0_is_answered_and_closed(target: &Target) {
+    let answer = raw(target, "GET /v1/status/leader HTTP/1.0\r\n\r\n".to_owned()).await;
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+}
+
+async fn what_is_not_http_is_refused(target: &Target) {
+    let answer = raw(target, "what is this\r\n\r\n".to_owned()).await;
+    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+    // And harms nobody.
+    target.get("/v1/status/leader").await.ok();
 }
 
 /// As many as Consul takes from one address.

@@ -21,6 +21,8 @@ pub(crate) const ROWS: &[Row] = &[
     row!(an_http_check_shows_what_was_answered),
     row!(an_http_check_asks_as_it_is_told),
     row!(an_http_check_says_who_asks),
+    row!(an_http_check_follows_redirects),
+    row!(an_http_check_keeps_no_more_than_4096_bytes),
     row!(an_http_check_ends_with_its_timeout),
     row!(an_http_check_of_nobody_is_critical),
     row!(a_tcp_check_goes_by_the_connection),
@@ -31,7 +33,7 @@ pub(crate) const ROWS: &[Row] = &[
 /// Consul runs no check more often.
 const INTERVAL: &str = "1s";
 
-/// Answers every connection 200 and `it lives`, and keeps what was asked.
+/// Answers every connection, and keeps what was asked.
 struct Probed {
     addr: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
@@ -39,7 +41,15 @@ struct Probed {
 }
 
 impl Probed {
+    /// Answers 200 and `it lives`.
     async fn start() -> Self {
+        Self::answering(200, "", "it lives").await
+    }
+
+    async fn answering(status: u16, header: &str, body: &str) -> Self {
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status} OK\r\n{header}Content-Length: {length}\r\n");
+        let answer = format!("{head}Connection: close\r\n\r\n{body}");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (addr, asked) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
         let (mut task, log) = (JoinSet::new(), asked.clone());
@@ -49,8 +59,6 @@ impl Probed {
                 let mut piece = vec![0; 4096];
                 let length = stream.read(&mut piece).await.unwrap_or(0);
                 log.lock().await.push(String::from_utf8_lossy(&piece[..length]).into_owned());
-                let answer =
-                    "HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: close\r\n\r\nit lives";
                 // A TCP check is gone by now.
                 stream.write_all(answer.as_bytes()).await.ok();
             }
@@ -141,6 +149,25 @@ async fn an_http_check_says_who_asks(target: &Target) {
     for header in headers {
         assert!(asked.contains(&format!("\r\n{header}\r\n")), "{header}: {asked}");
     }
+}
+
+async fn an_http_check_follows_redirects(target: &Target) {
+    let there = Probed::start().await;
+    let location = format!("Location: http://{}/there\r\n", there.addr);
+    let here = Probed::answering(302, &location, "").await;
+    let url = format!("http://{}/", here.addr);
+    let check = with_check(target, json!({ "HTTP": url, "Interval": INTERVAL })).await;
+    let output = becomes(target, &check, "passing").await;
+    assert_eq!(output, format!("HTTP GET {url}: 200 OK Output: it lives"));
+    assert!(there.asked.lock().await[0].starts_with("GET /there HTTP/1.1\r\n"));
+}
+
+async fn an_http_check_keeps_no_more_than_4096_bytes(target: &Target) {
+    let probed = Probed::answering(200, "", &"x".repeat(10_000)).await;
+    let url = format!("http://{}/", probed.addr);
+    let check = with_check(target, json!({ "HTTP": url, "Interval": INTERVAL })).await;
+    let output = becomes(target, &check, "passing").await;
+    assert_eq!(output, format!("HTTP GET {url}: 200 OK Output: {}", "x".repeat(4096)));
 }
 
 async fn an_http_check_ends_with_its_timeout(target: &Target) {

@@ -13,6 +13,7 @@ pub(crate) const ROWS: &[Row] = &[
     row!(update_sets_status_and_output),
     row!(an_update_must_say_a_status),
     row!(beats_of_unknown_checks_are_errors),
+    row!(beats_of_deregistered_checks_are_errors),
     row!(a_check_that_is_run_by_others_takes_no_beats),
     row!(without_a_beat_a_check_expires),
     row!(an_expired_check_shows_what_it_said_last),
@@ -20,7 +21,8 @@ pub(crate) const ROWS: &[Row] = &[
     row!(a_beat_moves_the_end_of_the_ttl),
     row!(a_passing_check_expires_from_its_registration),
     row!(the_same_registration_does_not_revive_an_expired_check),
-    row!(an_update_without_a_ttl_number_is_in_nanoseconds),
+    row!(a_ttl_without_unit_is_in_nanoseconds),
+    row!(a_new_ttl_counts_from_its_registration),
 ];
 
 async fn registered(target: &Target, name: &str, ttl: &str) -> (String, String) {
@@ -85,6 +87,18 @@ async fn beats_of_unknown_checks_are_errors(target: &Target) {
         .await
         .is(500, text);
     target.put("/v1/agent/check/pass/").await.is(500, "CheckID \"\" does not have associated TTL");
+}
+
+async fn beats_of_deregistered_checks_are_errors(target: &Target) {
+    let (name, check) = registered(target, "gone", "1h").await;
+    let (other, its_check) = registered(target, "gone", "1h").await;
+    target.put(format!("/v1/agent/check/deregister/{check}")).await.is(200, "");
+    target.put(format!("/v1/agent/service/deregister/{other}")).await.is(200, "");
+    for check in [check, its_check] {
+        let text = format!("CheckID \"{check}\" does not have associated TTL");
+        target.put(format!("/v1/agent/check/pass/{check}")).await.is(500, &text);
+    }
+    target.settled(&name).await;
 }
 
 async fn a_check_that_is_run_by_others_takes_no_beats(target: &Target) {
@@ -163,9 +177,16 @@ async fn the_same_registration_does_not_revive_an_expired_check(target: &Target)
     assert_eq!(target.status(&check).await.0, "critical");
 }
 
-async fn an_update_without_a_ttl_number_is_in_nanoseconds(target: &Target) {
+async fn a_ttl_without_unit_is_in_nanoseconds(target: &Target) {
     let name = target.unique("nanoseconds");
     target.register(&json!({ "Name": name, "Check": { "TTL": 50_000_000 } })).await;
     let check = format!("service:{name}");
     target.until("expired", || async { target.status(&check).await.1 == "TTL expired" }).await;
+}
+
+async fn a_new_ttl_counts_from_its_registration(target: &Target) {
+    let (name, check) = registered(target, "shorter", "1h").await;
+    target.put(format!("/v1/agent/check/pass/{check}")).await.is(200, "");
+    target.register(&json!({ "Name": name, "Check": { "TTL": "50ms" } })).await;
+    target.until("expired", || async { target.status(&check).await.0 == "critical" }).await;
 }
