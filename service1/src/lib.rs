@@ -1,1 +1,91 @@
-//! Placeholder module doc.
+//! service1: says who called it, and what service2 says to it. The first hop of the hello chain, and the example of how to call a service
+//! by its name.
+
+mod relay;
+
+use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
+
+use clap::{CommandFactory, Parser};
+use discovery::{
+    Discovery, Resolve,
+    program::{self, Outcome, ServiceArgs},
+    serve::Server,
+    signal,
+};
+
+use relay::Relay;
+
+/// The first hop of the hello chain: registers in Consul, and calls service2 by its name
+#[derive(Debug, Parser)]
+#[command(
+    name = "service1",
+    version,
+    after_help = "Example: CONSUL_HTTP_ADDR=127.0.0.1:8500 RESOLVE=dns service1 --listen 127.0.0.1:0"
+)]
+struct Arguments {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Asks the running one whether it serves: exit code 0 or 1
+    Health,
+}
+
+/// What it can be told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Settings {
+    /// Where it serves; with port 0 the system chooses one
+    #[arg(long, env = "LISTEN", value_name = "IP:PORT", default_value = "0.0.0.0:8001", value_parser = program::address)]
+    pub listen: SocketAddr,
+    /// What it is in Consul
+    #[arg(long, env = "SERVICE_NAME", value_name = "NAME", default_value = "service1", value_parser = program::service_name)]
+    pub service_name: String,
+    /// The service that it calls
+    #[arg(long, env = "UPSTREAM", value_name = "NAME", default_value = "service2", value_parser = program::service_name)]
+    pub upstream: String,
+    /// How it finds that: catalog (Consul's HTTP API), dns, or fixed:HOST:PORT,...
+    #[arg(long, env = "RESOLVE", value_name = "HOW", default_value = "catalog")]
+    pub resolve: Resolve,
+    /// What every service can be told.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+/// The process, from its arguments (the program's name first) to its exit code.
+pub fn main(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let Arguments { settings, command } = match program::parse(Arguments::command(), typed) {
+        Ok(arguments) => arguments,
+        Err(stop) => stop.exit(),
+    };
+    program::start("info", async {
+        match command {
+            Some(Command::Health) => program::health(&settings.service_name, settings.listen).await,
+            None => run(settings).await,
+        }
+    })
+}
+
+/// Serves and is registered until a signal ends it in order.
+///
+/// # Errors
+/// A setting is wrong, its address is in use, or a second signal ended it at once.
+pub async fn run(settings: Settings) -> Outcome {
+    let Settings { listen, service_name, upstream, resolve, service } = settings;
+    let discovery = Discovery::new(discovery::Settings { resolve, ..service.settings()? })?;
+    let listener = program::listen(listen, "--listen (LISTEN)").await?;
+    let pool = discovery.pool(&upstream);
+    let relay = Relay::new(discovery.client(), &upstream);
+    let server = Server::new()
+        .get("/", move |request| relay.clone().answer(request))
+        .admin(service.admin().await?, [pool]);
+    let registered =
+        discovery.register(service.registration(&service_name, listener.local_addr()?));
+    registered
+        .serve_until(signal(), service.drain, |leaving| server.run(listener, leaving))
+        .await?;
+    Ok(())
+}

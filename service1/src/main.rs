@@ -1,2 +1,5 @@
-//! Binary.
-fn main() {}
+//! service1 as a process.
+
+fn main() -> std::process::ExitCode {
+    service1::main(std::env::args_os())
+}

@@ -1,2 +1,5 @@
-//! Binary.
-fn main() {}
+//! service2 as a process.
+
+fn main() -> std::process::ExitCode {
+    service2::main(std::env::args_os())
+}

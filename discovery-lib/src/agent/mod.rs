@@ -171,12 +171,8 @@ impl AgentClient {
         service: &str,
         incarnation: &str,
     ) -> Result<Option<String>, Error> {
-        let filter = format!("Service.Meta.{INCARNATION} == {incarnation:?}");
-        let request = Request::get("/v1/health/service", READ_WITHIN)
-            .segment(service)?
-            .query("filter", &filter);
         let question = Question { stale: true, ..Question::default() };
-        let entries = self.read::<Vec<ServiceEntry>>(request, &question).await?.body;
+        let entries = self.health(service, &question).await?.body;
         let is_it = |entry: &ServiceEntry| {
             entry.service.meta.get(INCARNATION).is_some_and(|run| run == incarnation)
         };

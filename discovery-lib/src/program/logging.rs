@@ -1,6 +1,9 @@
 //! The log of a program, on stderr: how much by RUST_LOG, in which form by LOG_FORMAT.
 
-use std::env;
+use std::{
+    env,
+    io::{self, IsTerminal},
+};
 
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -12,13 +15,13 @@ use tracing_subscriber::{EnvFilter, fmt};
 pub fn log(fallback: &str) -> Result<(), String> {
     let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
     let wanted = set("RUST_LOG");
-    let filter = EnvFilter::try_new(wanted.as_deref().unwrap_or(fallback)).map_err(|err| {
-        format!(
-            "RUST_LOG is {:?}: it takes a level like info, or target=level ({err})",
-            wanted.unwrap_or_default()
-        )
+    let filter = EnvFilter::try_new(wanted.as_deref().unwrap_or(fallback)).map_err(|_| {
+        let wanted = wanted.as_deref().unwrap_or_default();
+        format!("RUST_LOG is {wanted:?}: it takes a level like info, or target=level")
     })?;
-    let log = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = fmt().with_env_filter(filter).with_writer(io::stderr);
+    // The builder itself heeds NO_COLOR.
+    let log = if io::stderr().is_terminal() { log } else { log.with_ansi(false) };
     let done = match set("LOG_FORMAT").as_deref() {
         None | Some("text") => log.try_init(),
         Some("json") => log.json().flatten_event(true).try_init(),

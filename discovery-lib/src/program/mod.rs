@@ -6,13 +6,15 @@
 
 mod args;
 mod duration;
+mod health;
 mod listen;
 mod logging;
 mod start;
 mod usage;
 
-pub use args::{ServiceArgs, address};
+pub use args::{ServiceArgs, address, service_name};
 pub use duration::duration;
+pub use health::{health, near};
 pub use listen::{listen, refused};
 pub use logging::log;
 pub use start::{Outcome, chain, start};

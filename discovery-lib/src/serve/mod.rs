@@ -18,6 +18,7 @@ use std::{net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use tokio::net::TcpListener;
+use tracing::info;
 
 use crate::{Leaving, Pool};
 use admin::Admin;
@@ -94,11 +95,16 @@ impl Server {
         self
     }
 
-    /// Serves `/metrics` (OpenMetrics text) and `/explain` (JSON) on a listener apart: of this server, its registration, and the pools that
+    /// Serves `/metrics` (OpenMetrics text) and `/explain` (JSON) on a listener apart, where there is one: of this server, its registration, and the pools that
     /// it calls.
     #[must_use]
-    pub fn admin(mut self, listener: TcpListener, pools: impl IntoIterator<Item = Pool>) -> Self {
-        self.admin = Some(Admin { listener, pools: pools.into_iter().collect() });
+    pub fn admin(
+        mut self,
+        listener: impl Into<Option<TcpListener>>,
+        pools: impl IntoIterator<Item = Pool>,
+    ) -> Self {
+        let pools = pools.into_iter().collect();
+        self.admin = listener.into().map(|listener| Admin { listener, pools });
         self
     }
 
@@ -112,6 +118,9 @@ impl Server {
             statuses,
             leaving: leaving.clone(),
         };
+        if let Ok(at) = listener.local_addr() {
+            info!(service = leaving.service(), id = %leaving.id(), %at, "serving");
+        }
         let main = accept::serve(listener, answers(self.routes, Arc::clone(&statuses)));
         match self.admin {
             None => main.await,

@@ -30,10 +30,9 @@ impl FromStr for Resolve {
             "dns" => Ok(Self::Dns),
             _ => match text.strip_prefix(FIXED) {
                 Some(list) => fixed::parse(list).map(Self::Fixed),
-                None => Err(Error::new(
-                    Kind::Setting,
-                    format!("`{text}` is none of catalog, dns and fixed:HOST:PORT,..."),
-                )),
+                None => {
+                    Err(Error::new(Kind::Setting, "it takes catalog, dns or fixed:HOST:PORT,..."))
+                }
             },
         }
     }
@@ -71,9 +70,9 @@ mod tests {
     #[test]
     fn what_can_not_be_read_says_what_can() {
         for (text, said) in [
-            ("", "`` is none of catalog, dns and fixed:HOST:PORT,..."),
-            ("DNS", "`DNS` is none of catalog, dns and fixed:HOST:PORT,..."),
-            ("db:80", "`db:80` is none of catalog, dns and fixed:HOST:PORT,..."),
+            ("", "it takes catalog, dns or fixed:HOST:PORT,..."),
+            ("DNS", "it takes catalog, dns or fixed:HOST:PORT,..."),
+            ("db:80", "it takes catalog, dns or fixed:HOST:PORT,..."),
             ("fixed:db", "`db` has no port: write db:PORT"),
         ] {
             assert_eq!(text.parse::<Resolve>().unwrap_err().to_string(), said);

@@ -1,0 +1,89 @@
+//! `agent`: the embedded agent alone, for one machine.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use discovery::{
+    program::{Outcome, address},
+    signal,
+};
+use discovery_agent::Agent as Embedded;
+
+use super::ports::{tcp_is_free, udp_is_free};
+use crate::print::say;
+
+/// Runs the embedded agent alone: Consul's HTTP API and DNS for this machine
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example: discovery agent --data-dir ./agent
+
+For development and tests. On more than one machine run Consul itself: programs are told where by
+CONSUL_HTTP_ADDR, and see no difference.")]
+pub(crate) struct Agent {
+    /// Where it serves Consul's HTTP API
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8500", value_parser = address)]
+    http_listen: SocketAddr,
+    /// Where it serves Consul's DNS, by UDP and TCP
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8600", value_parser = address)]
+    dns_listen: SocketAddr,
+    /// Where it keeps what it knows from one run to the next; unset: in memory
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// One JSON object in place of the words
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where an agent serves, as its `--json` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Serving {
+    pub(super) http: SocketAddr,
+    pub(super) dns: SocketAddr,
+}
+
+impl Serving {
+    /// That nothing else listens there.
+    ///
+    /// # Errors
+    /// Something does; with the flag that chooses another address.
+    pub(super) fn is_free(self) -> io::Result<()> {
+        tcp_is_free(self.http, "--http-listen")?;
+        tcp_is_free(self.dns, "--dns-listen")?;
+        udp_is_free(self.dns, "--dns-listen")
+    }
+}
+
+impl Agent {
+    pub(super) async fn run(self) -> Outcome {
+        let mut signals = signal();
+        let Self { http_listen, dns_listen, data_dir, json } = self;
+        Serving { http: http_listen, dns: dns_listen }.is_free()?;
+        let agent = Embedded::builder().http_listen(http_listen).dns_listen(dns_listen);
+        let agent = match &data_dir {
+            Some(dir) => agent.data_dir(dir).start().await?,
+            None => agent.start().await?,
+        };
+        let serving = Serving { http: agent.http_addr(), dns: agent.dns_addr() };
+        say(&if json { as_json(serving)? } else { as_text(serving, data_dir.as_deref()) })?;
+        signals.next().await?;
+        agent.stop().await;
+        Ok(())
+    }
+}
+
+fn as_json(serving: Serving) -> serde_json::Result<String> {
+    Ok(serde_json::to_string(&serving)? + "\n")
+}
+
+fn as_text(Serving { http, dns }: Serving, data_dir: Option<&Path>) -> String {
+    let data = data_dir
+        .map_or("in memory, gone with this command".into(), |dir| dir.display().to_string());
+    format!(
+        "The embedded agent, for this machine; on more than one, run Consul itself.\n  \
+         http  {http}\n  dns   {dns}\n  data  {data}\n\
+         Programs find it by CONSUL_HTTP_ADDR={http} and CONSUL_DNS_ADDR={dns}. Ctrl-C ends it.\n"
+    )
+}

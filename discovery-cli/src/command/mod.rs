@@ -1,0 +1,54 @@
+//! The commands, one file each: what can be typed, and what it does.
+
+mod agent;
+mod ports;
+mod resolve;
+mod services;
+mod up;
+mod watch;
+
+use std::io;
+
+use discovery::program::Outcome;
+
+/// Service discovery on Consul.
+#[derive(Debug, clap::Parser)]
+#[command(name = "discovery", version, after_help = "Example: discovery up")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Up(up::Up),
+    Agent(agent::Agent),
+    Services(services::Services),
+    Resolve(resolve::Resolve),
+    Watch(watch::Watch),
+}
+
+impl Command {
+    /// How much is logged where RUST_LOG does not say.
+    pub(crate) fn log_level(&self) -> &'static str {
+        match self {
+            Self::Agent(_) => "info",
+            Self::Up(_) | Self::Services(_) | Self::Resolve(_) | Self::Watch(_) => "error",
+        }
+    }
+
+    pub(crate) async fn run(self) -> Outcome {
+        let outcome = match self {
+            Self::Up(up) => up.run().await,
+            Self::Agent(agent) => agent.run().await,
+            Self::Services(services) => services.run().await,
+            Self::Resolve(resolve) => resolve.run().await,
+            Self::Watch(watch) => watch.run().await,
+        };
+        outcome.or_else(|err| match err.downcast_ref::<io::Error>() {
+            // Who reads has read enough, as `| head` does.
+            Some(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            _ => Err(err),
+        })
+    }
+}

@@ -1,0 +1,129 @@
+//! `resolve NAME`: the instances of a service, as the HTTP catalog says and as DNS says, side by side.
+
+use discovery::program::Outcome;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::{
+    look::{Ask, Line, Seen, Sight, Verdict, instance_json},
+    print::{Paint, Table, Tone, say},
+};
+
+/// Lists the instances of a service, as Consul tells them by HTTP and by DNS
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example: discovery resolve service2
+
+A line on which both differ ends in what differs. DNS leaves out what is critical or in maintenance;
+that is no difference.
+Exit code 1: one of both did not answer, or there is no instance.")]
+pub(crate) struct Resolve {
+    /// The service
+    name: String,
+    #[command(flatten)]
+    ask: Ask,
+    /// One JSON object in place of the table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Resolve {
+    pub(super) async fn run(self) -> Outcome {
+        let Self { name, ask, json } = self;
+        let sight = ask.consul()?.look(&name).await;
+        let text =
+            if json { as_json(&name, &sight) } else { as_text(&name, &sight, Paint::stdout()) };
+        if sight.http.is_ok() || sight.dns.is_ok() {
+            say(&text)?;
+        }
+        if let Some(failure) = sight.failure() {
+            return Err(failure.into());
+        }
+        if sight.lines().is_empty() {
+            return Err(format!(
+                "{name} has no instance; `discovery services` tells the names that have"
+            )
+            .into());
+        }
+        Ok(())
+    }
+}
+
+fn as_text(name: &str, sight: &Sight, paint: Paint) -> String {
+    let lines = sight.lines();
+    let mut text =
+        format!("{name}: {} by HTTP, {} by DNS\n", count(&sight.http), count(&sight.dns));
+    if lines.is_empty() {
+        return text;
+    }
+    let mut table = Table::new(["ADDRESS", "HTTP", "DNS", "WEIGHT", "NODE", "ID", "TAGS", ""]);
+    for line in &lines {
+        let (tone, differs) = mark(line.verdict);
+        let seen = &line.instance;
+        let http = match (&sight.http, line.verdict) {
+            (Err(_), _) => "?".into(),
+            (Ok(_), Verdict::OnlyInDns) => "absent".into(),
+            (Ok(_), _) => seen.status.to_string(),
+        };
+        let dns = match (&sight.dns, line.verdict) {
+            (Err(_), _) => "?",
+            (Ok(_), Verdict::LeftOut) => "left out",
+            (Ok(_), Verdict::NotInDns) => "absent",
+            (Ok(_), _) => "yes",
+        };
+        let (weight, node, id) =
+            (seen.weight().to_string(), seen.node.to_string(), seen.id.to_string());
+        table.push(
+            tone,
+            [seen.to_string(), http, dns.into(), weight, node, id, seen.tags.join(","), differs],
+        );
+    }
+    text.push_str(&table.render(paint));
+    text
+}
+
+fn count(seen: &Seen) -> String {
+    match seen {
+        Ok(snapshot) => snapshot.instances.len().to_string(),
+        Err(_) => "?".into(),
+    }
+}
+
+fn mark(verdict: Verdict) -> (Tone, String) {
+    match verdict {
+        Verdict::Same => (Tone::Plain, String::new()),
+        Verdict::LeftOut => (Tone::Doubtful, String::new()),
+        Verdict::NotInDns => (Tone::Bad, "<- not in DNS".into()),
+        Verdict::OnlyInDns => (Tone::Bad, "<- only in DNS".into()),
+        Verdict::StillInDns => (Tone::Bad, "<- still in DNS".into()),
+        Verdict::WeightInDns(weight) => (Tone::Bad, format!("<- weight {weight} in DNS")),
+    }
+}
+
+fn as_json(name: &str, sight: &Sight) -> String {
+    let lines = sight.lines();
+    let differences: Vec<_> =
+        lines.iter().filter(|line| line.verdict.differs()).map(difference).collect();
+    let all = json!({
+        "service": name,
+        "http": seen_json(&sight.http),
+        "dns": seen_json(&sight.dns),
+        "differences": differences,
+    });
+    format!("{all}\n")
+}
+
+fn seen_json(seen: &Seen) -> Value {
+    match seen {
+        Ok(snapshot) => json!({
+            "index": snapshot.index,
+            "age_ms": snapshot.age(Instant::now()).as_millis(),
+            "instances": snapshot.instances.iter().map(|seen| instance_json(seen)).collect::<Vec<_>>(),
+        }),
+        Err(failure) => json!({ "failure": failure }),
+    }
+}
+
+fn difference(line: &Line) -> Value {
+    json!({ "address": line.instance.to_string(), "what": mark(line.verdict).1.trim_start_matches("<- ") })
+}

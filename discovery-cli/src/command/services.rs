@@ -1,0 +1,107 @@
+//! `services`: all names with how many instances each has, as the HTTP catalog says and as DNS says.
+
+use std::sync::Arc;
+
+use discovery::{Instance, Status, program::Outcome};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::{
+    look::{Ask, Consul, Sight},
+    print::{Paint, Table, Tone, say},
+};
+
+/// Services that are looked at at once; Consul's agent closes connections beyond 200 of one client.
+const LOOKS_MAX: usize = 16;
+
+/// Lists all services, and how many instances of each Consul tells by HTTP and by DNS
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example: discovery services
+
+A line on which both differ ends in how many instances do; `discovery resolve NAME` tells which.
+Exit code 1: one of both did not answer.")]
+pub(crate) struct Services {
+    #[command(flatten)]
+    ask: Ask,
+    /// One JSON array in place of the table
+    #[arg(long)]
+    json: bool,
+}
+
+/// A service as it was seen.
+struct Entry {
+    name: String,
+    tags: Vec<String>,
+    sight: Sight,
+}
+
+impl Services {
+    pub(super) async fn run(self) -> Outcome {
+        let consul = self.ask.consul()?;
+        let named = consul.services().await?;
+        let entries = look_at_all(&consul, named).await;
+        say(&if self.json { as_json(&entries) } else { as_text(&entries, Paint::stdout()) })?;
+        match entries.iter().find_map(|entry| Some((&entry.name, entry.sight.failure()?))) {
+            Some((name, failure)) => Err(format!("{name}: {failure}").into()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// In the order of their names.
+async fn look_at_all(consul: &Consul, named: Vec<(String, Vec<String>)>) -> Vec<Entry> {
+    let mut entries = Vec::with_capacity(named.len());
+    let mut looks = JoinSet::new();
+    for (name, tags) in named {
+        if looks.len() == LOOKS_MAX {
+            entries.extend(looks.join_next().await.and_then(Result::ok));
+        }
+        let consul = consul.clone();
+        looks.spawn(async move { Entry { sight: consul.look(&name).await, name, tags } });
+    }
+    entries.extend(looks.join_all().await);
+    entries.sort_by(|a: &Entry, b| a.name.cmp(&b.name));
+    entries
+}
+
+fn as_text(entries: &[Entry], paint: Paint) -> String {
+    let mut table = Table::new(["SERVICE", "HTTP", "DNS", "TAGS", ""]);
+    for Entry { name, tags, sight } in entries {
+        let http = sight.http.as_ref().map_or("?".into(), |seen| standing(&seen.instances));
+        let dns = sight.dns.as_ref().map_or("?".into(), |seen| seen.instances.len().to_string());
+        let (tone, mark) = match differing(sight) {
+            0 => (Tone::Plain, String::new()),
+            differing => (Tone::Bad, format!("<- {differing} differ")),
+        };
+        table.push(tone, [name.clone(), http, dns, tags.join(","), mark]);
+    }
+    table.render(paint)
+}
+
+/// How many there are; where not all can be called, how many can.
+fn standing(instances: &[Arc<Instance>]) -> String {
+    let is_well = |seen: &&Arc<Instance>| matches!(seen.status, Status::Passing | Status::Warning);
+    match (instances.iter().filter(is_well).count(), instances.len()) {
+        (well, all) if well == all => all.to_string(),
+        (well, all) => format!("{well} of {all}"),
+    }
+}
+
+fn differing(sight: &Sight) -> usize {
+    sight.lines().iter().filter(|line| line.verdict.differs()).count()
+}
+
+fn as_json(entries: &[Entry]) -> String {
+    let count = |seen: &crate::look::Seen| seen.as_ref().ok().map(|seen| seen.instances.len());
+    let entry = |Entry { name, tags, sight }: &Entry| {
+        json!({
+            "service": name,
+            "tags": tags,
+            "http": count(&sight.http),
+            "dns": count(&sight.dns),
+            "differing": differing(sight),
+        })
+    };
+    format!("{}\n", entries.iter().map(entry).collect::<serde_json::Value>())
+}

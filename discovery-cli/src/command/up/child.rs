@@ -1,0 +1,125 @@
+//! One process of `up`: started, heard, ended.
+
+use std::{
+    env, io,
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
+    process::{ChildStdin, Command},
+    time::timeout,
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{lifeline::CHILD, print::complain};
+
+/// From SIGTERM to SIGKILL: above what a service takes to drain and to finish what is in flight.
+const END_WITHIN: Duration = Duration::from_secs(15);
+/// A line of a child's log, in bytes; a longer one is cut into several.
+const LINE_MAX: u64 = 64 * 1024;
+
+/// What to run: this program again, as one of its parts.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// What it is called on the terminal.
+    pub(super) name: String,
+    /// This program.
+    pub(super) program: PathBuf,
+    /// Its command line, as a part.
+    pub(super) arguments: Vec<String>,
+    /// What it learns from its environment, besides PATH and the like.
+    pub(super) variables: Vec<(&'static str, String)>,
+}
+
+/// One that runs. Dropped, it is killed.
+#[derive(Debug)]
+pub(super) struct Child {
+    process: tokio::process::Child,
+    /// Held, never written to: its end is the child's end.
+    _lifeline: Option<ChildStdin>,
+    _log: AbortOnDropHandle<()>,
+}
+
+impl Child {
+    /// Starts it in a process group of its own: Ctrl-C in a terminal reaches `up` alone, which then ends its children in order.
+    pub(super) fn start(part: &Part) -> io::Result<Self> {
+        let mut command = Command::new(&part.program);
+        command.arg(CHILD).args(&part.arguments).process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for (name, _) in env::vars_os().filter(|(name, _)| is_foreign(&name.to_string_lossy())) {
+            command.env_remove(name);
+        }
+        command.envs(part.variables.iter().map(|(name, value)| (name, value)));
+        let mut process = command.spawn()?;
+        let lifeline = process.stdin.take();
+        let log = forward(part.name.clone(), process.stderr.take());
+        Ok(Self { process, _lifeline: lifeline, _log: AbortOnDropHandle::new(tokio::spawn(log)) })
+    }
+
+    /// None once it has ended.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// The first line that it writes to stdout; empty when it ends without.
+    pub(super) async fn first_line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        if let Some(stdout) = &mut self.process.stdout {
+            BufReader::new(stdout.take(LINE_MAX)).read_line(&mut line).await?;
+        }
+        Ok(line)
+    }
+
+    /// Until it ends, by itself or by others. Cancel-safe.
+    pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {
+        self.process.wait().await
+    }
+
+    /// Tells it to end, also where it is stopped, and waits for that; kills it where it does not.
+    pub(super) async fn end(mut self) -> io::Result<()> {
+        if let Some(pid) = self.pid().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+            kill_process(pid, Signal::TERM)?;
+            kill_process(pid, Signal::CONT)?;
+        }
+        match timeout(END_WITHIN, self.process.wait()).await {
+            Ok(ended) => ended.map(drop),
+            Err(_) => self.process.kill().await,
+        }
+    }
+}
+
+/// What a child logs, line by line under its name, to our own stderr.
+async fn forward(name: String, log: Option<impl AsyncRead + Unpin>) {
+    let Some(log) = log else { return };
+    let mut log = BufReader::new(log);
+    let mut line = Vec::new();
+    while matches!((&mut log).take(LINE_MAX).read_until(b'\n', &mut line).await, Ok(read) if read > 0)
+    {
+        complain(&format!("{name} | {}", String::from_utf8_lossy(&line).trim_end()));
+        line.clear();
+    }
+}
+
+/// How a process ended, for people.
+pub(super) fn how(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => "ended in order".into(),
+        (Some(code), _) => format!("failed with exit code {code}"),
+        (None, Some(9)) => "was killed".into(),
+        (None, signal) => format!("was ended by signal {}", signal.unwrap_or_default()),
+    }
+}
+
+/// Whether a variable of our own environment means the user's own programs, and not the chain that `up` starts.
+fn is_foreign(name: &str) -> bool {
+    name.starts_with("CONSUL_") || SETTINGS.contains(&name)
+}
+
+/// The settings of the two services.
+const SETTINGS: [&str; 8] =
+    ["LISTEN", "ADVERTISE", "SERVICE_NAME", "SERVICE_ID", "UPSTREAM", "RESOLVE", "DRAIN", "ADMIN"];

@@ -1,0 +1,100 @@
+//! Keeps the processes of `up` running: one that fails is started again, after a pause that grows; one that ends in order stays away.
+
+use std::{io, process::ExitStatus, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::child::{Child, Part};
+
+/// Before the first restart: long enough to see on the terminal that something was gone.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+/// Before the restart of one that fails again and again.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// One that ran for so long is well: the next pause is the shortest again.
+const WELL_AFTER: Duration = Duration::from_secs(10);
+
+/// What happens to a process.
+#[derive(Debug)]
+pub(super) enum News {
+    /// It runs.
+    Started { name: String, pid: Option<u32> },
+    /// It ended by itself or was ended by others; started again after the pause, where there is one.
+    Ended { name: String, status: ExitStatus, again_in: Option<Duration> },
+    /// It could not be started, and is not tried again.
+    Lost { name: String, why: io::Error },
+}
+
+/// Processes that end together.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    stop: CancellationToken,
+    kept: JoinSet<()>,
+}
+
+impl Group {
+    /// Starts a part, and keeps it running.
+    pub(super) fn start(&mut self, part: Part, news: mpsc::Sender<News>) -> io::Result<()> {
+        let first = Child::start(&part)?;
+        self.keep(part, first, news);
+        Ok(())
+    }
+
+    /// Keeps a part running, of which this is the first process.
+    pub(super) fn keep(&mut self, part: Part, first: Child, news: mpsc::Sender<News>) {
+        let stop = self.stop.clone();
+        self.kept.spawn(async move {
+            if let Err(err) = keep(&part, first, &news, &stop).await {
+                tell(&news, News::Lost { name: part.name, why: err }).await;
+            }
+        });
+    }
+
+    /// Ends all of them at once, and waits for that.
+    pub(super) async fn end(mut self) {
+        self.stop.cancel();
+        while self.kept.join_next().await.is_some() {}
+    }
+}
+
+async fn keep(
+    part: &Part,
+    first: Child,
+    news: &mpsc::Sender<News>,
+    stop: &CancellationToken,
+) -> io::Result<()> {
+    let mut child = first;
+    let mut pause = PAUSE_MIN;
+    loop {
+        let started_at = Instant::now();
+        tell(news, News::Started { name: part.name.clone(), pid: child.pid() }).await;
+        let status = tokio::select! {
+            status = child.ended() => status?,
+            () = stop.cancelled() => return child.end().await,
+        };
+        if started_at.elapsed() >= WELL_AFTER {
+            pause = PAUSE_MIN;
+        }
+        let again_in = (!status.success()).then_some(pause);
+        tell(news, News::Ended { name: part.name.clone(), status, again_in }).await;
+        if again_in.is_none() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = sleep(pause) => child = Child::start(part)?,
+            () = stop.cancelled() => return Ok(()),
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Where nobody listens any more, `up` is ending, and its children with it.
+async fn tell(news: &mpsc::Sender<News>, what: News) {
+    if let Err(unheard) = news.send(what).await {
+        tracing::debug!(news = ?unheard.0, "nobody listens any more");
+    }
+}

@@ -1,0 +1,77 @@
+//! `up`: the hello chain on this machine, each part a process of its own.
+
+mod board;
+mod chain;
+mod child;
+mod keep;
+mod plan;
+
+use std::net::SocketAddr;
+
+use discovery::{
+    program::{Outcome, address},
+    signal,
+};
+
+use super::{agent::Serving, ports::tcp_is_free};
+use crate::print::say;
+use chain::Chain;
+
+/// Instances of service2 at most.
+const SCALE_MAX: usize = 50;
+
+/// Runs the hello chain on this machine: the embedded agent, service1 and two service2
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example: discovery up --scale service2=3
+
+Each part is a process of its own. One that is killed is started again; one that ends in order stays
+away. Ctrl-C ends all, in order and the agent last; a second Ctrl-C ends them at once. However this
+command ends, its processes end with it.")]
+pub(crate) struct Up {
+    /// How many instances of service2
+    #[arg(long, value_name = "service2=N", default_value = "service2=2", value_parser = scale)]
+    scale: usize,
+    /// Where service1 serves
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8001", value_parser = address)]
+    listen: SocketAddr,
+    /// Where the agent serves Consul's HTTP API
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8500", value_parser = address)]
+    http_listen: SocketAddr,
+    /// Where the agent serves Consul's DNS, by UDP and TCP
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8600", value_parser = address)]
+    dns_listen: SocketAddr,
+}
+
+fn scale(text: &str) -> Result<usize, String> {
+    text.strip_prefix("service2=")
+        .and_then(|count| count.parse().ok())
+        .filter(|count| *count <= SCALE_MAX)
+        .ok_or_else(|| format!("it takes service2=N, with N of at most {SCALE_MAX}"))
+}
+
+impl Up {
+    /// Where the agent is to serve.
+    fn agent(&self) -> Serving {
+        Serving { http: self.http_listen, dns: self.dns_listen }
+    }
+
+    pub(super) async fn run(self) -> Outcome {
+        let mut signals = signal();
+        tcp_is_free(self.listen, "--listen")?;
+        self.agent().is_free()?;
+        let mut chain = tokio::select! {
+            chain = Chain::start(&self) => chain?,
+            signal = signals.next() => return Ok(signal?),
+        };
+        let outcome = tokio::select! {
+            outcome = chain.watch_over() => outcome,
+            signal = signals.next() => Ok(signal?),
+        };
+        say("\nending service1, then service2, then the agent; Ctrl-C again ends them at once\n")?;
+        tokio::select! {
+            () = chain.end() => outcome,
+            signal = signals.next() => Ok(signal?),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! `watch NAME`: what changes among the instances of a service, as the HTTP catalog says and as DNS says, as it comes.
+
+use std::{sync::Arc, time::SystemTime};
+
+use discovery::{
+    Instance, Status, Watched,
+    program::{Outcome, chain},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    look::{Ask, Change, changes, instance_json},
+    print::{Paint, Tone, say, time_of_day},
+};
+
+/// Tells changes among the instances of a service as they come, by HTTP and by DNS
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example: discovery watch service2
+
+By HTTP a change shows at once, by DNS when that is asked next: while both differ, a line ends in
+how many each tells. A Consul that can't be reached is told, and ends nothing; Ctrl-C does.")]
+pub(crate) struct Watch {
+    /// The service
+    name: String,
+    #[command(flatten)]
+    ask: Ask,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// One way of asking, and what it has told so far.
+struct Way {
+    label: &'static str,
+    told: Arc<[Arc<Instance>]>,
+    failing: bool,
+}
+
+/// One line.
+#[derive(Debug)]
+enum News {
+    Change(Change),
+    Failed(String),
+    AnsweredAgain,
+}
+
+impl Watch {
+    pub(super) async fn run(self) -> Outcome {
+        let (mut http_watch, mut dns_watch) = self.ask.consul()?.watch(&self.name);
+        let (mut http, mut dns) = (Way::new("http"), Way::new("dns"));
+        let paint = Paint::stdout();
+        loop {
+            let (news, way, other) = tokio::select! {
+                Some(watched) = http_watch.changed() => (http.learn(watched), &http, &dns),
+                Some(watched) = dns_watch.changed() => (dns.learn(watched), &dns, &http),
+                else => return Ok(()),
+            };
+            let now = time_of_day(SystemTime::now());
+            for news in news {
+                say(&if self.json {
+                    as_json(&now, way.label, &news)
+                } else {
+                    as_text(&now, way, other, &news, paint)
+                })?;
+            }
+        }
+    }
+}
+
+impl Way {
+    fn new(label: &'static str) -> Self {
+        Self { label, told: Arc::new([]), failing: false }
+    }
+
+    /// How many instances others may call.
+    fn callable(&self) -> usize {
+        let is_callable =
+            |seen: &&Arc<Instance>| matches!(seen.status, Status::Passing | Status::Warning);
+        self.told.iter().filter(is_callable).count()
+    }
+
+    /// What is new in it.
+    fn learn(&mut self, watched: Watched) -> Vec<News> {
+        let mut news = Vec::new();
+        match (self.failing, &watched.failure) {
+            (false, Some(err)) => news.push(News::Failed(chain(&**err))),
+            (true, None) => news.push(News::AnsweredAgain),
+            (true, Some(_)) | (false, None) => {}
+        }
+        self.failing = watched.failure.is_some();
+        if let Some(snapshot) = watched.snapshot {
+            news.extend(changes(&self.told, &snapshot.instances).into_iter().map(News::Change));
+            self.told = snapshot.instances.clone();
+        }
+        news
+    }
+}
+
+fn as_text(now: &str, way: &Way, other: &Way, news: &News, paint: Paint) -> String {
+    let (tone, text) = match news {
+        News::Change(Change::Added(seen)) => (Tone::Good, format!("+ {seen}{}", described(seen))),
+        News::Change(Change::Removed(seen)) => (Tone::Bad, format!("- {seen}{}", described(seen))),
+        News::Change(Change::Changed(was, seen)) => {
+            (Tone::Doubtful, format!("~ {seen}{}: {}", described(seen), difference(was, seen)))
+        }
+        News::Failed(why) => (Tone::Bad, format!("! {why}")),
+        News::AnsweredAgain => (Tone::Good, "! answers again".into()),
+    };
+    let both = match (way.callable(), other.callable()) {
+        (one, two) if one == two => String::new(),
+        (one, two) => format!("  ({} {one}, {} {two})", way.label, other.label),
+    };
+    paint.paint(tone, &format!("{now}  {:4}  {text}{both}", way.label)) + "\n"
+}
+
+/// What is told besides the address. DNS tells the weight alone.
+fn described(seen: &Instance) -> String {
+    match &*seen.node {
+        "" => format!(" weight {}", seen.weight()),
+        node => format!(" {} weight {} {}@{node}", seen.status, seen.weight(), seen.id),
+    }
+}
+
+fn difference(was: &Instance, seen: &Instance) -> String {
+    let mut differing = Vec::new();
+    if was.status != seen.status {
+        differing.push(format!("was {}", was.status));
+    }
+    if was.weight() != seen.weight() {
+        differing.push(format!("had weight {}", was.weight()));
+    }
+    if was.tags != seen.tags {
+        differing.push(format!("had tags {}", was.tags.join(",")));
+    }
+    if was.meta != seen.meta {
+        differing.push("another run, or other meta".into());
+    }
+    differing.join(", ")
+}
+
+fn as_json(now: &str, way: &str, news: &News) -> String {
+    let (what, rest) = match news {
+        News::Change(Change::Added(seen)) => ("added", json!({ "instance": instance_json(seen) })),
+        News::Change(Change::Removed(seen)) => {
+            ("removed", json!({ "instance": instance_json(seen) }))
+        }
+        News::Change(Change::Changed(was, seen)) => {
+            ("changed", json!({ "instance": instance_json(seen), "was": instance_json(was) }))
+        }
+        News::Failed(why) => ("failed", json!({ "why": why })),
+        News::AnsweredAgain => ("answers", json!({})),
+    };
+    let mut all = json!({ "at": now, "by": way, "what": what });
+    if let (Value::Object(all), Value::Object(rest)) = (&mut all, rest) {
+        all.extend(rest);
+    }
+    format!("{all}\n")
+}

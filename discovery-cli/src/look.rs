@@ -1,0 +1,11 @@
+//! What Consul knows, asked both ways: its HTTP catalog and its DNS.
+
+mod ask;
+mod change;
+mod compare;
+mod json;
+
+pub(crate) use ask::{Ask, Consul, Seen, Sight};
+pub(crate) use change::{Change, changes};
+pub(crate) use compare::{Line, Verdict, compare};
+pub(crate) use json::instance as instance_json;

@@ -1,0 +1,141 @@
+//! Whom to ask, and one answer each way.
+
+use std::{env, sync::Arc, time::Duration};
+
+use discovery::{
+    Discovery, Error, Instance, Resolve, Settings, Snapshot, Watch, agent::Question, program::chain,
+};
+use tokio::time::timeout;
+
+use super::{Line, Verdict, compare};
+
+/// What has not been answered in so long is not answered.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Whom to ask; the token and the rest come from CONSUL_*, as for Consul's own command.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Ask {
+    /// Consul's HTTP API: HOST:PORT, http://HOST:PORT or unix:///PATH; unset: 127.0.0.1:8500
+    #[arg(long, env = "CONSUL_HTTP_ADDR", value_name = "ADDRESS")]
+    http_addr: Option<String>,
+    /// Consul's DNS: HOST:PORT; unset: port 8600 of the agent's host
+    #[arg(long, env = "CONSUL_DNS_ADDR", value_name = "ADDRESS")]
+    dns_addr: Option<String>,
+    /// A file with the ACL token
+    #[arg(long, env = "CONSUL_HTTP_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<String>,
+    /// The datacenter to ask about; unset: the agent's own
+    #[arg(long, value_name = "NAME")]
+    datacenter: Option<String>,
+}
+
+/// Consul, both ways.
+#[derive(Debug, Clone)]
+pub(crate) struct Consul(Discovery);
+
+/// What was seen of a service, or in one sentence why nothing was.
+pub(crate) type Seen = Result<Arc<Snapshot>, String>;
+
+/// A service as both ways show it.
+#[derive(Debug, Clone)]
+pub(crate) struct Sight {
+    pub(crate) http: Seen,
+    pub(crate) dns: Seen,
+}
+
+impl Ask {
+    pub(crate) fn consul(self) -> Result<Consul, Error> {
+        let Self { http_addr, dns_addr, token_file, datacenter } = self;
+        let mut settings = Settings::from_vars(|name| match name {
+            "CONSUL_HTTP_ADDR" => http_addr.clone(),
+            "CONSUL_DNS_ADDR" => dns_addr.clone(),
+            "CONSUL_HTTP_TOKEN_FILE" => token_file.clone(),
+            _ => env::var_os(name).map(|value| value.to_string_lossy().into_owned()),
+        })?;
+        settings.datacenter = datacenter;
+        Ok(Consul(Discovery::new(settings)?))
+    }
+}
+
+impl Consul {
+    /// The names of all services with their tags, as the HTTP catalog says.
+    pub(crate) async fn services(&self) -> Result<Vec<(String, Vec<String>)>, String> {
+        let Self(discovery) = self;
+        let datacenter = discovery.settings().datacenter.clone();
+        let question = Question { stale: true, datacenter, after: None };
+        match timeout(ANSWER_WITHIN, discovery.agent().services(&question)).await {
+            Ok(Ok(answer)) => Ok(answer.body.into_iter().collect()),
+            Ok(Err(err)) => Err(with_hint(&err)),
+            Err(_) => Err(no_answer(&format!("the agent at {}", discovery.agent().address()))),
+        }
+    }
+
+    /// A service, asked both ways at once.
+    pub(crate) async fn look(&self, service: &str) -> Sight {
+        let (mut http, mut dns) = self.watch(service);
+        let (http, dns) = tokio::join!(first(&mut http), first(&mut dns));
+        let Settings { agent, dns: dns_addr, .. } = self.0.settings();
+        Sight {
+            http: http
+                .unwrap_or_else(|| Err(no_answer(&format!("the agent at {}", agent.address)))),
+            dns: dns.unwrap_or_else(|| Err(no_answer(&format!("the DNS server at {dns_addr}")))),
+        }
+    }
+
+    /// A service, watched both ways: HTTP, DNS.
+    pub(crate) fn watch(&self, service: &str) -> (Watch, Watch) {
+        let Self(discovery) = self;
+        (discovery.watch(service, &Resolve::Catalog), discovery.watch(service, &Resolve::Dns))
+    }
+}
+
+impl Sight {
+    /// All instances that were seen; where one way failed, what the other showed.
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        let seen = |seen: &Seen| seen.as_ref().map(|snapshot| snapshot.instances.clone()).ok();
+        let alone = |instances: &[Arc<Instance>]| {
+            let line =
+                |seen: &Arc<Instance>| Line { instance: seen.clone(), verdict: Verdict::Same };
+            instances.iter().map(line).collect()
+        };
+        match (seen(&self.http), seen(&self.dns)) {
+            (Some(http), Some(dns)) => compare(&http, &dns),
+            (Some(one), None) | (None, Some(one)) => alone(&one),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// Why less was seen than was asked for.
+    pub(crate) fn failure(&self) -> Option<String> {
+        match (&self.http, &self.dns) {
+            (Ok(_), Ok(_)) => None,
+            (Err(http), Ok(_)) => Some(format!("by HTTP: {http}")),
+            (Ok(_), Err(dns)) => Some(format!("by DNS: {dns}")),
+            // What one has to say is said enough: it is the same agent.
+            (Err(http), Err(_)) => Some(format!("by HTTP: {http}")),
+        }
+    }
+}
+
+/// What failed, and where nobody was there, what to do about it.
+fn with_hint(err: &Error) -> String {
+    let text = chain(err);
+    if err.status().is_none() && err.is_retryable() {
+        text + "; `discovery agent` starts one here, --http-addr and --dns-addr name another"
+    } else {
+        text
+    }
+}
+
+fn no_answer(whom: &str) -> String {
+    format!("{whom} did not answer within {} s", ANSWER_WITHIN.as_secs())
+}
+
+async fn first(watch: &mut Watch) -> Option<Seen> {
+    let watched = timeout(ANSWER_WITHIN, watch.changed()).await.ok()??;
+    match (watched.snapshot, watched.failure) {
+        (Some(snapshot), _) => Some(Ok(snapshot)),
+        (None, Some(err)) => Some(Err(with_hint(&err))),
+        (None, None) => None,
+    }
+}

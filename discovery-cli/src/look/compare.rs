@@ -1,0 +1,121 @@
+//! Two answers to one question, side by side. Pure.
+//!
+//! DNS tells neither ids nor statuses, so that an instance is known by its address; and it leaves out what is critical or in maintenance,
+//! which is no difference.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use discovery::{Host, Instance, Status};
+
+/// An instance as HTTP shows it (as DNS does, where HTTP does not), and whether both agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) verdict: Verdict,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Both show it.
+    Same,
+    /// DNS leaves it out, as it should.
+    LeftOut,
+    /// DNS should show it, and does not.
+    NotInDns,
+    /// HTTP does not know it.
+    OnlyInDns,
+    /// DNS shows it, although nobody should call it.
+    StillInDns,
+    /// DNS gives it another share.
+    WeightInDns(u16),
+}
+
+impl Verdict {
+    pub(crate) fn differs(self) -> bool {
+        !matches!(self, Self::Same | Self::LeftOut)
+    }
+}
+
+/// All that either shows, by address.
+pub(crate) fn compare(http: &[Arc<Instance>], dns: &[Arc<Instance>]) -> Vec<Line> {
+    let by_dns = |place| dns.iter().find(|seen| self::place(seen) == place);
+    let known: BTreeSet<_> = http.iter().map(|seen| place(seen)).collect();
+    let in_http = http
+        .iter()
+        .map(|seen| Line { instance: seen.clone(), verdict: verdict(seen, by_dns(place(seen))) });
+    let only_in_dns = dns
+        .iter()
+        .filter(|seen| !known.contains(&place(seen)))
+        .map(|seen| Line { instance: seen.clone(), verdict: Verdict::OnlyInDns });
+    let mut lines: Vec<_> = in_http.chain(only_in_dns).collect();
+    lines.sort_by(|a, b| {
+        let key = |line: &Line| {
+            (line.instance.host.clone(), line.instance.port, line.instance.id.clone())
+        };
+        key(a).cmp(&key(b))
+    });
+    lines
+}
+
+fn place(instance: &Instance) -> (&Host, u16) {
+    (&instance.host, instance.port)
+}
+
+fn verdict(http: &Instance, dns: Option<&Arc<Instance>>) -> Verdict {
+    let is_shown = matches!(http.status, Status::Passing | Status::Warning);
+    match (is_shown, dns) {
+        (true, Some(dns)) if dns.weight() != http.weight() => Verdict::WeightInDns(dns.weight()),
+        (true, Some(_)) => Verdict::Same,
+        (true, None) => Verdict::NotInDns,
+        (false, Some(_)) => Verdict::StillInDns,
+        (false, None) => Verdict::LeftOut,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use discovery::Weights;
+
+    use super::*;
+
+    fn at(port: u16, status: Status) -> Arc<Instance> {
+        Arc::new(Instance { status, ..Instance::at("web", "10.0.0.1".into(), port) })
+    }
+
+    #[test]
+    fn both_ways_are_laid_side_by_side() {
+        let heavy = Arc::new(Instance {
+            weights: Weights { passing: 9, warning: 1 },
+            ..Instance::at("web", "10.0.0.1".into(), 6)
+        });
+        let http = [
+            at(1, Status::Passing),
+            at(2, Status::Critical),
+            at(3, Status::Warning),
+            at(4, Status::Maintenance),
+            heavy,
+        ];
+        let dns = [1, 4, 5, 6].map(|port| at(port, Status::Passing));
+        let verdicts: Vec<_> =
+            compare(&http, &dns).iter().map(|line| (line.instance.port, line.verdict)).collect();
+        assert_eq!(
+            verdicts,
+            [
+                (1, Verdict::Same),
+                (2, Verdict::LeftOut),
+                (3, Verdict::NotInDns),
+                (4, Verdict::StillInDns),
+                (5, Verdict::OnlyInDns),
+                (6, Verdict::WeightInDns(1)),
+            ]
+        );
+    }
+
+    #[test]
+    fn two_ids_at_one_address_are_two_lines_that_dns_shows_as_one() {
+        let other = Arc::new(Instance { id: "other".into(), ..(*at(1, Status::Passing)).clone() });
+        let lines = compare(&[at(1, Status::Passing), other], &[at(1, Status::Passing)]);
+        assert_eq!(lines.len(), 2);
+        assert!(lines.iter().all(|line| line.verdict == Verdict::Same));
+    }
+}

@@ -1,0 +1,11 @@
+//! What people read on their terminal: tables, colours, times. It knows nothing of Consul.
+
+mod clock;
+mod paint;
+mod say;
+mod table;
+
+pub(crate) use clock::time_of_day;
+pub(crate) use paint::{Paint, Tone};
+pub(crate) use say::{complain, say};
+pub(crate) use table::Table;

@@ -1,0 +1,164 @@
+//! The command, run: to its end, or with an ear on what it says. Its environment is empty but for what a test names.
+
+use std::{
+    io,
+    process::{Output, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader},
+    process::{Child, ChildStdin, Command},
+    sync::watch,
+    time::timeout,
+};
+
+/// Nothing that a test waits for takes longer.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// The command with these arguments, and PATH alone.
+pub(crate) fn discovery(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_discovery"));
+    command.args(arguments).env_clear().env("PATH", env!("PATH"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// Runs it to its end.
+pub(crate) async fn done(command: &mut Command) -> Output {
+    timeout(WAIT_MAX, command.output()).await.expect("it does not end").unwrap()
+}
+
+pub(crate) fn text(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).into_owned()
+}
+
+/// A command that runs. Dropped, it is killed.
+pub(crate) struct Running {
+    child: Child,
+    /// Where it is a pipe, it stays open.
+    stdin: Option<ChildStdin>,
+    said: Arc<Mutex<String>>,
+    changed: watch::Receiver<()>,
+}
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let stdin = child.stdin.take();
+        let said = Arc::new(Mutex::new(String::new()));
+        let (changed_tx, changed) = watch::channel(());
+        let changed_tx = Arc::new(changed_tx);
+        tokio::spawn(listen(child.stdout.take(), said.clone(), changed_tx.clone()));
+        tokio::spawn(listen(child.stderr.take(), said.clone(), changed_tx));
+        Self { child, stdin, said, changed }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it has ended")
+    }
+
+    /// All that it has said so far, on both outputs.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Waits until it has said something of which `find` makes something.
+    pub(crate) async fn hear<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
+        let mut changed = self.changed.clone();
+        let heard = timeout(WAIT_MAX, async {
+            loop {
+                changed.mark_unchanged();
+                if let Some(found) = find(&self.said()) {
+                    return found;
+                }
+                if changed.changed().await.is_err() {
+                    return find(&self.said())
+                        .unwrap_or_else(|| panic!("it ended with\n{}", self.said()));
+                }
+            }
+        });
+        match heard.await {
+            Ok(found) => found,
+            Err(_) => panic!("not said in {WAIT_MAX:?}:\n{}", self.said()),
+        }
+    }
+
+    /// Waits until it has said this.
+    pub(crate) async fn hear_words(&mut self, words: &str) {
+        self.hear(|said| said.contains(words).then_some(())).await;
+    }
+
+    /// Writes to its stdin.
+    pub(crate) async fn type_in(&mut self, typed: &[u8]) {
+        self.stdin.as_mut().unwrap().write_all(typed).await.unwrap();
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        send(self.pid(), signal).unwrap();
+    }
+
+    /// Waits for its end: its exit code (none where a signal ended it), and all that it said.
+    pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
+        let ended = timeout(WAIT_MAX, self.child.wait()).await;
+        let code =
+            ended.unwrap_or_else(|_| panic!("it does not end:\n{}", self.said())).unwrap().code();
+        // Both outputs have ended once nobody is left to tell of changes.
+        while self.changed.changed().await.is_ok() {}
+        (code, self.said())
+    }
+}
+
+async fn listen(
+    output: Option<impl AsyncRead + Unpin>,
+    said: Arc<Mutex<String>>,
+    changed: Arc<watch::Sender<()>>,
+) {
+    let mut lines = BufReader::new(output.unwrap()).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        said.lock().unwrap().push_str(&(line + "\n"));
+        changed.send_replace(());
+    }
+}
+
+pub(crate) fn send(pid: u32, signal: Signal) -> io::Result<()> {
+    let pid = Pid::from_raw(pid.cast_signed()).expect("a process has a number");
+    Ok(kill_process(pid, signal)?)
+}
+
+/// Whether a process is still there, and is more than a zombie.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state stands after the name, which is in brackets and may have any character.
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['Z', 'X']))
+}
+
+/// Waits until none of these processes is there any more.
+pub(crate) async fn gone(pids: &[u32]) {
+    none_left(|| pids.iter().copied().filter(|pid| is_alive(*pid)).collect()).await;
+}
+
+/// Waits until no process is there any more that has this in its environment: neither the one that was started with it, nor what that started.
+pub(crate) async fn gone_with(mark: &str) {
+    let left = || {
+        let all = std::fs::read_dir("/proc").unwrap();
+        let numbers = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let is_marked = |pid: &u32| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+        };
+        numbers.filter(|pid| is_marked(pid) && is_alive(*pid)).collect()
+    };
+    none_left(left).await;
+}
+
+async fn none_left(left: impl Fn() -> Vec<u32>) {
+    let all = async {
+        while !left().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(timeout(WAIT_MAX, all).await.is_ok(), "still there: {:?}", left());
+}

@@ -1,0 +1,236 @@
+//! The two services as processes, without Consul: what they can be told, how they begin and end.
+
+use std::net::SocketAddr;
+
+use rustix::process::Signal;
+use testkit::http::Question;
+use tokio::{net::TcpListener, process::Command};
+
+use crate::process::{Running, discovery};
+
+/// A service, as `up` starts it, but on its own: its stdin stays open as long as this test runs.
+fn service(name: &str, variables: &[(&str, &str)]) -> Command {
+    let mut command = discovery(&["child", name]);
+    command.stdin(std::process::Stdio::piped());
+    // Nobody listens at port 1: a service serves all the same.
+    command.env("CONSUL_HTTP_ADDR", "127.0.0.1:1").env("LISTEN", "127.0.0.1:0");
+    command.envs(variables.iter().copied());
+    command
+}
+
+/// Where it serves, as its log says.
+async fn serving(running: &mut Running) -> SocketAddr {
+    running
+        .hear(|said| {
+            let line = said.lines().find(|line| line.contains(" serving "))?;
+            line.split("at=").nth(1)?.split_whitespace().next()?.parse().ok()
+        })
+        .await
+}
+
+/// Starts one that can't: its exit code, and the sentence that it ends with.
+async fn failed(name: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let (code, said) = Running::start(&mut service(name, variables)).ended().await;
+    (code, said.lines().last().unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn a_wrong_setting_ends_it_at_once_and_is_told() {
+    for (variable, value, said) in [
+        (
+            "LISTEN",
+            "8001",
+            "--listen (LISTEN) is \"8001\": it takes an IP address and a port, like 0.0.0.0:8001 or [::1]:8001",
+        ),
+        (
+            "ADVERTISE",
+            "0.0.0.0",
+            "--advertise (ADVERTISE) is \"0.0.0.0\": no address at which others could find it: say one of this machine's own",
+        ),
+        (
+            "SERVICE_NAME",
+            "a/b",
+            "--service-name (SERVICE_NAME) is \"a/b\": it takes at most 63 letters, digits, -, _ and .",
+        ),
+        (
+            "UPSTREAM",
+            "a b",
+            "--upstream (UPSTREAM) is \"a b\": it takes at most 63 letters, digits, -, _ and .",
+        ),
+        (
+            "RESOLVE",
+            "dsn",
+            "--resolve (RESOLVE) is \"dsn\": it takes catalog, dns or fixed:HOST:PORT,...",
+        ),
+        (
+            "RESOLVE",
+            "fixed:db",
+            "--resolve (RESOLVE) is \"fixed:db\": `db` has no port: write db:PORT",
+        ),
+        (
+            "CONSUL_DNS_ADDR",
+            "a:b:c",
+            "CONSUL_DNS_ADDR is \"a:b:c\": it takes host:port, host or :port",
+        ),
+        (
+            "CONSUL_HTTP_ADDR",
+            "consul",
+            "CONSUL_HTTP_ADDR is \"consul\": a port is missing, perhaps consul:8500",
+        ),
+        (
+            "DRAIN",
+            "2",
+            "--drain (DRAIN) is \"2\": it takes a time of at most an hour, like 2s, 500ms or 1m",
+        ),
+        (
+            "ADMIN",
+            "on",
+            "--admin (ADMIN) is \"on\": it takes an IP address and a port, like 0.0.0.0:8001 or [::1]:8001",
+        ),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT is \"xml\": it takes text or json"),
+    ] {
+        assert_eq!(
+            failed("service1", &[(variable, value)]).await,
+            (Some(2), format!("error: {said}"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_variable_that_is_set_to_nothing_is_not_set() {
+    let empty = [
+        "ADVERTISE",
+        "SERVICE_NAME",
+        "SERVICE_ID",
+        "UPSTREAM",
+        "RESOLVE",
+        "DRAIN",
+        "ADMIN",
+        "RUST_LOG",
+        "LOG_FORMAT",
+    ];
+    let variables = empty.map(|variable| (variable, ""));
+    let mut running = Running::start(&mut service("service1", &variables));
+    serving(&mut running).await;
+    running.hear_words("service=\"service1\"").await;
+}
+
+#[tokio::test]
+async fn a_flag_is_stronger_than_its_variable() {
+    let mut command = service("service2", &[("SERVICE_ID", "by-variable")]);
+    let mut running = Running::start(command.args(["--service-id", "by-flag"]));
+    serving(&mut running).await;
+    running.hear_words("id=by-flag").await;
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_told_with_the_setting_that_chooses_another() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    for (variable, setting) in [("LISTEN", "--listen (LISTEN)"), ("ADMIN", "--admin (ADMIN)")] {
+        let said = format!(
+            "error: {at} is in use: end what listens there, or choose another by {setting}"
+        );
+        assert_eq!(failed("service2", &[(variable, &at)]).await, (Some(1), said));
+    }
+    let said =
+        "error: 192.0.2.1:80 is no address of this machine: choose another by --listen (LISTEN)";
+    assert_eq!(failed("service2", &[("LISTEN", "192.0.2.1:80")]).await, (Some(1), said.into()));
+}
+
+#[tokio::test]
+async fn two_runs_on_one_address_are_one_run() {
+    let mut first = Running::start(&mut service("service2", &[]));
+    let at = serving(&mut first).await;
+    let (code, said) = failed("service2", &[("LISTEN", &at.to_string())]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(Question::get("/").send(at).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn one_serves_without_consul_and_says_that_it_is_not_ready() {
+    let mut running = Running::start(&mut service("service2", &[]));
+    let at = serving(&mut running).await;
+    let answer = Question::get("/").send(at).await.unwrap();
+    let lines: Vec<_> = answer.text().split_inclusive('\n').collect();
+    assert!(lines[0].starts_with("Hello from 127.0.0.1:"), "{lines:?}");
+    assert_eq!(lines[1..], [format!("to {at}\n")]);
+    assert_eq!(Question::get("/health").send(at).await.unwrap().status, 200);
+    assert_eq!(Question::get("/ready").send(at).await.unwrap().status, 503);
+}
+
+#[tokio::test]
+async fn an_address_is_written_as_it_is_used() {
+    for (listen, ask, from, to) in [
+        ("[::]:0", "127.0.0.1", "Hello from 127.0.0.1:", "to 127.0.0.1:"),
+        ("[::1]:0", "::1", "Hello from [::1]:", "to [::1]:"),
+    ] {
+        let mut running = Running::start(&mut service("service2", &[("LISTEN", listen)]));
+        let port = serving(&mut running).await.port();
+        let answer = Question::get("/")
+            .send((ask.parse::<std::net::IpAddr>().unwrap(), port).into())
+            .await
+            .unwrap();
+        let lines: Vec<_> = answer.text().lines().collect();
+        assert!(lines[0].starts_with(from), "{lines:?}");
+        assert_eq!(lines[1], format!("{to}{port}"));
+    }
+}
+
+#[tokio::test]
+async fn health_says_whether_the_running_one_serves() {
+    let mut running = Running::start(&mut service("service2", &[]));
+    let at = serving(&mut running).await.to_string();
+    for (name, variables, code) in [
+        ("service2", &[("LISTEN", at.as_str())][..], 0),
+        // Its port is another service's now.
+        ("service1", &[("LISTEN", at.as_str())], 1),
+        ("service2", &[("LISTEN", "127.0.0.1:1")], 1),
+        ("service2", &[], 1),
+    ] {
+        let (ended, said) = Running::start(service(name, variables).arg("health")).ended().await;
+        assert_eq!(ended, Some(code), "{said}");
+        assert_eq!(said.lines().count(), code as usize, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_in_order_and_a_second_one_at_once() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut running = Running::start(&mut service("service2", &[("DRAIN", "100ms")]));
+        serving(&mut running).await;
+        running.signal(signal);
+        assert_eq!(running.ended().await.0, Some(0));
+    }
+    let mut running = Running::start(&mut service("service2", &[("DRAIN", "59m")]));
+    serving(&mut running).await;
+    running.signal(Signal::TERM);
+    running.hear_words("leaving").await;
+    running.signal(Signal::TERM);
+    let (code, said) = running.ended().await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.ends_with("error: a second signal ended it at once\n"), "{said}");
+}
+
+#[tokio::test]
+async fn the_log_is_json_where_that_is_asked_for() {
+    let mut running = Running::start(&mut service("service2", &[("LOG_FORMAT", "json")]));
+    let line = running
+        .hear(|said| said.lines().find(|line| line.contains("serving")).map(str::to_owned))
+        .await;
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["service"], &line["level"]), (&"service2".into(), &"INFO".into()));
+}
+
+#[tokio::test]
+async fn help_names_every_setting() {
+    for name in ["service1", "service2"] {
+        let (code, said) = Running::start(
+            service(name, &[]).env_remove("LISTEN").env_remove("CONSUL_HTTP_ADDR").arg("--help"),
+        )
+        .ended()
+        .await;
+        assert_eq!(code, Some(0));
+        insta::assert_snapshot!(format!("help-{name}"), said);
+    }
+}

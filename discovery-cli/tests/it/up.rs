@@ -1,0 +1,226 @@
+//! `up`: what runs where, what becomes of a process that ends, and that nothing is left behind, however it ends.
+
+use std::{net::SocketAddr, time::Duration};
+
+use rustix::process::Signal;
+use testkit::{
+    http::Question,
+    load::{Load, LoadSettings, ok_with_lines},
+};
+use tokio::{net::TcpListener, time::sleep};
+
+use crate::process::{Running, discovery, done, gone, gone_with, is_alive, send, text};
+
+const ANYWHERE: [&str; 7] = [
+    "up",
+    "--listen",
+    "127.0.0.1:0",
+    "--http-listen",
+    "127.0.0.1:0",
+    "--dns-listen",
+    "127.0.0.1:0",
+];
+
+/// A chain that is up.
+struct Up {
+    running: Running,
+    rows: Vec<Row>,
+}
+
+/// A line of its table.
+#[derive(Debug, Clone)]
+struct Row {
+    name: String,
+    pid: u32,
+    /// Of the agent, its HTTP address.
+    at: SocketAddr,
+}
+
+impl Up {
+    async fn start(arguments: &[&str]) -> Self {
+        let mut running = Running::start(&mut discovery(&[&ANYWHERE, arguments].concat()));
+        running.hear_words("Ctrl-C ends all.").await;
+        let said = running.said();
+        let table = said.lines().skip_while(|line| !line.starts_with("PROCESS")).skip(1);
+        let rows = table.take_while(|line| !line.is_empty()).map(row).collect();
+        Self { running, rows }
+    }
+
+    fn row(&self, name: &str) -> &Row {
+        self.rows.iter().find(|row| row.name == name).unwrap()
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        self.rows.iter().map(|row| row.pid).collect()
+    }
+
+    /// Waits until a process runs again: as which one.
+    async fn again(&mut self, name: &str) -> u32 {
+        let words = format!("{name} runs again: pid ");
+        self.running
+            .hear(|said| {
+                let line = said.lines().find_map(|line| line.strip_prefix(&words))?;
+                line.split(',').next()?.parse().ok()
+            })
+            .await
+    }
+}
+
+fn row(line: &str) -> Row {
+    let words: Vec<_> = line.split_whitespace().collect();
+    let at = if words[0] == "agent" { words[3].trim_end_matches(',') } else { words[2] };
+    Row { name: words[0].to_owned(), pid: words[1].parse().unwrap(), at: at.parse().unwrap() }
+}
+
+#[tokio::test]
+async fn what_is_said_is_what_runs() {
+    let up = Up::start(&["--scale", "service2=3"]).await;
+    let names: Vec<_> = up.rows.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(names, ["agent", "service2-1", "service2-2", "service2-3", "service1"]);
+    assert!(up.pids().iter().all(|pid| is_alive(*pid)));
+    let at = up.row("service1").at;
+    let answer = Question::get("/").send(at).await.unwrap();
+    let lines: Vec<_> = answer.text().lines().collect();
+    assert_eq!((lines.len(), lines[1]), (4, format!("to {at}").as_str()));
+    let services2 = up.rows.iter().filter(|row| row.name.starts_with("service2"));
+    let known: Vec<_> = services2.map(|row| format!("to {}", row.at)).collect();
+    assert!(known.contains(&lines[3].to_owned()), "{lines:?} {known:?}");
+}
+
+#[tokio::test]
+async fn one_that_is_killed_comes_back_and_no_request_fails() {
+    let mut up = Up::start(&[]).await;
+    let settings = LoadSettings { rate: 100.0, right: ok_with_lines(4), ..LoadSettings::default() };
+    let load = Load::start(&format!("http://{}/", up.row("service1").at), settings).unwrap();
+    let killed = up.row("service2-1").pid;
+    send(killed, Signal::KILL).unwrap();
+    up.running
+        .hear_words(&format!("service2-1 (pid {killed}) was killed; it is started again in 0.5 s"))
+        .await;
+    let again = up.again("service2-1").await;
+    assert!(again != killed && is_alive(again));
+    sleep(Duration::from_secs(1)).await;
+    let report = load.stop().await.unwrap();
+    assert!(report.sent > 100 && report.failed == 0, "{report}");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_killed_comes_back_where_it_was_and_is_told_all_again() {
+    let mut up = Up::start(&[]).await;
+    let agent = up.row("agent").clone();
+    send(agent.pid, Signal::KILL).unwrap();
+    let again = up.again("agent").await;
+    assert!(again != agent.pid);
+    for service in ["service1", "service2"] {
+        let path = format!("/v1/health/service/{service}?passing");
+        let registered = async {
+            loop {
+                let answer = Question::get(&path).send(agent.at).await;
+                let count = answer.map_or(0, |answer| answer.text().matches("\"Checks\"").count());
+                if count == if service == "service1" { 1 } else { 2 } {
+                    return;
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(crate::process::WAIT_MAX, registered).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn one_that_ends_in_order_stays_away() {
+    let mut up = Up::start(&[]).await;
+    let ended = up.row("service2-1").pid;
+    send(ended, Signal::TERM).unwrap();
+    up.running.hear_words(&format!("service2-1 (pid {ended}) ended in order; it stays away")).await;
+    let at = up.row("service1").at;
+    assert_eq!(Question::get("/").send(at).await.unwrap().status, 200);
+    assert!(!up.running.said().contains("runs again"));
+}
+
+#[tokio::test]
+async fn a_scale_of_none_says_so_to_who_calls() {
+    let up = Up::start(&["--scale", "service2=0"]).await;
+    assert_eq!(Question::get("/").send(up.row("service1").at).await.unwrap().status, 503);
+}
+
+#[tokio::test]
+async fn a_signal_ends_all_in_order_with_code_0() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let up = Up::start(&[]).await;
+        let pids = up.pids();
+        up.running.signal(signal);
+        let (code, said) = up.running.ended().await;
+        assert_eq!(code, Some(0), "{said}");
+        assert!(
+            said.ends_with(
+                "ending service1, then service2, then the agent; Ctrl-C again ends them at once\n"
+            ),
+            "{said}"
+        );
+        assert!(pids.iter().all(|pid| !is_alive(*pid)), "it waits for them");
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_all_at_once() {
+    let up = Up::start(&[]).await;
+    // A process that is stopped does not end in order before it goes on.
+    send(up.row("service1").pid, Signal::STOP).unwrap();
+    let (pids, mut running) = (up.pids(), up.running);
+    running.signal(Signal::INT);
+    running.hear_words("ending").await;
+    running.signal(Signal::INT);
+    assert_eq!(running.ended().await.0, Some(0));
+    gone(&pids).await;
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_one_that_is_killed_not_even_what_was_stopped() {
+    let up = Up::start(&[]).await;
+    send(up.row("service2-2").pid, Signal::STOP).unwrap();
+    up.running.signal(Signal::KILL);
+    gone(&up.pids()).await;
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_one_that_is_killed_while_it_starts() {
+    for pause_ms in [0, 10, 20, 50, 100, 200, 400] {
+        let mark = format!("MARK={:016x}", fastrand::u64(..));
+        let (name, value) = mark.split_once('=').unwrap();
+        let running = Running::start(discovery(&ANYWHERE).env(name, value));
+        sleep(Duration::from_millis(pause_ms)).await;
+        running.signal(Signal::KILL);
+        running.ended().await;
+        gone_with(&mark).await;
+    }
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_told_with_its_flag_before_anything_starts() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    for flag in ["--listen", "--http-listen", "--dns-listen"] {
+        let mut arguments = ANYWHERE;
+        let value = arguments.iter().position(|it| *it == flag).unwrap() + 1;
+        arguments[value] = &at;
+        let output = done(&mut discovery(&arguments)).await;
+        let said =
+            format!("error: {at} is in use: end what listens there, or choose another by {flag}\n");
+        assert_eq!((text(&output.stderr), output.status.code()), (said, Some(1)));
+    }
+}
+
+#[tokio::test]
+async fn settings_of_the_users_own_programs_do_not_reach_the_chain() {
+    let variables = [
+        ("CONSUL_HTTP_ADDR", "127.0.0.1:1"),
+        ("CONSUL_HTTP_TOKEN_FILE", "/nowhere"),
+        ("SERVICE_NAME", "other"),
+        ("LISTEN", "nonsense"),
+        ("UPSTREAM", "nobody"),
+        ("RESOLVE", "nonsense"),
+    ];
+    let mut running = Running::start(discovery(&ANYWHERE).envs(variables));
+    running.hear_words("Ctrl-C ends all.").await;
+}

@@ -1,0 +1,79 @@
+//! What is typed wrong, and what help says.
+
+use crate::process::{discovery, done, text};
+
+/// A command that can't be begun: exit code 2 at once, one sentence on stderr.
+async fn refused(arguments: &[&str], variables: &[(&str, &str)], said: &str) {
+    let output = done(discovery(arguments).envs(variables.iter().copied())).await;
+    assert_eq!(text(&output.stderr), format!("error: {said}\n"));
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()), "{said}");
+}
+
+#[tokio::test]
+async fn a_wrong_value_is_told_with_its_flag_and_what_would_be_right() {
+    for (arguments, said) in [
+        (
+            &["up", "--scale", "3"][..],
+            "--scale is \"3\": it takes service2=N, with N of at most 50",
+        ),
+        (
+            &["up", "--scale", "service1=2"],
+            "--scale is \"service1=2\": it takes service2=N, with N of at most 50",
+        ),
+        (
+            &["up", "--scale=service2=51"],
+            "--scale is \"service2=51\": it takes service2=N, with N of at most 50",
+        ),
+        (
+            &["up", "--listen", "8001"],
+            "--listen is \"8001\": it takes an IP address and a port, like 0.0.0.0:8001 or [::1]:8001",
+        ),
+        (
+            &["agent", "--http-listen", "localhost:8500"],
+            "--http-listen is \"localhost:8500\": it takes an IP address and a port, like 0.0.0.0:8001 or [::1]:8001",
+        ),
+        (
+            &["services", "--http-addr", "localhost"],
+            "CONSUL_HTTP_ADDR is \"localhost\": a port is missing, perhaps localhost:8500",
+        ),
+        (
+            &["resolve", "web", "--dns-addr", "a:b:c"],
+            "CONSUL_DNS_ADDR is \"a:b:c\": it takes host:port, host or :port",
+        ),
+    ] {
+        refused(arguments, &[], said).await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_variable_is_told_with_its_name() {
+    for (variable, value, said) in [
+        (
+            "CONSUL_HTTP_ADDR",
+            "consul",
+            "CONSUL_HTTP_ADDR is \"consul\": a port is missing, perhaps consul:8500",
+        ),
+        (
+            "RUST_LOG",
+            "discovery=loud",
+            "RUST_LOG is \"discovery=loud\": it takes a level like info, or target=level",
+        ),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT is \"xml\": it takes text or json"),
+    ] {
+        refused(&["services"], &[(variable, value)], said).await;
+    }
+}
+
+#[tokio::test]
+async fn help_has_an_example_for_every_command() {
+    for command in ["", "up", "agent", "services", "resolve", "watch"] {
+        let arguments: Vec<_> =
+            [command, "--help"].into_iter().filter(|it| !it.is_empty()).collect();
+        let output = done(&mut discovery(&arguments)).await;
+        assert_eq!(output.status.code(), Some(0));
+        insta::assert_snapshot!(
+            format!("help-{}", arguments[0].trim_start_matches("--")),
+            text(&output.stdout)
+        );
+    }
+}
