@@ -59,8 +59,7 @@ impl Estimate {
             return answer;
         }
         let micros = answer.micros + (self.micros - answer.micros) * self.remaining(now);
-        // A step too small for 24 bits of mantissa waits for the next answer, instead of being lost with its time.
-        if micros == self.micros { self } else { Self { micros, at: answer.at } }
+        Self { micros, at: answer.at }
     }
 
     /// How much of it is left now, from 1 down to 0.
@@ -122,8 +121,8 @@ impl Latency {
             Charge::Measured => Some(elapsed),
             Charge::AtLeast(least) => Some(elapsed.max(least)),
             Charge::IfAboveEstimate => {
-                let above = before.is_none_or(|it| Estimate::new(elapsed, now).micros > it.micros);
-                above.then_some(elapsed)
+                let expected = before.map_or(UNKNOWN_AT_MOST, |it| it.micros);
+                (Estimate::new(elapsed, now).micros > expected).then_some(elapsed)
             }
         };
         let step = |word| {
@@ -182,6 +181,13 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_is_told_late_takes_nothing_away() {
+        let newest = Estimate::new(millis(100), at(60_000));
+        assert_eq!(newest.after(millis(10), at(1000)).micros, newest.micros);
+        assert_eq!(newest.remaining(at(1000)), 1.0);
+    }
+
+    #[test]
     fn charges_are_what_they_say() {
         for (charge, elapsed, before, after) in [
             (Charge::Measured, 20, 10, 20),
@@ -195,6 +201,16 @@ mod tests {
             latency.charge(charge, millis(elapsed), at(10_000));
             assert_eq!(latency.estimate(), Some(millis(after)), "{charge:?}");
         }
+    }
+
+    /// A call that is given up at once says nothing, above all not that its member is quick.
+    #[test]
+    fn giving_up_early_makes_nobody_known() {
+        let latency = Latency::default();
+        latency.charge(Charge::IfAboveEstimate, millis(900), at(0));
+        assert_eq!(latency.estimate(), None);
+        latency.charge(Charge::IfAboveEstimate, millis(1100), at(0));
+        assert_eq!(latency.estimate(), Some(millis(1100)));
     }
 
     #[test]

@@ -287,7 +287,7 @@ mod tests {
         let (_, learnt) = pool(6);
         let storm = |seed| {
             let mut draws = fastrand::Rng::with_seed(seed);
-            for now in 0..20_000 {
+            for now in 0..200_000 {
                 let one = &learnt[draws.usize(..learnt.len())];
                 match draws.u8(..10) {
                     0 => {
@@ -307,7 +307,7 @@ mod tests {
         let out = || learnt.iter().filter(|learnt| is_out(learnt)).count();
         assert!(out() <= 3, "{} of 6", out());
         // Had an ejection been counted twice or lost, this would not come out even.
-        learnt.iter().for_each(|learnt| learnt.readmit(at(30_000)));
+        learnt.iter().for_each(|learnt| learnt.readmit(at(200_000)));
         learnt.iter().for_each(|learnt| _ = fail(learnt));
         assert_eq!(out(), 3);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{advance, sleep};
+use tokio::time::{advance, sleep, timeout};
 
 use super::*;
 use crate::{Host, Rank, Status, Verdict, Weights};
@@ -28,6 +28,11 @@ impl Fed {
         Self { pool: Pool::from_watch("web", watched), answers }
     }
 
+    /// Waits for the first answer, but not for ever.
+    async fn ready(pool: &Pool) -> Result<(), Error> {
+        timeout(Duration::from_secs(9), pool.ready()).await.expect("an end to the waiting")
+    }
+
     /// Answers, and waits until the pool has heard it.
     async fn answer(&self, instances: impl IntoIterator<Item = Arc<Instance>>) {
         let snapshot = Some(Arc::new(snapshot(instances)));
@@ -49,9 +54,9 @@ fn port(pick: &Pick) -> u16 {
 async fn a_pool_is_ready_with_its_first_answer_even_if_that_is_empty() {
     let fed = Fed::new();
     assert_eq!(fed.pool.pick().unwrap_err(), PickError::NoAnswerYet);
-    assert!(tokio::time::timeout(Duration::from_secs(9), fed.pool.ready()).await.is_err());
+    assert!(timeout(Duration::from_secs(9), fed.pool.ready()).await.is_err());
     fed.answer([]).await;
-    fed.pool.ready().await.unwrap();
+    Fed::ready(&fed.pool).await.unwrap();
     assert_eq!(fed.pool.pick().unwrap_err(), PickError::NoInstances);
     fed.answer([instance(1, Status::Critical), instance(2, Status::Maintenance)]).await;
     assert_eq!(fed.pool.pick().unwrap_err(), PickError::NonePassing);
@@ -62,7 +67,7 @@ async fn a_pool_is_ready_with_its_first_answer_even_if_that_is_empty() {
 async fn a_watch_that_ends_without_an_answer_is_an_error_and_not_a_wait() {
     let Fed { pool, answers } = Fed::new();
     drop(answers);
-    let error = pool.ready().await.unwrap_err();
+    let error = Fed::ready(&pool).await.unwrap_err();
     assert!(error.to_string().contains("web"), "{error}");
 }
 
@@ -73,7 +78,7 @@ async fn a_watch_that_answered_before_counts() {
         failure: None,
     });
     let pool = Pool::from_watch("web", watched);
-    pool.ready().await.unwrap();
+    Fed::ready(&pool).await.unwrap();
     assert_eq!(port(&pool.pick().unwrap()), 1);
 }
 
@@ -90,7 +95,7 @@ async fn a_stream_feeds_a_pool_and_its_last_word_stays() {
         }
     }
     let pool = Pool::from_stream("web", Once(Some(snapshot([instance(1, Status::Passing)]))));
-    pool.ready().await.unwrap();
+    Fed::ready(&pool).await.unwrap();
     sleep(Duration::from_secs(600)).await;
     assert_eq!(port(&pool.pick().unwrap()), 1);
 }
@@ -163,11 +168,40 @@ async fn a_reserve_that_is_back_is_judged_again() {
     fed.answer([]).await;
     fed.answer(both()).await;
     assert_eq!(fed.ranks(), [(1, Some(Rank::Passing)), (2, Some(Rank::Passing))]);
-    let picks: Vec<_> = (0..40).map(|_| fed.pool.pick().unwrap()).collect();
-    for pick in picks {
-        if port(&pick) == 1 { pick.fail() } else { pick.succeed() }
-    }
+    fail(&fed, |port| port == 1);
     assert_eq!(fed.ranks(), [(2, Some(Rank::Passing)), (1, Some(Rank::Ejected))]);
+}
+
+/// Calls as many as are there, so that each is called, and fails those.
+fn fail(fed: &Fed, failing: impl Fn(u16) -> bool) {
+    let picks: Vec<_> = (0..120).map(|_| fed.pool.pick().unwrap()).collect();
+    for pick in picks {
+        if failing(port(&pick)) { pick.fail() } else { pick.succeed() }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_leaves_makes_room_for_another_ejection() {
+    let fed = Fed::new();
+    let ejected =
+        || fed.ranks().into_iter().filter(|it| it.1 == Some(Rank::Ejected)).map(|it| it.0);
+    fed.answer([instance(1, Status::Passing), instance(2, Status::Passing)]).await;
+    fail(&fed, |port| port == 1);
+    assert_eq!(ejected().collect::<Vec<_>>(), [1]);
+    fed.answer([instance(2, Status::Passing), instance(3, Status::Passing)]).await;
+    assert_eq!(fed.ranks().last(), Some(&(1, Some(Rank::Reserve))));
+    fail(&fed, |port| port == 2);
+    assert_eq!(ejected().collect::<Vec<_>>(), [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_refused_before_it_vanished_gets_a_chance_as_reserve() {
+    let fed = Fed::new();
+    fed.answer([instance(1, Status::Passing)]).await;
+    drop(fed.pool.pick().unwrap().judge(Verdict::REFUSED));
+    fed.answer([]).await;
+    drop(fed.pool.pick().unwrap().judge(Verdict::REFUSED));
+    assert_eq!(fed.pool.pick().unwrap_err(), PickError::NoInstances);
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,10 +209,7 @@ async fn a_pool_that_shrinks_keeps_at_most_half_ejected() {
     let fed = Fed::new();
     let up_to = |count| (1..=count).map(|port| instance(port, Status::Passing));
     fed.answer(up_to(6)).await;
-    let picks: Vec<_> = (0..120).map(|_| fed.pool.pick().unwrap()).collect();
-    for pick in picks {
-        if port(&pick) <= 3 { pick.fail() } else { pick.succeed() }
-    }
+    fail(&fed, |port| port <= 3);
     let ejected = || fed.ranks().iter().filter(|it| it.1 == Some(Rank::Ejected)).count();
     assert_eq!(ejected(), 3);
     let leave = |port| instance(port, Status::Maintenance);
@@ -193,11 +224,11 @@ async fn a_pick_that_is_dropped_gives_its_place_back_and_says_what_it_waited_for
     let member = || fed.pool.explain().instances[0].member.unwrap();
     let pick = fed.pool.pick().unwrap();
     assert_eq!(member().in_flight, 1);
-    advance(Duration::from_millis(700)).await;
+    advance(Duration::from_millis(1700)).await;
     drop(pick);
-    assert_eq!((member().in_flight, member().latency), (0, Some(Duration::from_millis(700))));
+    assert_eq!((member().in_flight, member().latency), (0, Some(Duration::from_millis(1700))));
     drop(fed.pool.pick().unwrap());
-    assert_eq!(member().latency, Some(Duration::from_millis(700)));
+    assert_eq!(member().latency, Some(Duration::from_millis(1700)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,20 +238,20 @@ async fn the_feed_ends_with_the_last_clone_and_picks_do_not_keep_it() {
         snapshot: Some(Arc::new(snapshot([instance(1, Status::Passing)]))),
         failure: None,
     });
-    pool.ready().await.unwrap();
+    Fed::ready(&pool).await.unwrap();
     let (clone, pick) = (pool.clone(), pool.pick().unwrap());
     drop(pool);
     sleep(Duration::from_millis(1)).await;
     assert!(!answers.is_closed());
     drop(clone);
-    answers.closed().await;
+    timeout(Duration::from_secs(9), answers.closed()).await.expect("the feed ends");
     pick.succeed();
 }
 
 #[tokio::test]
 async fn a_fixed_pool_is_ready_and_gives_its_members() {
     let pool = Pool::fixed("web", ["127.0.0.1:80".parse().unwrap()]);
-    pool.ready().await.unwrap();
+    Fed::ready(&pool).await.unwrap();
     let pick = pool.pick().unwrap();
     assert_eq!(pick.instance().to_string(), "127.0.0.1:80");
     let tried = [pick.member()];
