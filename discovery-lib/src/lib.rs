@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod agent;
+mod backoff;
 mod balance;
 mod call;
 mod discovery;

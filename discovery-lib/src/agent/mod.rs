@@ -31,9 +31,9 @@ use request::Request;
 use transport::Transport;
 
 /// Registration: an agent without a quorum behind it takes some 7 s, and still does it.
-const REGISTER_WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const REGISTER_WITHIN: Duration = Duration::from_secs(10);
 /// Beats, maintenance, deregistration and the agent's own view of a service: answered from the agent's memory.
-const LOCAL_WITHIN: Duration = Duration::from_secs(1);
+pub(crate) const LOCAL_WITHIN: Duration = Duration::from_secs(1);
 /// Reads of the catalog that do not wait for a change: without a leader they fail after 7 s.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 

@@ -10,9 +10,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Registration,
-    machine::State,
+    machine::{Leave, State},
     subject::Subject,
-    task::{Leave, Registrar, Report},
+    task::{Registrar, Report},
 };
 use crate::{
     ServiceId,

@@ -12,7 +12,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    machine::{Effect, Event, Found, Machine, Registered, State, Tell},
+    machine::{Effect, Event, Found, Leave, Machine, Outcome, State, Tell},
     subject::Subject,
 };
 use crate::{
@@ -36,25 +36,18 @@ pub(super) struct Report {
     pub(super) was_ready: bool,
 }
 
-/// The order to end, and until when.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Leave {
-    pub(super) deregister_at: Instant,
-    pub(super) give_up_at: Instant,
-}
-
 pub(super) struct Registrar {
     agent: AgentClient,
     subject: Arc<Subject>,
     machine: Machine,
     /// Dropping it ends all calls.
-    calls: JoinSet<Outcome>,
+    calls: JoinSet<Ended>,
     failing: HashSet<Call>,
     report_tx: watch::Sender<Report>,
 }
 
 /// What became of a call: what it means to the machine, and what a person should read.
-struct Outcome {
+struct Ended {
     call: Call,
     event: Event,
     failure: Option<Error>,
@@ -102,8 +95,8 @@ impl Registrar {
                 () = reached(wakes_at) => Event::Tick,
                 order = &mut leave_rx, if staying => {
                     staying = false;
-                    let Ok(Leave { deregister_at, give_up_at }) = order else { return };
-                    Event::Leave { deregister_at, give_up_at }
+                    let Ok(order) = order else { return };
+                    Event::Leave(order)
                 }
             };
             for effect in self.machine.on(event, Instant::now(), fastrand::f64()) {
@@ -130,7 +123,7 @@ impl Registrar {
         }
     }
 
-    fn spawn(&mut self, call: impl Future<Output = Outcome> + Send + 'static) {
+    fn spawn(&mut self, call: impl Future<Output = Ended> + Send + 'static) {
         self.calls.spawn(call);
     }
 
@@ -173,7 +166,7 @@ impl Registrar {
     }
 
     /// A call that begins to fail is worth a warning, one that goes on failing is not; a registration always is.
-    fn log(&mut self, Outcome { call, failure, .. }: &Outcome) {
+    fn log(&mut self, Ended { call, failure, .. }: &Ended) {
         let (service, id) = (&self.subject.registration.name, &self.subject.id);
         let Some(err) = failure else {
             if self.failing.remove(call) {
@@ -198,7 +191,7 @@ async fn reached(at: Option<Instant>) {
     }
 }
 
-async fn probe(subject: &Subject) -> Outcome {
+async fn probe(subject: &Subject) -> Ended {
     let near = subject.near();
     let connected = match timeout(PROBE_WITHIN, TcpStream::connect(near)).await {
         Ok(connected) => connected.map(drop),
@@ -208,37 +201,37 @@ async fn probe(subject: &Subject) -> Outcome {
     let failure = connected.err().map(|err| {
         Error::new(Kind::Unreachable, format!("nothing answers at {near} yet")).because(err)
     });
-    Outcome { call: Call::Probe, event, failure }
+    Ended { call: Call::Probe, event, failure }
 }
 
-async fn register(agent: &AgentClient, subject: &Subject) -> Outcome {
+async fn register(agent: &AgentClient, subject: &Subject) -> Ended {
     let Subject { registration, .. } = subject;
     let registered = match registration.advertise.host(registration.local, agent.address()).await {
         Ok(host) => agent.register(&subject.body(host)).await,
         Err(err) => Err(err),
     };
     let event = Event::Registered(match &registered {
-        Ok(()) => Registered::Done,
+        Ok(()) => Outcome::Done,
         // An agent without a quorum answers too late or with an error, and still does it.
-        Err(err) if err.is_timeout() => Registered::Unknown,
-        Err(err) if err.status().is_some_and(|s| s.is_server_error()) => Registered::Unknown,
-        Err(_) => Registered::Failed,
+        Err(err) if err.is_timeout() => Outcome::Unknown,
+        Err(err) if err.status().is_some_and(|s| s.is_server_error()) => Outcome::Unknown,
+        Err(_) => Outcome::Failed,
     });
-    Outcome { call: Call::Register, event, failure: registered.err() }
+    Ended { call: Call::Register, event, failure: registered.err() }
 }
 
-async fn beat(agent: &AgentClient, subject: &Subject, epoch: u32) -> Outcome {
+async fn beat(agent: &AgentClient, subject: &Subject, epoch: u32) -> Ended {
     let passed = agent.pass(&subject.check_id, BEAT_NOTE).await;
     let forgotten = passed.as_ref().is_err_and(Error::is_forgotten);
-    Outcome { call: Call::Beat, event: Event::Beaten { epoch, forgotten }, failure: passed.err() }
+    Ended { call: Call::Beat, event: Event::Beaten { epoch, forgotten }, failure: passed.err() }
 }
 
-async fn look(agent: &AgentClient, subject: &Subject, epoch: u32, catalog: bool) -> Outcome {
+async fn look(agent: &AgentClient, subject: &Subject, epoch: u32, catalog: bool) -> Ended {
     let (found, failure) = match found(agent, subject, catalog).await {
         Ok(found) => (found, None),
         Err((found, err)) => (found, Some(err)),
     };
-    Outcome { call: Call::Look, event: Event::Looked { epoch, found }, failure }
+    Ended { call: Call::Look, event: Event::Looked { epoch, found }, failure }
 }
 
 async fn found(
@@ -265,13 +258,13 @@ async fn found(
     Ok(Found::Ours { in_catalog })
 }
 
-async fn maintain(agent: &AgentClient, subject: &Subject) -> Outcome {
+async fn maintain(agent: &AgentClient, subject: &Subject) -> Ended {
     let maintained = agent.maintain(&subject.id, Maintenance::On(LEAVING_REASON.to_owned())).await;
-    Outcome { call: Call::Maintain, event: Event::Maintained, failure: maintained.err() }
+    Ended { call: Call::Maintain, event: Event::Maintained, failure: maintained.err() }
 }
 
-async fn deregister(agent: &AgentClient, subject: &Subject) -> Outcome {
+async fn deregister(agent: &AgentClient, subject: &Subject) -> Ended {
     let deregistered = agent.deregister(&subject.id).await;
     let event = Event::Deregistered { done: deregistered.is_ok() };
-    Outcome { call: Call::Deregister, event, failure: deregistered.err() }
+    Ended { call: Call::Deregister, event, failure: deregistered.err() }
 }

@@ -1,384 +1,160 @@
-//! The machine against a simulated agent that hangs, dies, forgets, applies late and is taken over, at every possible moment.
-
-use std::{cmp::Reverse, collections::BinaryHeap};
+//! The machine against a simulated agent that hangs, dies, is slow, forgets, does things late and is taken over, at any moment.
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::agent::REGISTER_WITHIN;
+use world::{Fault, Run, World};
 
-/// Deadlines of the calls, as [`crate::agent`] has them.
-const LOCAL_WITHIN: Duration = Duration::from_secs(1);
-const REGISTER_WITHIN: Duration = Duration::from_secs(10);
-/// The longest that an agent without a quorum takes, and does it nevertheless.
-const LATE_MAX: Duration = Duration::from_secs(21);
-/// After the last fault all must be well in this time: the longest outstanding call, a full pause, a look.
+mod world;
+
+/// After the last fault all must be well in this time: the longest outstanding call, full pauses, a look.
 const WELL_WITHIN: Duration = Duration::from_secs(60);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    /// Answers nothing for so long; what it was asked may be done later.
-    Hangs(Duration),
-    /// Refuses, or refuses connections, for so long.
-    Down(Duration),
-    /// Loses all that it knew.
-    Forgets,
-    /// Keeps the instance from the catalog for so long.
-    Hides(Duration),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Run {
-    Ours,
-    Another,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Happens {
-    /// The outcome of the effect with this number arrives.
-    Outcome(usize),
-    /// A call that hung is done after all.
-    Late(usize),
-    Fault(usize),
-    Successor,
-    Leave,
-}
-
-struct World {
-    now: Instant,
-    start: Instant,
-    machine: Machine,
-    rng: fastrand::Rng,
-    queue: BinaryHeap<Reverse<(Instant, Happens)>>,
-    faults: Vec<Fault>,
-    effects: Vec<Effect>,
-    outcomes: Vec<Option<Event>>,
-    record: Option<Run>,
-    hangs_until: Instant,
-    down_until: Instant,
-    hides_until: Instant,
-    registering: usize,
-    last_beat: Instant,
-    last_found: Found,
-    leaving: Option<Instant>,
-    drain: Duration,
-}
-
-impl World {
-    fn new(seed: u64) -> Self {
-        let now = Instant::now();
-        Self {
-            now,
-            start: now,
-            machine: Machine::new(now),
-            rng: fastrand::Rng::with_seed(seed),
-            queue: BinaryHeap::new(),
-            faults: Vec::new(),
-            effects: Vec::new(),
-            outcomes: Vec::new(),
-            record: None,
-            hangs_until: now,
-            down_until: now,
-            hides_until: now,
-            registering: 0,
-            last_beat: now,
-            last_found: Found::Unknown,
-            leaving: None,
-            drain: Duration::ZERO,
-        }
-    }
-
-    fn with_faults(mut self, faults: &[(Duration, Fault)]) -> Self {
-        for &(after, fault) in faults {
-            self.queue.push(Reverse((self.start + after, Happens::Fault(self.faults.len()))));
-            self.faults.push(fault);
-        }
-        self
-    }
-
-    fn at(mut self, after: Duration, happens: Happens) -> Self {
-        self.queue.push(Reverse((self.start + after, happens)));
-        self
-    }
-
-    /// Lets time pass up to here, from one thing that happens to the next.
-    fn run_until(&mut self, after: Duration) {
-        let end = self.start + after;
-        loop {
-            let next = self.queue.peek().map(|Reverse((at, _))| *at);
-            let wakes = self.machine.wakes_at();
-            let Some(at) = next.into_iter().chain(wakes).min().filter(|&at| at <= end) else {
-                break;
-            };
-            self.now = at.max(self.now);
-            if next == Some(at) {
-                let happens = self.queue.pop().unwrap().0.1;
-                self.happen(happens);
-            } else {
-                self.feed(Event::Tick);
-            }
-            self.check();
-        }
-        self.now = end;
-    }
-
-    fn happen(&mut self, happens: Happens) {
-        match happens {
-            Happens::Outcome(number) => {
-                let event = self.outcomes[number].take();
-                let event = event.unwrap_or_else(|| self.answer(number));
-                if let Event::Looked { found, .. } = event {
-                    self.last_found = found;
-                }
-                self.registering -= usize::from(matches!(event, Event::Registered(_)));
-                self.feed(event);
-            }
-            Happens::Late(number) => self.apply(number),
-            Happens::Successor => self.record = Some(Run::Another),
-            Happens::Leave => {
-                self.leaving = Some(self.now);
-                self.feed(Event::Leave {
-                    deregister_at: self.now + self.drain / 2,
-                    give_up_at: self.now + self.drain + LOCAL_WITHIN,
-                });
-            }
-            Happens::Fault(number) => match self.faults[number] {
-                Fault::Hangs(time) => self.hangs_until = self.now + time,
-                Fault::Down(time) => self.down_until = self.now + time,
-                Fault::Hides(time) => self.hides_until = self.now + time,
-                Fault::Forgets => self.record = None,
-            },
-        }
-    }
-
-    fn feed(&mut self, event: Event) {
-        let draw = self.rng.f64();
-        for effect in self.machine.on(event, self.now, draw) {
-            self.perform(effect);
-        }
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::Register => {
-                assert_eq!(self.registering, 0, "two registrations in flight");
-                assert!(self.leaving.is_none(), "a registration after leaving");
-                self.registering += 1;
-            }
-            Effect::Beat { .. } => self.last_beat = self.now,
-            Effect::Maintain | Effect::Deregister => {
-                assert!(matches!(self.last_found, Found::Ours { .. }), "not ours: {effect:?}");
-            }
-            Effect::Tell(_) => return,
-            Effect::Probe | Effect::Look { .. } => {}
-        }
-        let number = self.effects.len();
-        self.effects.push(effect);
-        let (outcome, after) = if effect == Effect::Probe {
-            (Some(Event::Probed { answered: self.rng.f64() < 0.8 }), self.latency())
-        } else if self.now < self.hangs_until {
-            if self.rng.bool() {
-                let late = self.now + LATE_MAX.mul_f64(self.rng.f64());
-                self.queue.push(Reverse((late, Happens::Late(number))));
-            }
-            (Some(unknown(effect, Registered::Unknown)), deadline(effect))
-        } else if self.now < self.down_until {
-            (Some(unknown(effect, Registered::Failed)), self.latency())
-        } else {
-            (None, self.latency())
-        };
-        self.outcomes.push(outcome);
-        self.queue.push(Reverse((self.now + after, Happens::Outcome(number))));
-    }
-
-    fn latency(&mut self) -> Duration {
-        Duration::from_micros(self.rng.u64(100..50_000))
-    }
-
-    /// What a healthy agent does and says.
-    fn answer(&mut self, number: usize) -> Event {
-        let before = self.record;
-        self.apply(number);
-        match self.effects[number] {
-            Effect::Register => Event::Registered(Registered::Done),
-            Effect::Beat { epoch } => Event::Beaten { epoch, forgotten: before.is_none() },
-            Effect::Look { epoch, .. } => Event::Looked {
-                epoch,
-                found: match before {
-                    None => Found::Nothing,
-                    Some(Run::Another) => Found::AnotherRun,
-                    Some(Run::Ours) => Found::Ours { in_catalog: self.now >= self.hides_until },
-                },
-            },
-            Effect::Maintain => Event::Maintained,
-            Effect::Deregister => Event::Deregistered { done: true },
-            Effect::Probe | Effect::Tell(_) => unreachable!("not for the agent"),
-        }
-    }
-
-    fn apply(&mut self, number: usize) {
-        match self.effects[number] {
-            Effect::Register => self.record = Some(Run::Ours),
-            Effect::Deregister => self.record = None,
-            _ => {}
-        }
-    }
-
-    /// What must hold at every moment.
-    fn check(&self) {
-        if matches!(self.machine.phase, Phase::Standing(_)) {
-            let gap = self.now - self.last_beat;
-            assert!(gap <= BEAT_EVERY, "no beat for {gap:?}");
-        }
-        if let Some(left_at) = self.leaving {
-            let over = self.now > left_at + self.drain + LOCAL_WITHIN;
-            assert!(!over || self.machine.state() == State::Left, "still not left");
-        }
-        let calls = self.effects.len() as f64;
-        let calls_max = 60.0 + 2.0 * (self.now - self.start).as_secs_f64();
-        assert!(calls <= calls_max, "a busy loop: {calls} calls");
-    }
-
-    fn registrations(&self) -> usize {
-        self.effects.iter().filter(|effect| **effect == Effect::Register).count()
-    }
-}
-
-fn deadline(effect: Effect) -> Duration {
-    if effect == Effect::Register { REGISTER_WITHIN } else { LOCAL_WITHIN }
-}
-
-/// The outcome of a call that brought no answer that counts.
-fn unknown(effect: Effect, registered: Registered) -> Event {
-    match effect {
-        Effect::Register => Event::Registered(registered),
-        Effect::Beat { epoch } => Event::Beaten { epoch, forgotten: false },
-        Effect::Look { epoch, .. } => Event::Looked { epoch, found: Found::Unknown },
-        Effect::Maintain => Event::Maintained,
-        Effect::Deregister => Event::Deregistered { done: false },
-        Effect::Probe | Effect::Tell(_) => unreachable!("not for the agent"),
-    }
-}
+/// When the faults begin, and when the last one has ended.
+const FAULTS_BEGIN_MS: u64 = 120_000;
+const FAULT_MS: u64 = 40_000;
+const FAULTS_END: Duration = Duration::from_millis(FAULTS_BEGIN_MS + FAULT_MS);
+/// By now it is ready, if nothing is in its way.
+const READY_BY: Duration = Duration::from_secs(10);
 
 fn time(max_ms: u64) -> impl Strategy<Value = Duration> {
     (0..max_ms).prop_map(Duration::from_millis)
 }
 
-/// Faults that take no data away, and no registration ever reached a catalog late because of them once it stood.
+/// Faults that take nothing away from the agent.
 fn silence() -> impl Strategy<Value = Fault> {
     prop_oneof![
-        time(40_000).prop_map(Fault::Hangs),
-        time(40_000).prop_map(Fault::Down),
-        time(40_000).prop_map(Fault::Hides),
+        time(FAULT_MS).prop_map(Fault::Hangs),
+        time(FAULT_MS).prop_map(Fault::Down),
+        time(FAULT_MS).prop_map(Fault::Slow),
+        time(FAULT_MS).prop_map(Fault::Hides),
     ]
 }
 
-fn fault() -> impl Strategy<Value = Fault> {
+/// Faults that leave no call open: what is asked is done at once or never.
+fn clear() -> impl Strategy<Value = Fault> {
+    prop_oneof![time(FAULT_MS).prop_map(Fault::Down), time(FAULT_MS).prop_map(Fault::Hides),]
+}
+
+fn any_fault() -> impl Strategy<Value = Fault> {
     prop_oneof![1 => Just(Fault::Forgets), 2 => silence()]
 }
 
 fn some(fault: impl Strategy<Value = Fault>) -> impl Strategy<Value = Vec<(Duration, Fault)>> {
-    proptest::collection::vec((time(FAULTS_MS), fault), 0..8)
+    proptest::collection::vec((time(FAULTS_BEGIN_MS), fault), 0..8)
 }
 
-/// Faults begin in the first two minutes; the last one ends 40 s later.
-const FAULTS_MS: u64 = 120_000;
-const FAULTS_END: Duration = Duration::from_secs(160);
+/// A world in which it is ready, and whose faults begin now.
+fn ready(seed: u64) -> World {
+    let mut world = World::new(seed);
+    world.run_until(READY_BY);
+    assert_eq!(world.state(), State::Ready);
+    world.begins_now()
+}
 
 proptest! {
     #[test]
-    fn whatever_happened_it_is_found_again(seed: u64, faults in some(fault())) {
-        let mut world = World::new(seed).with_faults(&faults);
+    fn whatever_happened_it_is_found_again(seed: u64, faults in some(any_fault())) {
+        let mut world = World::new(seed).with(&faults);
         world.run_until(FAULTS_END + WELL_WITHIN);
-        prop_assert_eq!(world.machine.state(), State::Ready);
+        prop_assert_eq!(world.state(), State::Ready);
         prop_assert_eq!(world.record, Some(Run::Ours));
     }
 
     #[test]
     fn silence_alone_never_registers_again(seed: u64, faults in some(silence())) {
-        let mut world = World::new(seed);
-        world.run_until(Duration::from_secs(10));
-        prop_assert_eq!(world.machine.state(), State::Ready);
-        let mut world = World { start: world.now, ..world }.with_faults(&faults);
+        let mut world = ready(seed).with(&faults);
         let before = world.registrations();
         world.run_until(FAULTS_END + WELL_WITHIN);
-        prop_assert_eq!(world.machine.state(), State::Ready);
+        prop_assert_eq!(world.state(), State::Ready);
         prop_assert_eq!(world.registrations(), before);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_back_with_the_next_beat(seed: u64, at in time(60_000)) {
+        let mut world = ready(seed).with(&[(at, Fault::Forgets)]);
+        world.run_until(at + BEAT_EVERY + Duration::from_millis(500));
+        prop_assert_eq!(world.record, Some(Run::Ours));
     }
 
     #[test]
     fn it_leaves_in_time_whatever_happens(
         seed: u64,
-        faults in some(fault()),
-        leave_at in time(FAULTS_MS),
+        faults in some(any_fault()),
+        leave_at in time(FAULTS_BEGIN_MS),
         drain in time(30_000),
     ) {
-        let mut world = World::new(seed).with_faults(&faults).at(leave_at, Happens::Leave);
-        world.drain = drain;
-        world.run_until(FAULTS_END + drain + LOCAL_WITHIN);
-        prop_assert_eq!(world.machine.state(), State::Left);
+        let mut world = World::new(seed).with(&faults).leaves(leave_at, drain);
+        world.run_until(FAULTS_END + drain);
+        prop_assert_eq!(world.state(), State::Left);
         prop_assert_eq!(world.machine.wakes_at(), None);
     }
 
     #[test]
     fn an_agent_that_answers_has_nothing_left_of_it(
         seed: u64,
-        leave_at in time(60_000),
+        slow in time(4000),
+        leave_at in prop_oneof![time(4000), time(60_000)],
         drain in time(10_000),
     ) {
-        let mut world = World::new(seed).at(leave_at, Happens::Leave);
-        world.drain = drain;
-        world.run_until(leave_at + drain + LOCAL_WITHIN);
-        prop_assert_eq!(world.record, None);
+        let (slow, slow_max) = (Fault::Slow(slow), Duration::from_secs(4));
+        let mut world =
+            World::new(seed).with(&[(Duration::ZERO, slow)]).leaves(leave_at, drain);
+        world.run_until(leave_at + drain + WELL_WITHIN);
+        let gave_up = world.effects.contains(&Effect::Tell(Tell::GaveUp));
+        prop_assert!(world.record.is_none() || gave_up);
+        prop_assert!(!gave_up || leave_at < slow_max + REGISTER_WITHIN);
     }
 
     #[test]
     fn a_successor_is_left_alone(
         seed: u64,
-        faults in some(silence()),
-        successor_at in time(FAULTS_MS),
-        leave_after in time(60_000),
-        drain in time(10_000),
+        faults in some(clear()),
+        successor_at in time(FAULTS_BEGIN_MS),
+        leave_at in time(FAULTS_BEGIN_MS),
+        drain in time(60_000),
     ) {
-        // A call that hung may be done late, on whoever is there then; no caller can prevent that.
-        let faults: Vec<_> =
-            faults.into_iter().filter(|(_, fault)| !matches!(fault, Fault::Hangs(_))).collect();
-        let successor_at = successor_at + Duration::from_secs(20);
-        let mut world = World::new(seed);
-        world.run_until(Duration::from_secs(10));
-        prop_assert_eq!(world.machine.state(), State::Ready);
-        let mut world = World { start: world.now, ..world }
-            .with_faults(&faults)
-            .at(successor_at, Happens::Successor)
-            .at(successor_at + leave_after, Happens::Leave);
-        world.drain = drain;
+        // Between a look and the deregistration that follows from it a successor may come, and no caller can prevent that.
+        let world = ready(seed).without_races().with(&faults);
+        let mut world = world.succeeded(successor_at).leaves(leave_at, drain);
         let before = world.registrations();
         world.run_until(FAULTS_END + WELL_WITHIN * 2);
         prop_assert_eq!(world.record, Some(Run::Another));
         prop_assert_eq!(world.registrations(), before);
-        prop_assert!(!world.effects.contains(&Effect::Deregister));
     }
 }
 
 #[test]
 fn a_successor_ends_the_beats() {
-    let successor_at = Duration::from_secs(20);
-    let mut world = World::new(7).at(successor_at, Happens::Successor);
-    world.run_until(successor_at + LOOK_EVERY + LOCAL_WITHIN);
-    assert_eq!(world.machine.state(), State::Replaced);
+    let mut world = ready(7).succeeded(Duration::from_secs(20));
+    world.run_until(Duration::from_secs(20) + LOOK_EVERY + LOCAL_WITHIN);
+    assert_eq!(world.state(), State::Replaced);
     assert_eq!(world.machine.wakes_at(), None);
 }
 
 #[test]
-fn pauses_grow_to_a_limit_and_are_spread() {
-    for (failures, draw, ms) in [
-        (0, 0.0, 50),
-        (0, 1.0, 100),
-        (1, 1.0, 200),
-        (6, 1.0, 6400),
-        (7, 1.0, 10_000),
-        (u32::MAX, 1.0, 10_000),
-        (u32::MAX, 0.0, 5000),
-    ] {
-        assert_eq!(pause(failures, draw), Duration::from_millis(ms), "{failures} {draw}");
-    }
+fn a_look_that_finds_nothing_registers_again() {
+    let World { mut machine, now, .. } = ready(7);
+    let looked = Event::Looked { epoch: machine.epoch, found: Found::Nothing };
+    assert_eq!(machine.on(looked, now, 0.0), []);
+    assert_eq!(machine.state(), State::Registering);
+    let due = machine.wakes_at().unwrap();
+    assert_eq!(machine.on(Event::Tick, due, 0.0), [Effect::Register]);
+}
+
+#[test]
+fn a_look_from_before_the_registration_says_nothing() {
+    let World { mut machine, now, .. } = ready(7);
+    let looked = Event::Looked { epoch: machine.epoch - 1, found: Found::Nothing };
+    assert_eq!(machine.on(looked, now, 0.0), []);
+    assert_eq!(machine.state(), State::Ready);
+}
+
+#[test]
+fn a_catalog_that_does_not_show_it_is_told_once() {
+    let mut world = World::new(7).with(&[(Duration::ZERO, Fault::Hides(WELL_WITHIN))]);
+    world.run_until(Duration::from_secs(50));
+    assert_eq!(world.state(), State::Registered);
+    let told = world.effects.iter().filter(|effect| matches!(effect, Effect::Tell(_)));
+    assert_eq!(told.collect::<Vec<_>>(), [&Effect::Tell(Tell::Unseen)]);
 }

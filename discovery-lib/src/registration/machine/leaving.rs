@@ -1,0 +1,118 @@
+//! The end of a registration: maintenance for a while, then deregistration, each only after a look that it is still ours.
+
+use tokio::time::Instant;
+
+use super::{
+    Machine, Phase, Turn,
+    event::{Effect, Found, Leave, Outcome, Tell},
+};
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leaving {
+    step: Step,
+    order: Leave,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// A registration in flight is awaited first: it would else come back after the deregistration.
+    Registration,
+    Look(Turn),
+    Maintenance,
+    Deregistration,
+}
+
+impl Leaving {
+    pub(super) fn wakes_at(&self) -> Instant {
+        match self.step {
+            Step::Look(Turn::At(at)) => at.min(self.order.give_up_at),
+            _ => self.order.give_up_at,
+        }
+    }
+}
+
+impl Machine {
+    pub(super) fn leave(&mut self, order: Leave) {
+        let step = match self.phase {
+            Phase::Leaving(_) => return,
+            Phase::Registering(Turn::Awaited) => Step::Registration,
+            _ if !self.may_be_at_agent() => {
+                self.phase = Phase::Left;
+                return;
+            }
+            _ => self.look_while_leaving(),
+        };
+        self.failures = 0;
+        self.phase = Phase::Leaving(Leaving { step, order });
+    }
+
+    pub(super) fn tick_leaving(&mut self, mut leaving: Leaving, now: Instant) {
+        if now >= leaving.order.give_up_at {
+            self.tell(Tell::GaveUp);
+            self.phase = Phase::Left;
+            return;
+        }
+        if let Step::Look(Turn::At(at)) = leaving.step
+            && now >= at
+        {
+            leaving.step = self.look_while_leaving();
+        }
+        self.phase = Phase::Leaving(leaving);
+    }
+
+    pub(super) fn registered_leaving(&mut self, leaving: Leaving, outcome: Outcome) {
+        self.phase = if outcome == Outcome::Failed && !self.may_be_at_agent() {
+            Phase::Left
+        } else {
+            Phase::Leaving(Leaving { step: self.look_while_leaving(), ..leaving })
+        };
+    }
+
+    pub(super) fn looked_leaving(
+        &mut self,
+        leaving: Leaving,
+        found: Found,
+        now: Instant,
+        draw: f64,
+    ) {
+        let step = match found {
+            Found::Nothing | Found::AnotherRun => {
+                self.phase = Phase::Left;
+                return;
+            }
+            Found::Unknown => Step::Look(self.after_pause(now, draw)),
+            Found::Ours { .. } if now < leaving.order.deregister_at => {
+                self.effects.push(Effect::Maintain);
+                Step::Maintenance
+            }
+            Found::Ours { .. } => {
+                self.effects.push(Effect::Deregister);
+                Step::Deregistration
+            }
+        };
+        self.phase = Phase::Leaving(Leaving { step, ..leaving });
+    }
+
+    pub(super) fn maintained(&mut self) {
+        if let Phase::Leaving(Leaving { step, order }) = &mut self.phase {
+            *step = Step::Look(Turn::At(order.deregister_at));
+        }
+    }
+
+    pub(super) fn deregistered(&mut self, done: bool, now: Instant, draw: f64) {
+        let Phase::Leaving(leaving) = self.phase else { return };
+        self.phase = if done {
+            Phase::Left
+        } else {
+            let step = Step::Look(self.after_pause(now, draw));
+            Phase::Leaving(Leaving { step, ..leaving })
+        };
+    }
+
+    /// A new epoch: only a look from now on counts.
+    fn look_while_leaving(&mut self) -> Step {
+        self.epoch += 1;
+        self.effects.push(Effect::Look { epoch: self.epoch, catalog: false });
+        Step::Look(Turn::Awaited)
+    }
+}

@@ -1,0 +1,334 @@
+//! The simulated agent, the time, and what must hold at every moment.
+
+use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+
+use tokio::time::Instant;
+
+use super::super::*;
+use crate::agent::REGISTER_WITHIN;
+
+/// Harsher than any client: beats that hang must not hold back the next.
+const BEAT_WITHIN: Duration = Duration::from_secs(12);
+/// The longest that an agent without a quorum takes, and does it nevertheless.
+const LATE_MAX: Duration = Duration::from_secs(21);
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fault {
+    /// Answers nothing for so long; what it was asked may be done later.
+    Hangs(Duration),
+    /// Refuses, or refuses connections, for so long.
+    Down(Duration),
+    /// Uses most of each call's time for so long.
+    Slow(Duration),
+    /// Keeps the instance from the catalog for so long.
+    Hides(Duration),
+    /// Loses all that it knew.
+    Forgets,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run {
+    Ours,
+    Another,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Happens {
+    /// A call is done at the agent.
+    Done(usize),
+    /// Its answer arrives.
+    Answered(usize),
+    Fault(usize),
+    Successor,
+    Leave,
+}
+
+/// Something that the machine asked for.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    effect: Effect,
+    at: Instant,
+    answer: Event,
+    /// Its answer never comes, even if it is done.
+    hangs: bool,
+}
+
+pub(super) struct World {
+    pub(super) now: Instant,
+    start: Instant,
+    pub(super) machine: Machine,
+    rng: fastrand::Rng,
+    queue: BinaryHeap<Reverse<(Instant, Happens)>>,
+    faults: Vec<Fault>,
+    /// All that the machine ever wanted.
+    pub(super) effects: Vec<Effect>,
+    calls: Vec<Asked>,
+    /// What the agent has under the id.
+    pub(super) record: Option<Run>,
+    no_races: bool,
+    listens_at: Instant,
+    hangs_until: Instant,
+    down_until: Instant,
+    slow_until: Instant,
+    hides_until: Instant,
+    registering: bool,
+    /// How the last registration ended, and when.
+    registered: Option<(Outcome, Instant)>,
+    /// Asked after that, the agent said that it doesn't have it.
+    missed: bool,
+    last_beat: Instant,
+    last_found: Found,
+    left_at: Option<Instant>,
+    drain: Duration,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let now = Instant::now();
+        let mut rng = fastrand::Rng::with_seed(seed);
+        Self {
+            now,
+            start: now,
+            machine: Machine::new(now),
+            queue: BinaryHeap::new(),
+            faults: Vec::new(),
+            effects: Vec::new(),
+            calls: Vec::new(),
+            record: None,
+            no_races: false,
+            listens_at: now + Duration::from_secs(2).mul_f64(rng.f64()),
+            hangs_until: now,
+            down_until: now,
+            slow_until: now,
+            hides_until: now,
+            registering: false,
+            registered: None,
+            missed: false,
+            last_beat: now,
+            last_found: Found::Unknown,
+            left_at: None,
+            drain: Duration::ZERO,
+            rng,
+        }
+    }
+
+    /// All times that are said from here on count from now.
+    pub(super) fn begins_now(self) -> Self {
+        Self { start: self.now, ..self }
+    }
+
+    pub(super) fn with(mut self, faults: &[(Duration, Fault)]) -> Self {
+        for &(after, fault) in faults {
+            self.schedule(self.start + after, Happens::Fault(self.faults.len()));
+            self.faults.push(fault);
+        }
+        self
+    }
+
+    pub(super) fn succeeded(mut self, after: Duration) -> Self {
+        self.schedule(self.start + after, Happens::Successor);
+        self
+    }
+
+    pub(super) fn leaves(mut self, after: Duration, drain: Duration) -> Self {
+        self.schedule(self.start + after, Happens::Leave);
+        self.drain = drain;
+        self
+    }
+
+    /// Nothing happens at the agent between what it says and what it is told next.
+    pub(super) fn without_races(self) -> Self {
+        Self { no_races: true, ..self }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.machine.state()
+    }
+
+    pub(super) fn registrations(&self) -> usize {
+        self.effects.iter().filter(|effect| **effect == Effect::Register).count()
+    }
+
+    /// Lets time pass up to here, from one thing that happens to the next.
+    pub(super) fn run_until(&mut self, after: Duration) {
+        let end = self.start + after;
+        loop {
+            let next = self.queue.peek().map(|Reverse((at, _))| *at);
+            let wakes = self.machine.wakes_at();
+            let Some(at) = next.into_iter().chain(wakes).min().filter(|&at| at <= end) else {
+                break;
+            };
+            self.now = at.max(self.now);
+            if next == Some(at) {
+                let Reverse((_, happens)) = self.queue.pop().unwrap();
+                self.happen(happens);
+            } else {
+                self.feed(Event::Tick);
+                let wakes = self.machine.wakes_at();
+                assert!(wakes.is_none_or(|at| at > self.now), "woken for nothing");
+            }
+            self.check();
+        }
+        self.now = end;
+    }
+
+    fn schedule(&mut self, at: Instant, happens: Happens) {
+        self.queue.push(Reverse((at, happens)));
+    }
+
+    fn happen(&mut self, happens: Happens) {
+        match happens {
+            Happens::Done(number) => self.done(number),
+            Happens::Answered(number) => self.answered(number),
+            Happens::Successor => self.record = Some(Run::Another),
+            Happens::Leave => {
+                self.left_at = Some(self.now);
+                self.feed(Event::Leave(Leave {
+                    deregister_at: self.now + self.drain / 2,
+                    give_up_at: self.now + self.drain + LOCAL_WITHIN,
+                }));
+            }
+            Happens::Fault(number) => match self.faults[number] {
+                Fault::Hangs(time) => self.hangs_until = self.now + time,
+                Fault::Down(time) => self.down_until = self.now + time,
+                Fault::Slow(time) => self.slow_until = self.now + time,
+                Fault::Hides(time) => self.hides_until = self.now + time,
+                Fault::Forgets => self.record = None,
+            },
+        }
+    }
+
+    fn feed(&mut self, event: Event) {
+        let draw = self.rng.f64();
+        for effect in self.machine.on(event, self.now, draw) {
+            self.effects.push(effect);
+            self.perform(effect);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Register => {
+                assert!(!self.registering, "two registrations in flight");
+                assert!(self.left_at.is_none(), "a registration after leaving");
+                let open = self.registered.is_some_and(|(how, _)| how != Outcome::Failed);
+                assert!(!open || self.missed, "registered again, though nothing said it was lost");
+                self.registering = true;
+            }
+            Effect::Beat { .. } => self.last_beat = self.now,
+            Effect::Maintain | Effect::Deregister => {
+                assert!(matches!(self.last_found, Found::Ours { .. }), "not ours: {effect:?}");
+                self.last_found = Found::Unknown;
+            }
+            Effect::Tell(_) => return,
+            Effect::Probe | Effect::Look { .. } => {}
+        }
+        let (number, within) = (self.calls.len(), deadline(effect));
+        let (hangs, down) = (self.now < self.hangs_until, self.now < self.down_until);
+        let open = if hangs { Outcome::Unknown } else { Outcome::Failed };
+        self.calls.push(Asked { effect, at: self.now, answer: no_answer(effect, open), hangs });
+        let (done, answered) = if hangs {
+            let late = self.rng.bool().then(|| LATE_MAX.mul_f64(self.rng.f64()));
+            (late, within)
+        } else {
+            let full = if self.now < self.slow_until { within } else { Duration::from_millis(50) };
+            let answered = full.mul_f64(self.rng.f64() * 0.95);
+            let share = match effect {
+                Effect::Deregister if self.no_races => 0.0,
+                _ if self.no_races => 1.0,
+                _ => self.rng.f64(),
+            };
+            ((!down).then(|| answered.mul_f64(share)), answered)
+        };
+        if let Some(done) = done {
+            self.schedule(self.now + done, Happens::Done(number));
+        }
+        self.schedule(self.now + answered, Happens::Answered(number));
+    }
+
+    /// What the agent does, and will answer if it is not too late.
+    fn done(&mut self, number: usize) {
+        let before = self.record;
+        let effect = self.calls[number].effect;
+        let answer = match effect {
+            Effect::Probe => Event::Probed { answered: self.now >= self.listens_at },
+            Effect::Register => {
+                self.record = Some(Run::Ours);
+                Event::Registered(Outcome::Done)
+            }
+            Effect::Beat { epoch } => Event::Beaten { epoch, forgotten: before.is_none() },
+            Effect::Look { epoch, .. } => Event::Looked {
+                epoch,
+                found: match before {
+                    None => Found::Nothing,
+                    Some(Run::Another) => Found::AnotherRun,
+                    Some(Run::Ours) => Found::Ours { in_catalog: self.now >= self.hides_until },
+                },
+            },
+            Effect::Maintain => Event::Maintained,
+            Effect::Deregister => {
+                self.record = None;
+                Event::Deregistered { done: true }
+            }
+            Effect::Tell(_) => unreachable!("nobody's call"),
+        };
+        if !self.calls[number].hangs {
+            self.calls[number].answer = answer;
+        }
+    }
+
+    fn answered(&mut self, number: usize) {
+        let Asked { at, answer, .. } = self.calls[number];
+        let after_registration = self.registered.is_some_and(|(_, ended)| at >= ended);
+        match answer {
+            Event::Registered(outcome) => {
+                self.registering = false;
+                self.registered = Some((outcome, self.now));
+                self.missed = false;
+            }
+            Event::Beaten { forgotten, .. } => self.missed |= forgotten && after_registration,
+            Event::Looked { found, .. } => {
+                self.last_found = found;
+                let not_ours = matches!(found, Found::Nothing | Found::AnotherRun);
+                self.missed |= not_ours && after_registration;
+            }
+            _ => {}
+        }
+        self.feed(answer);
+    }
+
+    /// What must hold at every moment.
+    fn check(&self) {
+        if matches!(self.machine.phase, Phase::Standing(_)) {
+            let gap = self.now - self.last_beat;
+            assert!(gap <= BEAT_EVERY, "no beat for {gap:?}");
+        }
+        if let Some(left_at) = self.left_at {
+            let over = self.now > left_at + self.drain + LOCAL_WITHIN;
+            assert!(!over || self.state() == State::Left, "still not left");
+        }
+        let calls_max = 60.0 + 2.0 * (self.now - self.start).as_secs_f64();
+        assert!(self.calls.len() as f64 <= calls_max, "a busy loop");
+    }
+}
+
+fn deadline(effect: Effect) -> Duration {
+    match effect {
+        Effect::Register => REGISTER_WITHIN,
+        Effect::Beat { .. } => BEAT_WITHIN,
+        _ => LOCAL_WITHIN,
+    }
+}
+
+/// The outcome of a call that brought no answer that counts.
+fn no_answer(effect: Effect, registered: Outcome) -> Event {
+    match effect {
+        Effect::Probe => Event::Probed { answered: false },
+        Effect::Register => Event::Registered(registered),
+        Effect::Beat { epoch } => Event::Beaten { epoch, forgotten: false },
+        Effect::Look { epoch, .. } => Event::Looked { epoch, found: Found::Unknown },
+        Effect::Maintain => Event::Maintained,
+        Effect::Deregister => Event::Deregistered { done: false },
+        Effect::Tell(_) => unreachable!("nobody's call"),
+    }
+}
