@@ -13,6 +13,8 @@ mod maintenance;
 mod node;
 mod saved;
 mod service;
+#[cfg(test)]
+mod tests;
 mod timer;
 mod topic;
 
@@ -36,7 +38,7 @@ pub(crate) use self::{
 use self::{timer::Timers, topic::Topics};
 
 /// Everything that an agent knows.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct State {
     node: Node,
     /// By id, exactly as written.

@@ -98,6 +98,7 @@ pub(super) fn serf_health(node: &str) -> Check {
 pub(crate) fn member(node: &Node) -> Member {
     let tags = [
         ("acls", "0"),
+        ("bootstrap", "1"),
         ("build", "1.8.7:"),
         ("dc", &node.datacenter),
         ("ft_fs", "1"),

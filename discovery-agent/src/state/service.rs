@@ -93,7 +93,6 @@ impl State {
             self.remove_check(&check);
         }
         self.unname(id, &service.service);
-        self.topics.forget(&Topic::Agent(id.to_owned()));
         self.unsaved = true;
     }
 
@@ -103,7 +102,7 @@ impl State {
         self.topics.touch(Topic::Node);
         self.topics.touch(Topic::Instances(name.clone()));
         self.topics.touch(Topic::Health(name));
-        self.topics.touch(Topic::Agent(id.to_owned()));
+        self.topics.touch_unindexed(Topic::Agent(id.to_owned()));
     }
 
     /// The instance does not have this name any more.

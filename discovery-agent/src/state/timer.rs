@@ -14,7 +14,7 @@ use super::{Check, CheckTarget, Effects, State};
 pub(crate) const PUBLISH_DELAY: Duration = Duration::from_secs(300);
 
 /// What the timekeeper and the runner of checks must know.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Timers {
     /// Nothing is due before this.
     soonest: Option<Instant>,

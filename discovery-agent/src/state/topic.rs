@@ -38,7 +38,7 @@ pub(crate) enum Topic {
 }
 
 /// The index of each topic, and which changed since it was last asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Topics {
     index: u64,
     /// Whether the change under way has its index already.
@@ -94,6 +94,11 @@ impl Topics {
         self.changed.insert(topic);
     }
 
+    /// The answer changes, and has no index: who waits for it compares hashes.
+    pub(crate) fn touch_unindexed(&mut self, topic: Topic) {
+        self.changed.insert(topic);
+    }
+
     /// The last instance of this name is gone: its topics fall back to the last extinction, which is now.
     pub(crate) fn extinguish(&mut self, name: &str) {
         self.last_extinction = self.index;
@@ -104,11 +109,6 @@ impl Topics {
         ] {
             self.by_topic.remove(&topic);
         }
-    }
-
-    /// An instance is gone: nobody can wait for it by its id any more.
-    pub(crate) fn forget(&mut self, topic: &Topic) {
-        self.by_topic.remove(topic);
     }
 
     /// Ends the change under way: what it touched.

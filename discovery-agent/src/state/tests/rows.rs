@@ -1,0 +1,178 @@
+//! Single facts, each with its reason.
+
+use std::time::Duration;
+
+use consul_wire::{check::CheckStatus, service::Weights};
+use tokio::time::Instant;
+
+use super::script::identity;
+use crate::state::{
+    CheckDefinition, CheckKind, Command, ServiceDefinition, State, Topic, timer::PUBLISH_DELAY,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Scene {
+    state: State,
+    now: Instant,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self { state: State::new(&identity()), now: Instant::now() }
+    }
+
+    fn register(&mut self, id: &str, ttl: Duration, deregister_after: Option<Duration>) {
+        let service = ServiceDefinition {
+            id: id.to_owned(),
+            name: "web".to_owned(),
+            tags: Vec::new(),
+            address: String::new(),
+            tagged_addresses: Default::default(),
+            meta: Default::default(),
+            port: 80,
+            weights: Weights::default(),
+            enable_tag_override: false,
+        };
+        let check = CheckDefinition {
+            id: String::new(),
+            name: String::new(),
+            notes: String::new(),
+            status: None,
+            service_id: None,
+            kind: CheckKind::Ttl(ttl),
+            deregister_after,
+        };
+        let command = Command::RegisterService { service, checks: vec![check], replace: false };
+        self.state.apply(command, self.now).unwrap();
+    }
+
+    fn pass(&mut self, id: &str, output: &str) {
+        let check = format!("service:{id}");
+        let output = output.to_owned();
+        let beat = Command::Beat { check, status: CheckStatus::Passing, output };
+        self.state.apply(beat, self.now).unwrap();
+    }
+
+    /// Lets time pass as a timekeeper does: the state is looked at when it asks to be.
+    fn wait(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(next) = self.state.next_deadline().filter(|next| *next <= end) {
+            self.now = next;
+            self.state.expire(next);
+            assert!(
+                self.state.next_deadline() > Some(next) || self.state.next_deadline().is_none()
+            );
+        }
+        self.now = end;
+    }
+
+    fn output(&self) -> String {
+        self.state.health_checks("web")[0].output.clone()
+    }
+
+    fn is_there(&self, id: &str) -> bool {
+        self.state.service(id).is_some()
+    }
+}
+
+#[test]
+fn a_service_that_stays_critical_goes_after_its_time() {
+    let mut scene = Scene::new();
+    scene.register("w", SECOND, Some(120 * SECOND));
+    scene.pass("w", "");
+    scene.wait(120 * SECOND);
+    assert!(scene.is_there("w"), "critical since 119 s");
+    scene.wait(SECOND);
+    assert!(!scene.is_there("w"), "critical since 120 s");
+}
+
+#[test]
+fn no_service_goes_before_a_minute_is_over() {
+    let mut scene = Scene::new();
+    scene.register("w", SECOND, Some(SECOND));
+    scene.wait(60 * SECOND);
+    assert!(scene.is_there("w"));
+    scene.wait(SECOND);
+    assert!(!scene.is_there("w"));
+}
+
+#[test]
+fn a_service_that_recovers_stays() {
+    let mut scene = Scene::new();
+    scene.register("w", 10 * SECOND, Some(60 * SECOND));
+    for _ in 0..20 {
+        scene.wait(15 * SECOND);
+        scene.pass("w", "");
+    }
+    assert!(scene.is_there("w"));
+}
+
+/// Registering as critical is no finding: nobody has looked yet.
+#[test]
+fn a_check_that_nobody_has_found_critical_removes_nothing() {
+    let mut scene = Scene::new();
+    scene.register("w", 3600 * SECOND, Some(60 * SECOND));
+    scene.wait(600 * SECOND);
+    assert!(scene.is_there("w"));
+}
+
+#[test]
+fn an_expired_check_says_what_it_last_heard() {
+    let mut scene = Scene::new();
+    scene.register("w", SECOND, None);
+    scene.pass("w", "well");
+    scene.wait(SECOND);
+    assert_eq!(scene.output(), "TTL expired (last output before timeout follows): well");
+}
+
+#[test]
+fn an_output_alone_reaches_the_catalog_late() {
+    let mut scene = Scene::new();
+    scene.register("w", 3600 * SECOND, None);
+    scene.pass("w", "one");
+    let index = scene.state.index();
+    scene.pass("w", "two");
+    assert_eq!(scene.output(), "one");
+    assert_eq!(scene.state.agent_checks()["service:w"].output, "two");
+    scene.wait(PUBLISH_DELAY);
+    assert_eq!(scene.output(), "two");
+    assert_eq!(scene.state.index(), index + 1);
+}
+
+#[test]
+fn an_output_that_is_taken_back_wakes_nobody() {
+    let mut scene = Scene::new();
+    scene.register("w", 3600 * SECOND, None);
+    scene.pass("w", "one");
+    let index = scene.state.index();
+    scene.pass("w", "two");
+    scene.pass("w", "one");
+    scene.wait(PUBLISH_DELAY);
+    assert_eq!(scene.state.index(), index);
+}
+
+/// Consul: "last extinction". A client that watches a service that is not there must not be woken by others.
+#[test]
+fn an_unknown_name_has_the_index_at_which_a_name_last_vanished() {
+    let mut scene = Scene::new();
+    let unknown = Topic::Health("unknown".to_owned());
+    let first = scene.state.index_of(&unknown);
+    scene.register("w", SECOND, None);
+    assert_eq!(scene.state.index_of(&unknown), first, "somebody came");
+    scene.state.apply(Command::DeregisterService("w".to_owned()), scene.now).unwrap();
+    assert_eq!(scene.state.index_of(&unknown), scene.state.index(), "somebody vanished");
+}
+
+#[test]
+fn an_agent_that_was_away_for_longer_than_a_ttl_finds_all_critical() {
+    let mut scene = Scene::new();
+    scene.register("w", 10 * SECOND, None);
+    scene.pass("w", "well");
+    let saved = scene.state.save(scene.now);
+    for (away, status) in [(9, CheckStatus::Passing), (10, CheckStatus::Critical)] {
+        let away = away * SECOND;
+        let back = State::restore(&identity(), saved.clone(), away, scene.now + away);
+        assert_eq!(back.health_checks("web")[0].status, status, "away for {away:?}");
+    }
+}

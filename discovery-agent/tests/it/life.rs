@@ -1,0 +1,98 @@
+//! Starting, stopping, dropping.
+
+use std::net::SocketAddr;
+
+use discovery_agent::Agent;
+use tokio::{
+    net::{TcpListener, TcpStream, UdpSocket},
+    time,
+};
+
+use crate::talk::{SOON, get, register, until, waiting};
+
+#[tokio::test]
+async fn it_answers_as_soon_as_it_has_started() {
+    let agent = Agent::start().await.unwrap();
+    assert!(agent.http_addr().ip().is_loopback() && agent.dns_addr().ip().is_loopback());
+    assert_eq!(agent.url(), format!("http://{}", agent.http_addr()));
+    assert_eq!(get(agent.http_addr(), "/v1/status/leader").await.status, 200);
+}
+
+#[tokio::test]
+async fn it_is_who_it_is_told_to_be() {
+    let agent = Agent::builder().node_name("larry").datacenter("attic").start().await.unwrap();
+    let config = get(agent.http_addr(), "/v1/agent/self").await.json()["Config"].clone();
+    assert_eq!(
+        (config["NodeName"].as_str(), config["Datacenter"].as_str()),
+        (Some("larry"), Some("attic"))
+    );
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let holder = TcpListener::bind(taken).await.unwrap();
+    let err = Agent::builder().http_listen(taken).start().await.unwrap_err();
+    assert!(err.is_address_in_use());
+    assert!(err.to_string().contains(&format!("HTTP {taken}")), "{err}");
+    drop(holder);
+
+    let holder = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let taken = holder.local_addr().unwrap();
+    let err = Agent::builder().dns_listen(taken).start().await.unwrap_err();
+    assert!(err.is_address_in_use());
+    assert!(err.to_string().contains(&format!("DNS {taken}")), "{err}");
+}
+
+#[tokio::test]
+async fn its_port_can_be_had_again_at_once() {
+    let agent = Agent::start().await.unwrap();
+    let (http, dns) = (agent.http_addr(), agent.dns_addr());
+    // A connection that the agent closes keeps the port in the kernel's memory for a minute.
+    let kept = TcpStream::connect(http).await.unwrap();
+    agent.stop().await;
+    let again = Agent::builder().http_listen(http).dns_listen(dns).start().await.unwrap();
+    assert_eq!(again.http_addr(), http);
+    drop(kept);
+}
+
+#[tokio::test]
+async fn stopping_answers_who_waits() {
+    let agent = Agent::start().await.unwrap();
+    register(agent.http_addr(), "w", "passing").await;
+    let waits = waiting(&agent).await;
+    time::timeout(SOON, agent.stop()).await.unwrap();
+    assert_eq!(waits.await.unwrap().unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_dropped_agent_is_gone() {
+    let agent = Agent::start().await.unwrap();
+    let (http, dns) = (agent.http_addr(), agent.dns_addr());
+    let waits = waiting(&agent).await;
+    drop(agent);
+    assert!(waits.await.unwrap().is_err(), "connections end");
+    is_free(http).await;
+    is_free(dns).await;
+    UdpSocket::bind(dns).await.unwrap();
+}
+
+async fn is_free(addr: SocketAddr) {
+    let refused = async { while TcpStream::connect(addr).await.is_ok() {} };
+    time::timeout(SOON, refused).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_goes_frees_its_place() {
+    let agent = Agent::start().await.unwrap();
+    let waits = waiting(&agent).await;
+    waits.abort();
+    until(|| agent.waiting() == 0).await;
+}
+
+#[tokio::test]
+async fn two_agents_are_strangers() {
+    let (one, two) = (Agent::start().await.unwrap(), Agent::start().await.unwrap());
+    register(one.http_addr(), "w", "passing").await;
+    assert_eq!(get(two.http_addr(), "/v1/agent/services").await.text(), "{}");
+}
