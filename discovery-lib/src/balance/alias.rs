@@ -17,7 +17,7 @@ struct Cell {
 }
 
 impl Alias {
-    /// For weights of which none is larger than 2^16 and not all are 0; all 0 counts as all alike.
+    /// If all weights are 0, all are alike.
     pub(super) fn new(weights: &[u16]) -> Self {
         let total: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
         let count = weights.len() as u64;

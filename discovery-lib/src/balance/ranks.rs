@@ -65,7 +65,7 @@ impl<P: Picker> Ranks<P> {
         if let Some(member) = ejected {
             return Some(Choice { member, is_out: true });
         }
-        let may_take = |member: &Arc<Member>| !member.learnt.was_refused() && is_new(member);
+        let may_take = |member: &Arc<Member>| !member.is_dropped() && is_new(member);
         let member = self.reserve.pick(draws, now, may_take)?;
         Some(Choice { member, is_out: false })
     }

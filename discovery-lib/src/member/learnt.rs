@@ -17,7 +17,7 @@ use super::{
     window::{Outcome, Window},
 };
 
-/// What callers have learnt. A cache line of its own, so that calls to one member don't slow down those to another.
+/// What callers have learnt. Cache lines of its own, so that calls to one member don't slow down those to another.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Learnt {
@@ -86,7 +86,7 @@ impl Learnt {
         self.in_flight.load(Relaxed)
     }
 
-    /// Whether a caller was refused since it became a reserve.
+    /// Whether a caller was refused; of a reserve: since it became one.
     pub(crate) fn was_refused(&self) -> bool {
         self.refused.load(Relaxed)
     }

@@ -51,11 +51,17 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// A reserve that refused a caller: never called again.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.reserve_until.is_some() && self.learnt.was_refused()
+    }
+
     /// How good it is, as far as Consul knows.
     pub(crate) fn rank_in_consul(&self) -> Rank {
         if self.reserve_until.is_some() {
             Rank::Reserve
         } else {
+            // The pool lets nobody in who has none; if it did, this is where it does least harm.
             Rank::of(&self.instance).unwrap_or(Rank::Reserve)
         }
     }

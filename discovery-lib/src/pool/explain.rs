@@ -55,11 +55,10 @@ impl Pool {
 fn explain(state: &State) -> Explanation {
     let published = state.published();
     let now = state.now();
-    let mut instances: Vec<_> =
-        published.members.iter().map(|member| Explained::of(member, now)).collect();
+    let members = || published.members.iter().filter(|member| !member.is_dropped());
+    let mut instances: Vec<_> = members().map(|member| Explained::of(member, now)).collect();
     instances.sort_by_key(|it| it.member.map(|member| member.rank));
-    let members: HashSet<_> =
-        published.members.iter().map(|member| key(&member.instance)).collect();
+    let members: HashSet<_> = members().map(|member| key(&member.instance)).collect();
     let answer = published.watched.snapshot.iter().flat_map(|snapshot| snapshot.instances.iter());
     let never = answer
         .filter(|instance| !members.contains(&key(instance)))

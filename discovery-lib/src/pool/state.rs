@@ -50,9 +50,7 @@ enum Start {
 impl Published {
     /// Whether there is anyone who may be called.
     pub(super) fn has_any(&self) -> bool {
-        self.members
-            .iter()
-            .any(|member| member.reserve_until.is_none() || !member.learnt.was_refused())
+        !self.members.iter().all(|member| member.is_dropped())
     }
 }
 

@@ -128,6 +128,7 @@ async fn those_who_vanish_serve_as_reserve_until_refused_or_a_minute_is_over() {
     let refused = fed.pool.pick().unwrap();
     let left = 3 - port(&refused);
     drop(refused.judge(Verdict::REFUSED));
+    assert_eq!(fed.ranks(), [(left, Some(Rank::Reserve))]);
     for _ in 0..20 {
         let pick = fed.pool.pick().unwrap();
         assert_eq!(port(&pick), left);

@@ -23,7 +23,7 @@ pub(super) struct Known<'a> {
     /// Set for a reserve: when it ends.
     pub(super) reserve_until: Option<Instant>,
     /// A reserve that refused a caller.
-    pub(super) was_refused: bool,
+    pub(super) is_dropped: bool,
 }
 
 /// A member after the update.
@@ -74,14 +74,14 @@ impl<'a> Known<'a> {
         Self {
             instance: &member.instance,
             reserve_until: member.reserve_until,
-            was_refused: member.learnt.was_refused(),
+            is_dropped: member.is_dropped(),
         }
     }
 
     /// Until when it is a reserve; None if it has been one for long enough, or refused.
     fn reserve(&self, now: Instant) -> Option<Instant> {
         let until = self.reserve_until.unwrap_or(now + RESERVE_MAX);
-        (until > now && !(self.was_refused && self.reserve_until.is_some())).then_some(until)
+        (until > now && !self.is_dropped).then_some(until)
     }
 }
 
@@ -119,17 +119,17 @@ mod tests {
     struct Old {
         instance: Arc<Instance>,
         reserve_until: Option<Instant>,
-        was_refused: bool,
+        is_dropped: bool,
     }
 
     impl Old {
         fn live(instance: Arc<Instance>) -> Self {
-            Self { instance, reserve_until: None, was_refused: false }
+            Self { instance, reserve_until: None, is_dropped: false }
         }
 
         fn known(&self) -> Known<'_> {
-            let Self { ref instance, reserve_until, was_refused } = *self;
-            Known { instance, reserve_until, was_refused }
+            let Self { ref instance, reserve_until, is_dropped } = *self;
+            Known { instance, reserve_until, is_dropped }
         }
     }
 
@@ -185,7 +185,7 @@ mod tests {
         let (now, gone) = (Instant::now(), Vec::<Option<Instant>>::new());
         let until = now + Duration::from_secs(3);
         let critical = at(1, Status::Critical);
-        for (was_refused, now, answer, expected) in [
+        for (is_dropped, now, answer, expected) in [
             (false, now, None, vec![Some(until)]),
             (false, now, Some(Status::Critical), vec![Some(until)]),
             (false, until, None, gone.clone()),
@@ -196,11 +196,11 @@ mod tests {
             (false, now, Some(Status::Maintenance), gone),
         ] {
             let old =
-                Old { instance: Arc::clone(&critical), reserve_until: Some(until), was_refused };
+                Old { instance: Arc::clone(&critical), reserve_until: Some(until), is_dropped };
             let answer: Vec<_> = answer.map(|status| at(1, status)).into_iter().collect();
             let next = updated(&[old], &answer, now);
             let reserves: Vec<_> = next.iter().map(|it| it.reserve_until).collect();
-            assert_eq!(reserves, expected, "refused: {was_refused}, {answer:?}");
+            assert_eq!(reserves, expected, "dropped: {is_dropped}, {answer:?}");
         }
     }
 
@@ -265,7 +265,7 @@ mod tests {
                 }
                 old = next
                     .into_iter()
-                    .map(|it| Old { instance: it.instance, reserve_until: it.reserve_until, was_refused: false })
+                    .map(|it| Old { instance: it.instance, reserve_until: it.reserve_until, is_dropped: false })
                     .collect();
             }
         }
