@@ -1,0 +1,143 @@
+//! Which rank a pick comes from, and who gets a probe.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
+
+use fastrand::Rng;
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::Ranks;
+use crate::{
+    Host, Instance, Status, Verdict, Weights,
+    balance::{Policy, TwoChoices},
+    member::{Allowance, Call, Learnt, Member, MemberId, Moment, Rank},
+};
+
+type TwoRanks = Ranks<<TwoChoices as Policy>::Picker>;
+
+/// Long before any ejection is over.
+const NOW: Moment = Moment::from_micros(1000);
+/// After the first ejection.
+const LATER: Moment = Moment::from_micros(2_000_000);
+
+/// A member that was or was not refused (reserves) or ejected (others).
+fn member(rank: Rank, port: u16, allowance: &Arc<Allowance>) -> Arc<Member> {
+    let status = if rank == Rank::Warning { Status::Warning } else { Status::Passing };
+    let weight = u16::from(rank != Rank::Spare);
+    let weights = Weights { passing: weight, warning: weight };
+    let instance =
+        Instance { status, weights, ..Instance::at("web", Host::from("10.0.0.1"), port) };
+    let epoch = Instant::now();
+    let member = Member {
+        instance: Arc::new(instance),
+        learnt: Arc::new(Learnt::new(epoch, Arc::clone(allowance), epoch)),
+        reserve_until: (rank == Rank::Reserve).then_some(epoch),
+    };
+    if rank == Rank::Reserve {
+        member.learnt.switch_off();
+    }
+    if rank == Rank::Ejected {
+        (0..5).for_each(|_| judge(&member, Verdict::FAILURE, false));
+    }
+    Arc::new(member)
+}
+
+fn judge(member: &Member, verdict: Verdict, is_out: bool) {
+    member.learnt.judge(verdict, Call { picked: NOW, is_out }, NOW, || 0.0);
+}
+
+fn members(ranks: &[Rank]) -> (Vec<Arc<Member>>, TwoRanks) {
+    let allowance = Arc::<Allowance>::default();
+    allowance.allow_half_of(2 * ranks.len());
+    let members: Vec<_> =
+        (1..).zip(ranks).map(|(port, &rank)| member(rank, port, &allowance)).collect();
+    let ranks = Ranks::new(&TwoChoices, &members);
+    (members, ranks)
+}
+
+fn rank() -> impl Strategy<Value = Rank> {
+    prop::sample::select(vec![
+        Rank::Passing,
+        Rank::Warning,
+        Rank::Spare,
+        Rank::Ejected,
+        Rank::Reserve,
+    ])
+}
+
+proptest! {
+    #[test]
+    fn a_pick_is_of_the_best_rank_that_has_anyone_else(
+        spec in prop::collection::vec((rank(), any::<bool>(), prop::bool::weighted(0.3)), 0..12), seed: u64,
+    ) {
+        let (members, ranks) = members(&spec.iter().map(|it| it.0).collect::<Vec<_>>());
+        let mut tried = Vec::new();
+        let mut best = None;
+        for (member, &(rank, is_tried, is_refused)) in members.iter().zip(&spec) {
+            if is_refused && rank == Rank::Reserve {
+                judge(member, Verdict::REFUSED, false);
+            } else if !is_tried {
+                best = Some(best.map_or(rank, |best| rank.min(best)));
+            }
+            if is_tried {
+                tried.push(member.learnt.id());
+            }
+        }
+        let choice = ranks.pick(&mut Rng::with_seed(seed), NOW, &tried);
+        prop_assert_eq!(choice.as_ref().map(|choice| choice.member.rank(NOW)), best);
+        if let Some(choice) = choice {
+            prop_assert!(!tried.contains(&choice.member.learnt.id()));
+            prop_assert_eq!(choice.is_out, best == Some(Rank::Ejected));
+        }
+    }
+}
+
+#[test]
+fn one_whose_ejection_is_over_is_probed_once_and_by_a_first_try_only() {
+    let (members, ranks) = members(&[Rank::Ejected, Rank::Passing, Rank::Passing]);
+    let mut draws = Rng::with_seed(3);
+    let mut probes = |tried: &[MemberId], picks| {
+        (0..picks).filter(|_| ranks.pick(&mut draws, LATER, tried).unwrap().is_out).count()
+    };
+    assert_eq!(probes(&[members[1].learnt.id()], 100), 0);
+    assert_eq!(probes(&[], 100), 1);
+    members[0].learnt.judge(
+        Verdict::ABANDONED,
+        Call { picked: LATER, is_out: true },
+        LATER,
+        || 0.0,
+    );
+    assert_eq!(probes(&[], 100), 0, "not at once again");
+    let again = LATER.after(Duration::from_secs(2));
+    assert!((0..100).any(|_| ranks.pick(&mut Rng::with_seed(4), again, &[]).unwrap().is_out));
+}
+
+#[test]
+fn of_two_threads_at_the_same_moment_one_gets_the_probe() {
+    for _ in 0..500 {
+        let (_, ranks) = members(&[Rank::Ejected, Rank::Passing]);
+        let here = AtomicU8::new(0);
+        let probes = || {
+            let mut draws = Rng::new();
+            here.fetch_add(1, Relaxed);
+            // Spinning, since who is woken comes too late to meet the other.
+            while here.load(Relaxed) < 2 {
+                thread::yield_now();
+            }
+            let mut is_probe = || ranks.pick(&mut draws, LATER, &[]).unwrap().is_out;
+            (0..20).filter(|_| is_probe()).count()
+        };
+        let both = thread::scope(|scope| {
+            let other = scope.spawn(probes);
+            probes() + other.join().unwrap()
+        });
+        assert_eq!(both, 1);
+    }
+}

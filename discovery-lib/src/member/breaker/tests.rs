@@ -1,0 +1,195 @@
+//! The breaker by its rows, and by any sequence of events.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NEW: Breaker = Breaker::new(Moment::from_micros(0));
+
+fn at(millis: u64) -> Moment {
+    Moment::from_micros(millis * 1000)
+}
+
+/// Without jitter, and with a success rate that is fine.
+fn heard(breaker: Breaker, signal: Signal, now: Moment) -> Breaker {
+    breaker.heard(signal, |_| false, now, || 0.0)
+}
+
+fn failed_in_a_row(breaker: Breaker, times: u8, now: Moment) -> Breaker {
+    (0..times).fold(breaker, |breaker, _| heard(breaker, Signal::Failure, now))
+}
+
+fn until(breaker: Breaker) -> Moment {
+    match breaker {
+        Breaker::Ejected { until, .. } | Breaker::Probing { until, .. } => until,
+        Breaker::Off | Breaker::Well { .. } => panic!("not out: {breaker:?}"),
+    }
+}
+
+/// Ejected at once, and so often before.
+fn ejected(earlier: u8, now: Moment) -> Breaker {
+    let back = Breaker::Well { failures: 0, ejections: earlier, since: now };
+    failed_in_a_row(back, FAILURES_MAX, now)
+}
+
+#[test]
+fn failures_in_a_row_eject_and_a_success_between_does_not() {
+    assert!(failed_in_a_row(NEW, FAILURES_MAX, at(1)).is_out());
+    let nearly = failed_in_a_row(NEW, FAILURES_MAX - 1, at(1));
+    assert!(!nearly.is_out());
+    for (between, out) in [
+        (Signal::Success, false),
+        (Signal::None, true),
+        (Signal::ServerError, true),
+        (Signal::Refused, true),
+    ] {
+        let after = failed_in_a_row(heard(nearly, between, at(2)), 1, at(3));
+        assert_eq!(after.is_out(), out, "{between:?}");
+    }
+}
+
+#[test]
+fn a_low_success_rate_ejects_and_only_failures_look_at_it() {
+    for (signal, out) in [
+        (Signal::ServerError, true),
+        (Signal::Failure, true),
+        (Signal::Success, false),
+        (Signal::None, false),
+    ] {
+        let after = NEW.heard(signal, |_| true, at(1), || 0.0);
+        assert_eq!(after.is_out(), out, "{signal:?}");
+    }
+}
+
+#[test]
+fn ejections_grow_up_to_a_limit_and_are_forgiven_by_and_by() {
+    for (earlier, seconds) in [(0, 1), (1, 2), (2, 4), (5, 32), (6, 60), (200, 60), (255, 60)] {
+        assert_eq!(until(ejected(earlier, at(0))), at(seconds * 1000), "{earlier} earlier");
+    }
+    let back = Breaker::Well { failures: 0, ejections: 3, since: at(0) };
+    for (well_for, seconds) in [(0, 8), (29, 8), (30, 4), (60, 2), (90, 1), (9000, 1)] {
+        let now = at(well_for * 1000);
+        let out = failed_in_a_row(back, FAILURES_MAX, now);
+        assert_eq!(until(out).since(now).as_secs(), seconds, "well for {well_for} s");
+    }
+}
+
+#[test]
+fn jitter_makes_an_ejection_up_to_a_half_longer() {
+    for (draw, millis) in [(0.0, 1000), (0.5, 1250), (1.0, 1500)] {
+        assert_eq!(until(Breaker::ejected(0, at(0), draw)), at(millis));
+    }
+}
+
+#[test]
+fn one_probe_decides() {
+    let out = ejected(0, at(0));
+    assert_eq!(out.probed(at(999)), None);
+    let probing = out.probed(at(1000)).unwrap();
+    assert_eq!(probing.standing(at(1000)), Standing::Out);
+    assert_eq!(probing.probed(at(1001)), None, "a second probe at the same time");
+    for (signal, out_for) in [
+        (Signal::Success, None),
+        (Signal::Failure, Some(2)),
+        (Signal::Refused, Some(2)),
+        (Signal::ServerError, Some(2)),
+        (Signal::None, Some(1)),
+    ] {
+        let after = probing.heard_out(signal, at(1001), || 0.0);
+        let seconds = after.is_out().then(|| until(after).since(at(1001)).as_secs());
+        assert_eq!(seconds, out_for, "{signal:?}");
+    }
+}
+
+#[test]
+fn a_probe_that_never_tells_gives_way_to_another() {
+    let probing = ejected(0, at(0)).probed(at(1000)).unwrap();
+    let over = at(1000).after(PROBE_MAX);
+    assert_eq!(probing.standing(over), Standing::Due);
+    assert!(probing.probed(over).is_some());
+}
+
+#[test]
+fn those_called_before_the_ejection_are_late_and_those_who_found_nobody_else_can_only_help() {
+    let out = ejected(0, at(0));
+    for signal in [Signal::Success, Signal::Failure, Signal::ServerError, Signal::None] {
+        assert_eq!(heard(out, signal, at(10)), out);
+    }
+    for signal in [Signal::Failure, Signal::ServerError, Signal::None] {
+        assert_eq!(out.heard_out(signal, at(10), || 0.0), out);
+    }
+    assert!(!out.heard_out(Signal::Success, at(10), || 0.0).is_out());
+}
+
+#[test]
+fn what_is_off_stays_off() {
+    let off = failed_in_a_row(Breaker::Off, 50, at(0));
+    assert_eq!((off, off.readmitted(at(1))), (Breaker::Off, Breaker::Off));
+}
+
+fn signal() -> impl Strategy<Value = Signal> {
+    prop_oneof![
+        Just(Signal::Success),
+        Just(Signal::Failure),
+        Just(Signal::Refused),
+        Just(Signal::ServerError),
+        Just(Signal::None),
+    ]
+}
+
+/// What may happen to a breaker: an outcome of a pick made while it was in (with the rate low or not) or out, or a probe.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Heard(Signal, bool),
+    HeardOut(Signal),
+    Probe,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => (signal(), prop::bool::weighted(0.1)).prop_map(|(signal, low)| Event::Heard(signal, low)),
+        2 => signal().prop_map(Event::HeardOut),
+        2 => Just(Event::Probe),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_breaker_fits_its_word(failures in 0_u8..64, ejections: u8, millis in 0_u64..1 << 48, kind in 0..4) {
+        let at = Moment::from_micros(millis * 1000);
+        let breaker = match kind {
+            0 => Breaker::Off,
+            1 => Breaker::Well { failures, ejections, since: at },
+            2 => Breaker::Ejected { ejections, until: at },
+            _ => Breaker::Probing { ejections, until: at },
+        };
+        prop_assert_eq!(Breaker::unpack(breaker.pack()), breaker);
+    }
+
+    #[test]
+    fn only_a_success_or_the_pool_brings_one_back(events in prop::collection::vec((event(), 0_u64..3000, 0.0_f32..1.0), 0..200)) {
+        let mut breaker = NEW;
+        let mut now = at(0);
+        for (event, wait, draw) in events {
+            now = now.after(Duration::from_millis(wait));
+            let after = match event {
+                Event::Heard(signal, low) => breaker.heard(signal, |_| low, now, || draw),
+                Event::HeardOut(signal) => breaker.heard_out(signal, now, || draw),
+                Event::Probe => breaker.probed(now).unwrap_or(breaker),
+            };
+            if breaker.is_out() && !after.is_out() {
+                prop_assert!(matches!(event, Event::HeardOut(Signal::Success)));
+            }
+            if !breaker.is_out() && after.is_out() {
+                prop_assert!(matches!(event, Event::Heard(Signal::Failure | Signal::Refused | Signal::ServerError, _)));
+                let wait = until(after).since(now);
+                prop_assert!(wait >= EJECTED_MIN && wait <= EJECTED_MAX.mul_f32(1.5));
+            }
+            if let Breaker::Well { failures, .. } = after {
+                prop_assert!(failures < FAILURES_MAX);
+            }
+            breaker = Breaker::unpack(after.pack());
+            prop_assert_eq!(breaker.is_out(), after.is_out());
+        }
+    }
+}
