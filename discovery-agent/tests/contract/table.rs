@@ -1,7 +1,8 @@
 //! The table of rows, and the run of it on one target.
 
-use std::{any::Any, env, io::Write as _, pin::Pin, sync::Arc, time::Duration};
+use std::{any::Any, env, pin::Pin, sync::Arc, time::Duration};
 
+use testkit::consul::say;
 use tokio::{sync::Semaphore, task::JoinSet, time};
 
 use crate::target::{Kind, Target};
@@ -18,8 +19,8 @@ type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 /// One behaviour. It panics where the target behaves otherwise.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
-    pub(crate) name: &'static str,
-    pub(crate) run: for<'a> fn(&'a Target) -> Running<'a>,
+    name: &'static str,
+    run: for<'a> fn(&'a Target) -> Running<'a>,
     alone: bool,
     ours_is_better: Option<&'static str>,
 }
@@ -112,19 +113,15 @@ fn words(panic: Box<dyn Any + Send>) -> String {
     }
 }
 
-/// Straight to stderr: the test runner keeps what a passing test prints to itself, and this is to be seen.
 fn report(kind: &Kind, rows: &[Row], failed: usize, took: Duration) {
-    let mut text = format!("contract on {kind}: {} rows hold", rows.len() - failed);
-    if failed > 0 {
-        text += &format!(", {failed} do not");
-    }
-    text += &format!(" ({:.1} s)\n", took.as_secs_f64());
+    let held = rows.len() - failed;
+    say(&format!(
+        "contract on {kind}: {held} rows hold, {failed} fail ({:.1} s)",
+        took.as_secs_f64()
+    ));
     for row in rows {
         if let (Kind::Embedded, Some(why)) = (kind, row.ours_is_better) {
-            text += &format!("  better than Consul: {}: {why}\n", row.short_name());
+            say(&format!("  better than Consul: {}: {why}", row.short_name()));
         }
-    }
-    if let Err(error) = std::io::stderr().write_all(text.as_bytes()) {
-        panic!("stderr: {error}");
     }
 }

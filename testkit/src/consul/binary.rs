@@ -4,10 +4,29 @@ use std::{
     env,
     ffi::OsString,
     fmt,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::Command,
     sync::Once,
 };
+
+const NONE_FOUND: &str = "no consul found (PATH, CONSUL_BIN): rows run on the embedded agent alone";
+
+/// Whether tests must find a real Consul: `REQUIRE_CONSUL=1`, as continuous integration sets it so that no test is skipped in silence.
+pub fn is_required() -> bool {
+    env::var_os("REQUIRE_CONSUL").is_some_and(|value| value == "1")
+}
+
+/// Tells whoever runs the tests. Straight to stderr: the test runner keeps what a passing test prints to itself.
+///
+/// # Panics
+///
+/// Nothing can be written there.
+pub fn say(line: &str) {
+    if let Err(error) = writeln!(io::stderr(), "{line}") {
+        panic!("stderr: {error}");
+    }
+}
 
 /// A Consul that can be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,22 +46,13 @@ impl Binary {
     ///
     /// # Panics
     ///
-    /// There is none though `REQUIRE_CONSUL=1`, as continuous integration sets it so that no test is skipped in silence.
-    #[expect(
-        clippy::print_stderr,
-        reason = "whoever reads the test's output must know what it ran on"
-    )]
+    /// There is none though [one is required](is_required).
     pub fn find_or_skip() -> Option<Self> {
         static SAID: Once = Once::new();
         let found = Self::find();
         if found.is_none() {
-            let required = env::var_os("REQUIRE_CONSUL").is_some_and(|value| value == "1");
-            assert!(!required, "REQUIRE_CONSUL=1, but no consul found (CONSUL_BIN, PATH)");
-            SAID.call_once(|| {
-                eprintln!(
-                    "no consul found (PATH, CONSUL_BIN): rows run on the embedded agent alone"
-                );
-            });
+            assert!(!is_required(), "REQUIRE_CONSUL=1, but no consul found (CONSUL_BIN, PATH)");
+            SAID.call_once(|| say(NONE_FOUND));
         }
         found
     }

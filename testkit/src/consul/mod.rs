@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{self, Instant};
 
-pub use self::binary::Binary;
+pub use self::binary::{Binary, is_required, say};
 use self::guard::Guard;
 use crate::{http::Question, ports};
 

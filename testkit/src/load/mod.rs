@@ -145,6 +145,10 @@ async fn run(
                 Some(outcome) = on_their_way.join_next() => tally.add(joined(outcome)),
             }
         }
+        // A load behind its schedule never gets to wait for them above.
+        while let Some(outcome) = on_their_way.try_join_next() {
+            tally.add(joined(outcome));
+        }
         if on_their_way.len() >= settings.in_flight_max {
             tally.add(Outcome::failed(due_at, "not sent: too many on their way".to_owned()));
         } else {

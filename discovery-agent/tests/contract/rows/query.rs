@@ -20,6 +20,7 @@ pub(crate) const ROWS: &[Row] = &[
     row!(node_meta_keeps_nodes_that_have_it),
     row!(tokens_are_taken_and_passed_over),
     row!(namespaces_are_for_those_who_pay),
+    row!(a_filter_that_is_not_understood_is_refused),
 ];
 
 /// One path of each family that reads the catalog.
@@ -164,5 +165,17 @@ async fn namespaces_are_for_those_who_pay(target: &Target) {
         ["health/service/consul", "catalog/services", "catalog/service/consul", "agent/services"]
     {
         target.get(format!("/v1/{path}?ns=default")).await.is(400, text);
+    }
+}
+
+/// Rather than passed over, which would be a wrong answer. The embedded agent understands none; whoever filters asks a real one.
+async fn a_filter_that_is_not_understood_is_refused(target: &Target) {
+    // The list of services takes none yet.
+    let filtered = READS.into_iter().filter(|path| *path != "catalog/services");
+    for path in filtered.chain(["agent/services", "agent/checks"]) {
+        let answer = target.get(format!("/v1/{path}?filter=bogus")).await;
+        assert_eq!(answer.status, 500, "{path}");
+        let start = "Failed to create boolean expression evaluator: ";
+        assert!(answer.text().starts_with(start), "{path}: {}", answer.text());
     }
 }
