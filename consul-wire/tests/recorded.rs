@@ -1,6 +1,8 @@
 //! What a real Consul answered is read, and written again as it was: so an agent that writes these types writes what Consul writes, and a client
 //! that reads them loses nothing.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{fmt::Debug, fs, path::Path};
 
 use consul_wire::{
