@@ -33,7 +33,8 @@ pub(crate) struct Watch {
 /// One way of asking, and what it has told so far.
 struct Way {
     label: &'static str,
-    told: Arc<[Arc<Instance>]>,
+    /// None before its first answer.
+    told: Option<Arc<[Arc<Instance>]>>,
     failing: bool,
 }
 
@@ -70,14 +71,14 @@ impl Watch {
 
 impl Way {
     fn new(label: &'static str) -> Self {
-        Self { label, told: Arc::new([]), failing: false }
+        Self { label, told: None, failing: false }
     }
 
-    /// How many instances others may call.
-    fn callable(&self) -> usize {
+    /// How many instances others may call, as far as it has been told.
+    fn callable(&self) -> Option<usize> {
         let is_callable =
             |seen: &&Arc<Instance>| matches!(seen.status, Status::Passing | Status::Warning);
-        self.told.iter().filter(is_callable).count()
+        self.told.as_ref().map(|told| told.iter().filter(is_callable).count())
     }
 
     /// What is new in it.
@@ -90,8 +91,9 @@ impl Way {
         }
         self.failing = watched.failure.is_some();
         if let Some(snapshot) = watched.snapshot {
-            news.extend(changes(&self.told, &snapshot.instances).into_iter().map(News::Change));
-            self.told = snapshot.instances.clone();
+            let before = self.told.as_deref().unwrap_or_default();
+            news.extend(changes(before, &snapshot.instances).into_iter().map(News::Change));
+            self.told = Some(snapshot.instances.clone());
         }
         news
     }
@@ -108,8 +110,10 @@ fn as_text(now: &str, way: &Way, other: &Way, news: &News, paint: Paint) -> Stri
         News::AnsweredAgain => (Tone::Good, "! answers again".into()),
     };
     let both = match (way.callable(), other.callable()) {
-        (one, two) if one == two => String::new(),
-        (one, two) => format!("  ({} {one}, {} {two})", way.label, other.label),
+        (Some(one), Some(two)) if one != two => {
+            format!("  ({} {one}, {} {two})", way.label, other.label)
+        }
+        _ => String::new(),
     };
     paint.paint(tone, &format!("{now}  {:4}  {text}{both}", way.label)) + "\n"
 }

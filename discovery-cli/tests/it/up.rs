@@ -171,7 +171,7 @@ async fn a_second_signal_ends_all_at_once() {
     running.signal(Signal::INT);
     running.hear_words("ending").await;
     running.signal(Signal::INT);
-    assert_eq!(running.ended().await.0, Some(0));
+    assert_eq!(running.ended().await.0, Some(1));
     gone(&pids).await;
 }
 
@@ -209,6 +209,35 @@ async fn a_port_in_use_is_told_with_its_flag_before_anything_starts() {
             format!("error: {at} is in use: end what listens there, or choose another by {flag}\n");
         assert_eq!((text(&output.stderr), output.status.code()), (said, Some(1)));
     }
+}
+
+#[tokio::test]
+async fn what_runs_is_told_as_json_too() {
+    let mut running = Running::start(&mut discovery(&[&ANYWHERE[..], &["--json"]].concat()));
+    let line = |what: &'static str| {
+        move |said: &str| {
+            let lines = said
+                .lines()
+                .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            lines.into_iter().find(|line| line["what"] == what)
+        }
+    };
+    let up = running.hear(line("up")).await;
+    let names: Vec<_> = up["processes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|process| process["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["agent", "service2-1", "service2-2", "service1"]);
+    let killed = up["processes"][1]["pid"].as_u64().unwrap();
+    send(killed.try_into().unwrap(), Signal::KILL).unwrap();
+    let ended = running.hear(line("ended")).await;
+    assert_eq!(
+        (&ended["name"], &ended["how"], &ended["again_in_ms"]),
+        (&"service2-1".into(), &"was killed".into(), &500.into())
+    );
+    assert_eq!(running.hear(line("again")).await["process"]["name"], "service2-1");
 }
 
 #[tokio::test]

@@ -1,16 +1,12 @@
-//! What `up` knows of its processes, and what it says of them on the terminal. Pure.
+//! What `up` knows of its processes. Pure; how it is said is `words`'.
 //!
 //! That a process runs is told by its keeper, where it serves by the catalog: what is said here is what every caller would be told.
 
-use std::sync::Arc;
+use std::{process::ExitStatus, sync::Arc, time::Duration};
 
 use discovery::{Instance, Status};
 
-use super::{child::how, keep::News};
-use crate::{
-    command::agent::Serving,
-    print::{Paint, Table, Tone},
-};
+use super::keep::News;
 
 /// The name of the agent's process.
 pub(super) const AGENT: &str = "agent";
@@ -18,30 +14,43 @@ pub(super) const AGENT: &str = "agent";
 /// All processes of a chain.
 #[derive(Debug)]
 pub(super) struct Board {
-    serving: Serving,
     /// In the order in which they are shown.
     entries: Vec<Entry>,
     /// Whether all of them have been seen at work.
     is_up: bool,
 }
 
-#[derive(Debug)]
-struct Entry {
-    name: String,
+/// One process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) name: String,
     /// None while it does not run.
-    pid: Option<u32>,
-    /// The agent itself is in no catalog.
-    at: Option<Arc<Instance>>,
-    /// Of a run that ended; the catalog may tell it for a while.
+    pub(super) pid: Option<u32>,
+    /// Where it serves. The agent itself is in no catalog.
+    pub(super) at: Option<Arc<Instance>>,
+    /// Where it served in a run that ended; the catalog may tell that for a while.
     gone: Option<Arc<Instance>>,
+}
+
+/// What people should know.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Saying {
+    /// All are at work for the first time.
+    Up(Vec<Entry>),
+    /// One ended by itself or was ended by others.
+    Ended { name: String, pid: Option<u32>, status: ExitStatus, again_in: Option<Duration> },
+    /// One that had ended is at work again.
+    Again(Entry),
+    /// One can't be started again.
+    Lost { name: String, why: String },
 }
 
 impl Board {
     /// The agent, and services that are registered under these ids.
-    pub(super) fn new(serving: Serving, services: impl IntoIterator<Item = String>) -> Self {
+    pub(super) fn new(services: impl IntoIterator<Item = String>) -> Self {
         let entry = |name| Entry { name, pid: None, at: None, gone: None };
         let entries = [AGENT.to_owned()].into_iter().chain(services).map(entry).collect();
-        Self { serving, entries, is_up: false }
+        Self { entries, is_up: false }
     }
 
     /// Whether all of them have been seen at work.
@@ -49,98 +58,48 @@ impl Board {
         self.is_up
     }
 
-    /// Those that have not been seen at work.
+    /// Those that are not at work.
     pub(super) fn missing(&self) -> Vec<&str> {
         let missing = self.entries.iter().filter(|entry| !entry.is_at_work());
         missing.map(|entry| entry.name.as_str()).collect()
     }
 
-    /// What is to be said of the news.
-    pub(super) fn hear(&mut self, news: News) -> Option<String> {
+    /// News of a process, and what is to be said of it.
+    pub(super) fn hear(&mut self, news: News) -> Option<Saying> {
         match news {
             News::Started { name, pid } => {
-                let is_again = self.is_up && name == AGENT;
-                self.entry(&name)?.pid = pid;
-                is_again.then(|| format!("{name} runs again: pid {}", shown(pid)))
+                let is_up = self.is_up;
+                let entry = self.entry(&name)?;
+                entry.pid = pid;
+                (is_up && entry.is_at_work()).then(|| Saying::Again(entry.clone()))
             }
             News::Ended { name, status, again_in } => {
                 let entry = self.entry(&name)?;
-                let pid = shown(entry.pid.take());
+                let pid = entry.pid.take();
                 entry.gone = entry.at.take();
-                let then = match again_in {
-                    Some(pause) => format!("it is started again in {} s", pause.as_secs_f64()),
-                    None => "it stays away".into(),
-                };
-                Some(format!("{name} (pid {pid}) {}; {then}", how(status)))
+                Some(Saying::Ended { name, pid, status, again_in })
             }
-            News::Lost { name, why } => {
-                self.entry(&name)?.pid = None;
-                Some(format!("{name} can't be started again: {why}"))
-            }
+            News::Lost { name, why } => Some(Saying::Lost { name, why: why.to_string() }),
         }
     }
 
-    /// What is to be said of what the catalog tells.
-    pub(super) fn see(&mut self, instances: &[Arc<Instance>], paint: Paint) -> Vec<String> {
-        let mut said = Vec::new();
+    /// All instances that the catalog tells now, and what is to be said of it.
+    pub(super) fn see(&mut self, instances: &[Arc<Instance>]) -> Vec<Saying> {
+        let mut sayings = Vec::new();
         for entry in &mut self.entries {
             if !entry.is_at_work() && entry.see(instances) && self.is_up {
-                let at = entry.at.as_ref().map(ToString::to_string).unwrap_or_default();
-                said.push(format!("{} runs again: pid {}, {at}", entry.name, shown(entry.pid)));
+                sayings.push(Saying::Again(entry.clone()));
             }
         }
         if !self.is_up && self.missing().is_empty() {
             self.is_up = true;
-            said.push(self.all(paint));
+            sayings.push(Saying::Up(self.entries.clone()));
         }
-        said
+        sayings
     }
 
     fn entry(&mut self, name: &str) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.name == name)
-    }
-
-    /// What runs where, and what to try.
-    fn all(&self, paint: Paint) -> String {
-        let mut table = Table::new(["PROCESS", "PID", "ADDRESS"]);
-        for entry in &self.entries {
-            let at = match &entry.at {
-                Some(instance) => instance.to_string(),
-                None => format!("http {}, dns {}", self.serving.http, self.serving.dns),
-            };
-            table.push(Tone::Plain, [entry.name.clone(), shown(entry.pid), at]);
-        }
-        format!("{}\n{}\nCtrl-C ends all.", table.render(paint), self.to_try())
-    }
-
-    /// What to type in another terminal.
-    fn to_try(&self) -> String {
-        let Serving { http, dns } = self.serving;
-        let service = |service: &str| {
-            self.entries
-                .iter()
-                .find(|entry| entry.at.as_ref().is_some_and(|at| &*at.service == service))
-        };
-        let mut tries = Vec::new();
-        if let Some(at) = service("service1").and_then(|entry| entry.at.as_ref()) {
-            tries.push((format!("curl http://{at}/"), "four lines: who called whom"));
-        }
-        let question = format!("dig @{} -p {} service2.service.consul SRV", dns.ip(), dns.port());
-        tries.push((question, "the instances of service2, by DNS"));
-        tries.push((
-            format!("curl http://{http}/v1/health/service/service2?passing"),
-            "the same, by HTTP",
-        ));
-        if let Some(pid) = service("service2").map(|entry| shown(entry.pid)) {
-            tries.push((
-                format!("kill -9 {pid}"),
-                "and call again: no call fails, and it comes back",
-            ));
-            tries.push((format!("kill {pid}"), "leaves in order, and stays away"));
-        }
-        let width = tries.iter().map(|(typed, _)| typed.len()).max().unwrap_or(0);
-        let lines = tries.iter().map(|(typed, why)| format!("  {typed:width$}  {why}\n"));
-        format!("Try in another terminal:\n{}", lines.collect::<String>())
     }
 }
 
@@ -149,7 +108,7 @@ impl Entry {
         self.pid.is_some() && (self.at.is_some() || self.name == AGENT)
     }
 
-    /// Whether it is seen at work now.
+    /// Whether the catalog shows it at work.
     fn see(&mut self, instances: &[Arc<Instance>]) -> bool {
         let is_gone =
             |seen: &Instance| self.gone.as_ref().is_some_and(|gone| gone.is_same_copy(seen));
@@ -161,6 +120,64 @@ impl Entry {
     }
 }
 
-fn shown(pid: Option<u32>) -> String {
-    pid.map_or("?".into(), |pid| pid.to_string())
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    fn started(name: &str, pid: u32) -> News {
+        News::Started { name: name.into(), pid: Some(pid) }
+    }
+
+    fn killed(name: &str) -> News {
+        News::Ended {
+            name: name.into(),
+            status: ExitStatus::from_raw(9),
+            again_in: Some(Duration::ZERO),
+        }
+    }
+
+    fn at(id: &str, port: u16) -> Arc<Instance> {
+        Arc::new(Instance { id: id.into(), ..Instance::at("web", "127.0.0.1".into(), port) })
+    }
+
+    /// A board of the agent and `web`, both at work.
+    fn up() -> Board {
+        let mut board = Board::new(["web".to_owned()]);
+        assert_eq!(board.missing(), ["agent", "web"]);
+        assert_eq!(board.hear(started("agent", 1)), None);
+        assert_eq!(board.see(&[at("web", 80)]), [], "nobody said that it runs");
+        assert_eq!(board.hear(started("web", 2)), None);
+        assert!(
+            matches!(&board.see(&[at("web", 80)])[..], [Saying::Up(entries)] if entries.len() == 2)
+        );
+        assert_eq!(board.see(&[at("web", 80)]), [], "it is said once");
+        board
+    }
+
+    #[test]
+    fn a_service_is_at_work_again_when_the_catalog_shows_its_new_run() {
+        let mut board = up();
+        assert!(matches!(board.hear(killed("web")), Some(Saying::Ended { pid: Some(2), .. })));
+        assert_eq!(board.hear(started("web", 3)), None);
+        let critical = Arc::new(Instance { status: Status::Critical, ..(*at("web", 81)).clone() });
+        for not_yet in [vec![], vec![at("web", 80)], vec![critical], vec![at("other", 81)]] {
+            assert_eq!(board.see(&not_yet), [], "{not_yet:?}");
+        }
+        let again = board.see(&[at("web", 80), at("web", 81)]);
+        assert!(
+            matches!(&again[..], [Saying::Again(entry)] if entry.pid == Some(3) && entry.at == Some(at("web", 81))),
+            "{again:?}"
+        );
+    }
+
+    #[test]
+    fn the_agent_is_at_work_again_as_soon_as_it_runs() {
+        let mut board = up();
+        board.hear(killed("agent"));
+        assert!(
+            matches!(board.hear(started("agent", 9)), Some(Saying::Again(entry)) if entry.pid == Some(9))
+        );
+    }
 }

@@ -20,10 +20,11 @@ use tokio::{
 
 use super::{
     Up,
-    board::{AGENT, Board},
+    board::{AGENT, Board, Saying},
     child::{Child, how},
     keep::{Group, News},
     plan::Plan,
+    words::{as_json, as_text},
 };
 use crate::{
     command::agent::Serving,
@@ -41,8 +42,17 @@ const NEWS_MAX: usize = 64;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// For whom it is said.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Text(Paint),
+    Json,
+}
+
 #[derive(Debug)]
 pub(super) struct Chain {
+    form: Form,
+    serving: Serving,
     board: Board,
     news: mpsc::Receiver<News>,
     watches: [Watch; 2],
@@ -73,7 +83,9 @@ impl Chain {
         let discovery = Discovery::new(settings(serving)?)?;
         let watches = ["service1", "service2"].map(|name| discovery.watch(name, &Resolve::Catalog));
         let up_by = Instant::now() + UP_WITHIN;
-        Ok(Self { board: Board::new(serving, names), news, watches, up_by, groups: groups.into() })
+        let form = if up.json { Form::Json } else { Form::Text(Paint::stdout()) };
+        let board = Board::new(names);
+        Ok(Self { form, serving, board, news, watches, up_by, groups: groups.into() })
     }
 
     /// Says what happens. Ends when nothing runs any more. Cancel-safe.
@@ -81,34 +93,43 @@ impl Chain {
     /// # Errors
     /// A part ended before all were at work, or they are not in time.
     pub(super) async fn watch_over(&mut self) -> Outcome {
-        let paint = Paint::stdout();
         loop {
             let [watch1, watch2] = &mut self.watches;
             tokio::select! {
                 news = self.news.recv() => {
                     let Some(news) = news else { return Ok(()) };
-                    let is_end = !matches!(news, News::Started { .. });
-                    match self.board.hear(news) {
-                        Some(text) if is_end && !self.board.is_up() => {
-                            return Err(format!("{text}: its log is above").into());
+                    if let Some(saying) = self.board.hear(news) {
+                        if !self.board.is_up() {
+                            return Err(too_early(&saying).into());
                         }
-                        said => say_all(said)?,
+                        self.say(&saying)?;
                     }
                 }
                 Some(_) = watch1.changed() => {}
                 Some(_) = watch2.changed() => {}
                 () = sleep_until(self.up_by), if !self.board.is_up() => {
-                    return Err(format!("not at work in time: {}", self.board.missing().join(", ")).into());
+                    let missing = self.board.missing().join(", ");
+                    return Err(format!("not at work in time: {missing}; what they log is above").into());
                 }
             }
             let seen: Vec<_> = self.watches.iter().flat_map(instances).collect();
-            let said = self.board.see(&seen, paint);
-            say_all(said)?;
+            for saying in self.board.see(&seen) {
+                self.say(&saying)?;
+            }
         }
+    }
+
+    fn say(&self, saying: &Saying) -> io::Result<()> {
+        say(&match self.form {
+            Form::Text(paint) => as_text(saying, self.serving, paint),
+            Form::Json => as_json(saying, self.serving),
+        })
     }
 
     /// Ends service1, then what it calls, then what all of them need.
     pub(super) async fn end(&mut self) {
+        // Nobody reads news any more, so nobody may wait to tell them.
+        self.news.close();
         while let Some(group) = self.groups.pop() {
             group.end().await;
         }
@@ -125,7 +146,7 @@ async fn serving(agent: &mut Child) -> Result<Serving, Failure> {
         .await
         .map_err(|_| "the agent does not start")??;
     if line.is_empty() {
-        return Err(format!("{AGENT} {}: its log is above", how(agent.ended().await?)).into());
+        return Err(format!("{AGENT} {}: what it logs is above", how(agent.ended().await?)).into());
     }
     Ok(serde_json::from_str(&line)?)
 }
@@ -138,6 +159,13 @@ fn settings(at: Serving) -> Result<Settings, discovery::Error> {
     Ok(Settings { agent, dns, ..Settings::default() })
 }
 
-fn say_all(said: impl IntoIterator<Item = String>) -> io::Result<()> {
-    said.into_iter().try_for_each(|text| say(&format!("{text}\n")))
+/// Why a part that ended before all were at work ends everything.
+fn too_early(saying: &Saying) -> String {
+    match saying {
+        Saying::Ended { name, status, .. } => {
+            format!("{name} {}: what it logs is above", how(*status))
+        }
+        Saying::Lost { name, why } => format!("{name} can't be started: {why}"),
+        Saying::Up(_) | Saying::Again(_) => "not all were at work".into(),
+    }
 }

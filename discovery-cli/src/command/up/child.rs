@@ -15,11 +15,14 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::task::AbortOnDropHandle;
+use tracing::debug;
 
 use crate::{lifeline::CHILD, print::complain};
 
 /// From SIGTERM to SIGKILL: above what a service takes to drain and to finish what is in flight.
 const END_WITHIN: Duration = Duration::from_secs(15);
+/// From a child's end to the end of its log.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
 /// A line of a child's log, in bytes; a longer one is cut into several.
 const LINE_MAX: u64 = 64 * 1024;
 
@@ -42,7 +45,7 @@ pub(super) struct Child {
     process: tokio::process::Child,
     /// Held, never written to: its end is the child's end.
     _lifeline: Option<ChildStdin>,
-    _log: AbortOnDropHandle<()>,
+    log: AbortOnDropHandle<()>,
 }
 
 impl Child {
@@ -57,8 +60,8 @@ impl Child {
         command.envs(part.variables.iter().map(|(name, value)| (name, value)));
         let mut process = command.spawn()?;
         let lifeline = process.stdin.take();
-        let log = forward(part.name.clone(), process.stderr.take());
-        Ok(Self { process, _lifeline: lifeline, _log: AbortOnDropHandle::new(tokio::spawn(log)) })
+        let log = tokio::spawn(forward(part.name.clone(), process.stderr.take()));
+        Ok(Self { process, _lifeline: lifeline, log: AbortOnDropHandle::new(log) })
     }
 
     /// None once it has ended.
@@ -75,9 +78,13 @@ impl Child {
         Ok(line)
     }
 
-    /// Until it ends, by itself or by others. Cancel-safe.
+    /// Until it ends, by itself or by others, and its last words are written. To be awaited to its end once; cancel-safe before.
     pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {
-        self.process.wait().await
+        let status = self.process.wait().await?;
+        if timeout(LAST_WORDS_WITHIN, &mut self.log).await.is_err() {
+            debug!("somebody else holds the log of a child that has ended");
+        }
+        Ok(status)
     }
 
     /// Tells it to end, also where it is stopped, and waits for that; kills it where it does not.
@@ -86,7 +93,7 @@ impl Child {
             kill_process(pid, Signal::TERM)?;
             kill_process(pid, Signal::CONT)?;
         }
-        match timeout(END_WITHIN, self.process.wait()).await {
+        match timeout(END_WITHIN, self.ended()).await {
             Ok(ended) => ended.map(drop),
             Err(_) => self.process.kill().await,
         }

@@ -5,6 +5,7 @@ mod chain;
 mod child;
 mod keep;
 mod plan;
+mod words;
 
 use std::net::SocketAddr;
 
@@ -14,7 +15,7 @@ use discovery::{
 };
 
 use super::{agent::Serving, ports::tcp_is_free};
-use crate::print::say;
+use crate::print::complain;
 use chain::Chain;
 
 /// Instances of service2 at most.
@@ -41,6 +42,9 @@ pub(crate) struct Up {
     /// Where the agent serves Consul's DNS, by UDP and TCP
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8600", value_parser = address)]
     dns_listen: SocketAddr,
+    /// One JSON object a line in place of the words
+    #[arg(long)]
+    json: bool,
 }
 
 fn scale(text: &str) -> Result<usize, String> {
@@ -66,12 +70,17 @@ impl Up {
         };
         let outcome = tokio::select! {
             outcome = chain.watch_over() => outcome,
-            signal = signals.next() => Ok(signal?),
+            signal = signals.next() => {
+                complain("ending service1, then service2, then the agent; Ctrl-C again ends them at once");
+                Ok(signal?)
+            }
         };
-        say("\nending service1, then service2, then the agent; Ctrl-C again ends them at once\n")?;
         tokio::select! {
             () = chain.end() => outcome,
-            signal = signals.next() => Ok(signal?),
+            signal = signals.next() => {
+                signal?;
+                Err("a second signal ended it at once".into())
+            }
         }
     }
 }

@@ -1,0 +1,109 @@
+//! What `up` says on the terminal, and what it writes for programs.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{
+    board::{AGENT, Entry, Saying},
+    child::how,
+};
+use crate::{
+    command::agent::Serving,
+    print::{Paint, Table, Tone},
+};
+
+/// As a person reads it, ended by a newline. `serving`: where the agent does.
+pub(super) fn as_text(saying: &Saying, serving: Serving, paint: Paint) -> String {
+    match saying {
+        Saying::Up(entries) => {
+            let table = table(entries, serving).render(paint);
+            format!("{table}\n{}\nCtrl-C ends all.\n", to_try(entries, serving))
+        }
+        Saying::Ended { name, pid, status, again_in } => {
+            let then = match again_in {
+                Some(pause) => format!("it is started again in {} s", pause.as_secs_f64()),
+                None => "it stays away".into(),
+            };
+            format!("{name} (pid {}) {}; {then}\n", shown(*pid), how(*status))
+        }
+        Saying::Again(entry) => {
+            format!(
+                "{} runs again: pid {}, {}\n",
+                entry.name,
+                shown(entry.pid),
+                place(entry, serving)
+            )
+        }
+        Saying::Lost { name, why } => format!("{name} can't be started again: {why}\n"),
+    }
+}
+
+/// As a program reads it, an object a line.
+pub(super) fn as_json(saying: &Saying, serving: Serving) -> String {
+    let entry = |entry: &Entry| process(entry, serving);
+    let object = match saying {
+        Saying::Up(entries) => {
+            json!({ "what": "up", "processes": entries.iter().map(entry).collect::<Value>() })
+        }
+        Saying::Ended { name, pid, status, again_in } => json!({
+            "what": "ended",
+            "name": name,
+            "pid": pid,
+            "how": how(*status),
+            "again_in_ms": again_in.as_ref().map(Duration::as_millis),
+        }),
+        Saying::Again(again) => json!({ "what": "again", "process": entry(again) }),
+        Saying::Lost { name, why } => json!({ "what": "lost", "name": name, "why": why }),
+    };
+    format!("{object}\n")
+}
+
+fn process(entry: &Entry, serving: Serving) -> Value {
+    match &entry.at {
+        Some(at) => json!({ "name": entry.name, "pid": entry.pid, "address": at.to_string() }),
+        None => {
+            json!({ "name": entry.name, "pid": entry.pid, "http": serving.http, "dns": serving.dns })
+        }
+    }
+}
+
+fn table(entries: &[Entry], serving: Serving) -> Table<3> {
+    let mut table = Table::new(["PROCESS", "PID", "ADDRESS"]);
+    for entry in entries {
+        table.push(Tone::Plain, [entry.name.clone(), shown(entry.pid), place(entry, serving)]);
+    }
+    table
+}
+
+fn place(entry: &Entry, Serving { http, dns }: Serving) -> String {
+    entry.at.as_ref().map_or_else(|| format!("http {http}, dns {dns}"), ToString::to_string)
+}
+
+/// What to type in another terminal.
+fn to_try(entries: &[Entry], Serving { http, dns }: Serving) -> String {
+    let service1 = entries
+        .iter()
+        .filter(|entry| entry.name == "service1")
+        .filter_map(|entry| entry.at.as_ref());
+    let service2 = entries.iter().find(|entry| entry.name != "service1" && entry.name != AGENT);
+    let mut tries = Vec::new();
+    for at in service1 {
+        tries.push((format!("curl http://{at}/"), "four lines: who called whom"));
+    }
+    let question = format!("dig @{} -p {} service2.service.consul SRV", dns.ip(), dns.port());
+    tries.push((question, "the instances of service2, by DNS"));
+    let question = format!("curl 'http://{http}/v1/health/service/service2?passing'");
+    tries.push((question, "the same, by HTTP"));
+    if let Some(pid) = service2.map(|entry| shown(entry.pid)) {
+        tries.push((format!("kill -9 {pid}"), "call again: no call fails, and it comes back"));
+        tries.push((format!("kill {pid}"), "this one leaves in order, and stays away"));
+    }
+    let width = tries.iter().map(|(typed, _)| typed.len()).max().unwrap_or(0);
+    let lines = tries.iter().map(|(typed, why)| format!("  {typed:width$}  {why}\n"));
+    format!("Try in another terminal:\n{}", lines.collect::<String>())
+}
+
+fn shown(pid: Option<u32>) -> String {
+    pid.map_or("?".into(), |pid| pid.to_string())
+}
