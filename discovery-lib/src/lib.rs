@@ -1,4 +1,57 @@
-//! Service discovery on Consul: register, watch, pick, call.
+//! Service discovery on [Consul](https://developer.hashicorp.com/consul): register, watch, pick, call.
+//!
+//! A program registers itself, keeps itself registered whatever happens to its agent, and leaves in order ([`Registered::serve_until`]). A
+//! caller names a service and reaches whichever instance is best now ([`Client`]): standing queries keep a pool of the instances, each pick
+//! takes the lighter of two by latency and load, who fails is kept out for a while, and a registry that is down, wiped or wrong never empties
+//! a pool that still works.
+//!
+//! ```
+//! use discovery::{Discovery, Registration, serve::{Server, text}, signal};
+//! use http::StatusCode;
+//! use tokio::{net::TcpListener, time::Duration};
+//! # use discovery::{Settings, registration::Signals};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let agent = discovery_agent::Agent::start().await?;
+//! # let settings = Settings::from_vars(|name| (name == "CONSUL_HTTP_ADDR").then(|| agent.http_addr().to_string()))?;
+//! # let (trigger, signal) = Signals::by_hand();
+//! # let signal = || signal;
+//! let discovery = Discovery::from_env()?;
+//! # let discovery = Discovery::new(settings)?;
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let registered = discovery.register(Registration::new("service1", listener.local_addr()?).tag("v1"));
+//! let server = Server::new().get("/", async |request| text(StatusCode::OK, format!("hello {}\n", request.remote)));
+//! let serving = registered.serve_until(signal(), Duration::from_secs(2), |leaving| server.run(listener, leaving));
+//!
+//! // Meanwhile, here or in any other program:
+//! let calling = async {
+//!     let answer = discovery.client().get("http://service1/").await?; // whichever instance is best now
+//!     assert_eq!(answer.status(), StatusCode::OK);
+//!     let pool = discovery.pool("service1"); // shares the standing query
+//!     let (stream, pick) = pool.connect().await?; // any TCP protocol
+//!     pick.succeed();
+//! #   drop(stream);
+//! #   trigger.fire();
+//!     Ok::<_, discovery::Error>(())
+//! };
+//! # let wait_and_call = async { registered_soon(&discovery).await; calling.await };
+//! # async fn registered_soon(discovery: &Discovery) {
+//! #     while discovery.client().get("http://service1/").await.is_err() { tokio::time::sleep(Duration::from_millis(5)).await; }
+//! # }
+//! # let (served, called) = tokio::join!(serving, wait_and_call);
+//! # called?;
+//! # served?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! One lookup, from the call to the instance: [`Client::get`] finds the [`Pool`] of the service that the URL names; the pool is fed by a
+//! [`Watch`], one standing question to Consul a service, however many ask; [`Pool::pick`] reads the published members and takes one without a
+//! lock; what became of the try ([`Verdict`]) is learnt by that member and decides whether another is tried.
+//!
+//! There is no global state: two [`Discovery`] in one process are strangers. Nothing here prints, exits, or reads the environment but
+//! [`Settings::from_env`] and what is made of it.
 #![warn(missing_docs)]
 
 pub mod agent;
