@@ -303,15 +303,22 @@ impl Consul {
         Ok(())
     }
 
-    /// The node is in the catalog, which needs a leader, with its addresses, which its agent tells last: from here on it is quiet.
+    /// The node is in the catalog, with its own check, which the leader tells, and its addresses, which its agent tells: from here on it is
+    /// quiet.
     async fn answers(&self) -> bool {
-        let target = format!("/v1/catalog/node/{}", self.node());
+        let node = self.ask(&format!("/v1/catalog/node/{}", self.node())).await;
+        let checks = self.ask(&format!("/v1/health/node/{}", self.node())).await;
+        let addresses =
+            node["Node"]["TaggedAddresses"].as_object().map(|addresses| addresses.len());
+        let checks = checks.as_array().map(Vec::len);
+        addresses > Some(0) && checks > Some(0)
+    }
+
+    /// Null while there is no answer.
+    async fn ask(&self, target: &str) -> Value {
         match Question::get(target).send(self.http_addr()).await {
-            Ok(answer) if answer.status.is_success() => {
-                let addresses = &answer.json()["Node"]["TaggedAddresses"];
-                addresses.as_object().is_some_and(|addresses| !addresses.is_empty())
-            }
-            _ => false,
+            Ok(answer) if answer.status.is_success() => answer.json(),
+            _ => Value::Null,
         }
     }
 
