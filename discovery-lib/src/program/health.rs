@@ -1,11 +1,11 @@
 //! A service that asks itself how it is, for images without a shell and without curl.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use http::StatusCode;
 
 use super::Outcome;
-use crate::{Client, Pool};
+use crate::{Client, Pool, registration::near};
 
 /// Asks the `/health` of the service of this name that listens there on this machine.
 ///
@@ -24,14 +24,4 @@ pub async fn health(service: &str, listen: SocketAddr) -> Outcome {
         StatusCode::OK => Ok(()),
         status => Err(format!("{near} answered {status}").into()),
     }
-}
-
-/// How this machine itself reaches what listens there.
-pub fn near(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
 }

@@ -14,7 +14,7 @@ mod usage;
 
 pub use args::{ServiceArgs, address, service_name};
 pub use duration::duration;
-pub use health::{health, near};
+pub use health::health;
 pub use listen::{listen, refused};
 pub use logging::log;
 pub use start::{Outcome, chain, start};

@@ -20,6 +20,7 @@ pub use leaving::Leaving;
 pub use machine::State;
 pub use registered::Registered;
 pub use signals::{Signals, Trigger, signal};
+pub use subject::near;
 
 use crate::{ServiceId, Weights};
 

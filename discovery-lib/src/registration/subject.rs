@@ -41,13 +41,7 @@ impl Subject {
 
     /// Where this machine reaches it.
     pub(super) fn near(&self) -> SocketAddr {
-        let local = self.registration.local;
-        let ip: IpAddr = match local.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        SocketAddr::new(ip, local.port())
+        near(self.registration.local)
     }
 
     /// What the agent is told. Passing from the start: it was probed, and a check that begins as critical hides it until the first beat.
@@ -75,6 +69,16 @@ impl Subject {
             }],
         }
     }
+}
+
+/// How this machine itself reaches what listens there: any address is loopback.
+pub fn near(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use std::{
 use discovery::{
     Discovery, DnsAddress, Host, Instance, Resolve, Settings, Watch,
     agent::{Address, AgentSettings},
-    program::{self, Outcome},
+    program::Outcome,
+    registration::near,
 };
 use tokio::{
     sync::mpsc,
@@ -152,8 +153,8 @@ async fn serving(agent: &mut Child) -> Result<Serving, Failure> {
 }
 
 fn settings(at: Serving) -> Result<Settings, discovery::Error> {
-    let address: Address = program::near(at.http).to_string().parse()?;
-    let dns = program::near(at.dns);
+    let address: Address = near(at.http).to_string().parse()?;
+    let dns = near(at.dns);
     let dns = DnsAddress { host: Host::Ip(dns.ip()), port: dns.port() };
     let agent = AgentSettings { address, ..AgentSettings::default() };
     Ok(Settings { agent, dns, ..Settings::default() })

@@ -2,7 +2,7 @@
 
 use std::{env, io, net::SocketAddr, path::PathBuf};
 
-use discovery::program::near;
+use discovery::registration::near;
 
 use super::{board::AGENT, child::Part};
 use crate::command::agent::Serving;
