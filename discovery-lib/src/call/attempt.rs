@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
+use http::Response;
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{
     connection::{Connection, Lost},
     deadlines::Deadline,
     dial::dial,
-    kept::Kept,
+    kept::{Kept, Line},
     outcome::Outcome,
+    outgoing::Outgoing,
     tried::Why,
 };
 use crate::Instance;
@@ -22,11 +21,12 @@ use crate::Instance;
 #[derive(Debug)]
 pub(crate) struct Attempt<'a> {
     pub(crate) instance: &'a Instance,
-    pub(crate) kept: &'a Arc<Kept>,
+    pub(crate) kept: Arc<Kept>,
     /// Whether a kept connection may serve.
     pub(crate) may_reuse: bool,
     pub(crate) connect: Deadline,
     pub(crate) answer: Deadline,
+    pub(crate) now: Instant,
 }
 
 /// Why there is no answer.
@@ -38,45 +38,43 @@ pub(crate) struct Fault {
     pub(crate) reused: bool,
 }
 
-/// The head of an answer, and the connection that the body comes on.
-pub(crate) type Answer = (Response<Incoming>, Box<Connection>);
+/// The head of an answer, and the line that its body comes on.
+pub(crate) type Answer = (Response<Incoming>, Line);
 
 impl Attempt<'_> {
     /// Sends the request and waits for the head of the answer.
-    pub(crate) async fn run(
-        &self,
-        request: &Request<Full<Bytes>>,
-        now: Instant,
-    ) -> Result<Answer, Fault> {
-        let late =
-            Fault { outcome: Outcome::NoAnswer, why: Why::Silent(self.answer.span), reused: false };
-        timeout_at(self.answer.at, self.send(request, now)).await.unwrap_or(Err(late))
-    }
-
-    async fn send(&self, request: &Request<Full<Bytes>>, now: Instant) -> Result<Answer, Fault> {
+    pub(crate) async fn run(self, request: &Outgoing<'_>) -> Result<Answer, Fault> {
         while self.may_reuse
-            && let Some(mut connection) = self.kept.take(now)
+            && let Some(mut connection) = self.kept.take(self.now)
         {
-            match connection.send(request.clone()).await {
-                Ok(answer) => return Ok((answer, connection)),
+            match connection.send(request.to_http(), self.answer).await {
+                Ok(head) => return Ok((head, self.line(connection))),
                 Err(Lost::Unsent) => {}
-                Err(Lost::Sent(why)) => {
-                    return Err(Fault { outcome: Outcome::NoAnswer, why, reused: true });
-                }
+                Err(Lost::Sent(why)) => return Err(Fault::no_answer(why, true)),
             }
         }
-        let fault = |outcome, why| Fault { outcome, why, reused: false };
-        let stream = dial(self.instance, self.connect)
-            .await
-            .map_err(|why| fault(Outcome::NotConnected, why))?;
-        let mut connection = Box::new(
-            Connection::open(stream).await.map_err(|why| fault(Outcome::NotConnected, why))?,
-        );
+        let stream = dial(self.instance, self.connect).await.map_err(Fault::not_connected)?;
+        let opened = Connection::open(stream, self.answer).await.map_err(Fault::not_connected)?;
+        let mut connection = Box::new(opened);
         self.kept.reap();
-        match connection.send(request.clone()).await {
-            Ok(answer) => Ok((answer, connection)),
-            Err(Lost::Unsent) => Err(fault(Outcome::NotConnected, Why::Closed)),
-            Err(Lost::Sent(why)) => Err(fault(Outcome::NoAnswer, why)),
+        match connection.send(request.to_http(), self.answer).await {
+            Ok(head) => Ok((head, self.line(connection))),
+            Err(Lost::Unsent) => Err(Fault::not_connected(Why::Closed)),
+            Err(Lost::Sent(why)) => Err(Fault::no_answer(why, false)),
         }
+    }
+
+    fn line(self, connection: Box<Connection>) -> Line {
+        Line { connection, kept: self.kept, used_at: self.now }
+    }
+}
+
+impl Fault {
+    fn not_connected(why: Why) -> Self {
+        Self { outcome: Outcome::NotConnected, why, reused: false }
+    }
+
+    fn no_answer(why: Why, reused: bool) -> Self {
+        Self { outcome: Outcome::NoAnswer, why, reused }
     }
 }

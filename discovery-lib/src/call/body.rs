@@ -5,7 +5,8 @@
 
 use std::{
     fmt,
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -14,9 +15,9 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
-use super::{connection::Connection, deadlines::Deadline, kept::Kept, tried::Span};
+use super::{deadlines::Deadline, kept::Line, tried::Span};
 use crate::{Error, InFlight, Instance, error::Kind};
 
 /// How much a body that is dropped unread may have left for its connection to be kept: so many pieces, and all of them already here.
@@ -34,8 +35,7 @@ pub struct Body {
 
 /// What is given back at the end.
 struct Open {
-    connection: Box<Connection>,
-    kept: Arc<Kept>,
+    line: Line,
     _in_flight: InFlight,
 }
 
@@ -44,10 +44,10 @@ impl Body {
         incoming: Incoming,
         instance: Arc<Instance>,
         until: Deadline,
-        (connection, kept): (Box<Connection>, Arc<Kept>),
+        line: Line,
         in_flight: InFlight,
     ) -> Self {
-        let open = Some(Open { connection, kept, _in_flight: in_flight });
+        let open = Some(Open { line, _in_flight: in_flight });
         let mut body = Self { incoming, instance, until, open };
         body.close_at_end(&mut Context::from_waker(Waker::noop()));
         body
@@ -58,22 +58,24 @@ impl Body {
     /// # Errors
     ///
     /// It is longer, it broke off ([`Error::is_retryable`]), or the deadline passed ([`Error::is_timeout`]).
-    pub async fn bytes(self, limit: usize) -> Result<Bytes, Error> {
-        let (instance, until) = (self.instance.clone(), self.until);
-        match timeout_at(until.at, Limited::new(self, limit).collect()).await {
+    pub async fn bytes(mut self, limit: usize) -> Result<Bytes, Error> {
+        let until = self.until;
+        let mut reading = pin!(Limited::new(&mut self, limit).collect());
+        // Most answers are here with their heads, and need no timer.
+        let read = match poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await {
+            Poll::Ready(read) => Ok(read),
+            Poll::Pending => timeout_at(until.at, reading).await,
+        };
+        match read {
             Ok(Ok(all)) => Ok(all.to_bytes()),
             Ok(Err(error)) => Err(error.downcast::<Error>().map_or_else(
-                |_| {
-                    let text = format!("the answer of {instance} is longer than {limit} bytes");
-                    Error::new(Kind::Answer, text)
-                },
+                |_| self.error(Kind::Answer, format_args!("is longer than {limit} bytes")),
                 |error| *error,
             )),
             Err(_) => {
                 let span = Span(until.span);
-                let text =
-                    format!("the answer of {instance} did not end in the {span} of the call");
-                Err(Error::new(Kind::Timeout, text))
+                Err(self
+                    .error(Kind::Timeout, format_args!("did not end in the {span} of the call")))
             }
         }
     }
@@ -91,6 +93,10 @@ impl Body {
         })
     }
 
+    fn error(&self, kind: Kind, what: fmt::Arguments<'_>) -> Error {
+        Error::new(kind, format!("the answer of {} {what}", self.instance))
+    }
+
     /// At the end of the body gives back what it held, without waiting for somebody to ask for more.
     fn close_at_end(&mut self, cx: &mut Context<'_>) {
         if self.incoming.is_end_stream() {
@@ -99,10 +105,8 @@ impl Body {
     }
 
     fn close(&mut self, cx: &mut Context<'_>) {
-        let Some(Open { mut connection, kept, .. }) = self.open.take() else { return };
-        connection.drive(cx);
-        if connection.is_idle() {
-            kept.put(connection, Instant::now());
+        if let Some(open) = self.open.take() {
+            open.line.keep(cx);
         }
     }
 }
@@ -120,8 +124,7 @@ impl http_body::Body for Body {
             if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) {
                 let frame = frame.transpose().map_err(|error| {
                     self.open = None;
-                    let text = format!("the answer of {} broke off", self.instance);
-                    Error::new(Kind::Unreachable, text).because(error)
+                    self.error(Kind::Unreachable, format_args!("broke off")).because(error)
                 });
                 match &frame {
                     Ok(None) => self.close(cx),
@@ -131,7 +134,7 @@ impl http_body::Body for Body {
                 return Poll::Ready(frame.transpose());
             }
             if let Some(open) = &mut self.open {
-                open.connection.drive(cx);
+                open.line.connection.drive(cx);
             }
         }
         Poll::Pending

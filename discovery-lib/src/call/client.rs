@@ -7,11 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Uri, Version, header, uri::Scheme};
-use http_body_util::Full;
+use http::{HeaderValue, Request, Response, Uri, uri::Scheme};
 use tokio::time::Instant;
 
-use super::{Body, Deadlines, headers, upstream::Upstream};
+use super::{Body, Deadlines, outgoing::Outgoing, upstream::Upstream};
 use crate::{Error, Pool, error::Kind};
 
 /// Services that a client keeps pools of. Beyond that the one that was called longest ago makes room: asked for again, it is watched anew.
@@ -83,7 +82,7 @@ impl Client {
         request: Request<B>,
     ) -> Result<Response<Body>, Error> {
         let upstream = self.upstream(service_of(request.uri())?)?;
-        let request = prepare(request.map(|body| Full::new(body.into())), upstream.name());
+        let request = Outgoing::new(request.map(Into::into), upstream.name());
         upstream.call(&request, self.deadlines).await
     }
 
@@ -129,20 +128,6 @@ fn service_of(url: &Uri) -> Result<&str, Error> {
 
 fn not_callable(url: impl fmt::Display, reason: &str) -> Error {
     Error::new(Kind::Setting, format!("{url} can't be called: {reason}"))
-}
-
-/// The request as it goes to an instance.
-fn prepare(mut request: Request<Full<Bytes>>, service: &HeaderValue) -> Request<Full<Bytes>> {
-    let path = request.uri().path_and_query().cloned();
-    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
-    *request.version_mut() = Version::HTTP_11;
-    let headers = request.headers_mut();
-    headers::strip_hop_by_hop(headers);
-    // The body is of a known length, and the connection says so itself.
-    headers.remove(header::CONTENT_LENGTH);
-    headers.entry(header::HOST).or_insert_with(|| service.clone());
-    headers.insert(headers::SERVICE, service.clone());
-    request
 }
 
 impl fmt::Debug for Client {

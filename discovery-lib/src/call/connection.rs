@@ -15,12 +15,18 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
-    client::conn::http1::{self, SendRequest},
+    client::conn::{
+        TrySendError,
+        http1::{self, SendRequest},
+    },
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    net::TcpStream,
+    time::{Sleep, sleep_until},
+};
 
-use super::tried::Why;
+use super::{deadlines::Deadline, tried::Why};
 
 /// The head of an answer may be so long, and a body is read in pieces of at most this size.
 const BUFFER_MAX: usize = 64 * 1024;
@@ -29,6 +35,9 @@ pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: http1::Connection<TokioIo<TcpStream>, Full<Bytes>>,
     ended: bool,
+    /// Set for the deadline of some request, and for a later one only once it fires: most answers come long before, and setting a timer
+    /// for each would cost more than everything else that waiting costs.
+    timer: Pin<Box<Sleep>>,
 }
 
 /// Why a request got no answer on a connection.
@@ -41,36 +50,59 @@ pub(crate) enum Lost {
 }
 
 impl Connection {
-    pub(crate) async fn open(stream: TcpStream) -> Result<Self, Why> {
-        let opened =
-            http1::Builder::new().max_buf_size(BUFFER_MAX).handshake(TokioIo::new(stream)).await;
+    pub(crate) async fn open(stream: TcpStream, deadline: Deadline) -> Result<Self, Why> {
+        let opened = http1::Builder::new()
+            .max_buf_size(BUFFER_MAX)
+            .writev(false)
+            .handshake(TokioIo::new(stream))
+            .await;
         let (sender, driver) = opened.map_err(|_| Why::Closed)?;
-        Ok(Self { sender, driver, ended: false })
+        Ok(Self { sender, driver, ended: false, timer: Box::pin(sleep_until(deadline.at)) })
     }
 
-    /// Sends a request and waits for the head of its answer, for as long as that takes. A connection whose answer is given up has to be
-    /// dropped.
+    /// Sends a request and waits for the head of its answer until the deadline. A connection whose answer is given up has to be dropped.
     pub(crate) async fn send(
         &mut self,
         request: Request<Full<Bytes>>,
+        deadline: Deadline,
     ) -> Result<Response<Incoming>, Lost> {
-        poll_fn(|cx| {
-            self.drive(cx);
-            self.sender.poll_ready(cx)
-        })
-        .await
-        .map_err(|_| Lost::Unsent)?;
+        if !self.sender.is_ready() {
+            self.ready(deadline).await?;
+        }
         let mut answer = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| {
             self.drive(cx);
-            answer.as_mut().poll(cx)
+            match answer.as_mut().poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(answer.map_err(lost)),
+                Poll::Pending => self.poll_late(deadline, cx).map(Err),
+            }
         })
         .await
-        .map_err(|mut lost| match lost.take_message() {
-            Some(_) => Lost::Unsent,
-            None if lost.error().is_parse() => Lost::Sent(Why::Garbled),
-            None => Lost::Sent(Why::Closed),
+    }
+
+    /// Waits until it can take a request: after it was opened, or when the end of the last answer is yet to be noticed.
+    async fn ready(&mut self, deadline: Deadline) -> Result<(), Lost> {
+        poll_fn(|cx| {
+            self.drive(cx);
+            match self.sender.poll_ready(cx) {
+                Poll::Ready(ready) => Poll::Ready(ready.map_err(|_| Lost::Unsent)),
+                Poll::Pending => self.poll_late(deadline, cx).map(Err),
+            }
         })
+        .await
+    }
+
+    fn poll_late(&mut self, deadline: Deadline, cx: &mut Context<'_>) -> Poll<Lost> {
+        if self.timer.deadline() > deadline.at {
+            self.timer.as_mut().reset(deadline.at);
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if self.timer.deadline() >= deadline.at {
+                return Poll::Ready(Lost::Sent(Why::Silent(deadline.span)));
+            }
+            self.timer.as_mut().reset(deadline.at);
+        }
+        Poll::Pending
     }
 
     /// Reads and writes whatever can be, without waiting.
@@ -88,6 +120,14 @@ impl Connection {
     /// Whether it can take another request now.
     pub(crate) fn is_idle(&self) -> bool {
         !self.ended && self.sender.is_ready()
+    }
+}
+
+fn lost(mut lost: TrySendError<Request<Full<Bytes>>>) -> Lost {
+    match lost.take_message() {
+        Some(_) => Lost::Unsent,
+        None if lost.error().is_parse() => Lost::Sent(Why::Garbled),
+        None => Lost::Sent(Why::Closed),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::Context,
     time::Duration,
 };
 
@@ -16,7 +17,7 @@ use crate::Pick;
 
 /// Idle connections kept for one member.
 pub(crate) const KEPT_MAX: usize = 256;
-/// How long a connection is kept idle: less than the 5 s after which common servers (Node.js, Uvicorn) close theirs, since a request that
+/// How long a connection is kept after its last request: less than the 5 s after which common servers (Node.js, Uvicorn) close theirs, since a request that
 /// meets such a close on its way can't be told from one that was served.
 pub(crate) const KEPT_FOR: Duration = Duration::from_secs(4);
 
@@ -29,8 +30,27 @@ pub(crate) struct Kept {
 
 #[derive(Debug)]
 struct Idle {
-    since: Instant,
+    used_at: Instant,
     connection: Box<Connection>,
+}
+
+/// A connection in use, and where it goes when it is idle again.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) connection: Box<Connection>,
+    pub(crate) kept: Arc<Kept>,
+    /// When the request was sent.
+    pub(crate) used_at: Instant,
+}
+
+impl Line {
+    /// Keeps the connection, if its last answer is over and it may have another.
+    pub(crate) fn keep(mut self, cx: &mut Context<'_>) {
+        self.connection.drive(cx);
+        if self.connection.is_idle() {
+            self.kept.put(self.connection, self.used_at);
+        }
+    }
 }
 
 impl Kept {
@@ -41,15 +61,20 @@ impl Kept {
 
     /// An idle connection that is young enough. The server may have closed it nevertheless.
     pub(crate) fn take(&self, now: Instant) -> Option<Box<Connection>> {
-        let youngest = self.idle().pop()?;
-        (now - youngest.since < KEPT_FOR).then_some(youngest.connection)
+        let mut idle = self.idle();
+        while let Some(last) = idle.pop() {
+            if now - last.used_at < KEPT_FOR {
+                return Some(last.connection);
+            }
+        }
+        None
     }
 
     /// Keeps a connection that is idle, unless there are enough.
-    pub(crate) fn put(&self, connection: Box<Connection>, now: Instant) {
+    fn put(&self, connection: Box<Connection>, used_at: Instant) {
         let mut idle = self.idle();
         if idle.len() < KEPT_MAX {
-            idle.push(Idle { since: now, connection });
+            idle.push(Idle { used_at, connection });
         }
     }
 
@@ -71,6 +96,6 @@ async fn reap(kept: Weak<Kept>) {
         sleep(KEPT_FOR).await;
         let Some(kept) = kept.upgrade() else { return };
         let now = Instant::now();
-        kept.idle().retain(|idle| now - idle.since < KEPT_FOR);
+        kept.idle().retain(|idle| now - idle.used_at < KEPT_FOR);
     }
 }

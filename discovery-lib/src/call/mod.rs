@@ -13,6 +13,7 @@ pub(crate) mod dial;
 pub mod headers;
 mod kept;
 mod outcome;
+mod outgoing;
 mod tcp;
 mod tried;
 mod tries;

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{Method, Response, StatusCode};
 
+use super::headers;
 use crate::member::{Charge, Signal, Verdict};
 
 /// The longest `Retry-After` that is believed: an instance can't send its callers away for good.
@@ -55,6 +56,16 @@ fn is_repeatable(method: &Method) -> bool {
 }
 
 impl Outcome {
+    /// Of an answer's head.
+    pub(crate) fn of<B>(head: &Response<B>) -> Self {
+        let (status, headers) = (head.status(), head.headers());
+        if status.is_success() {
+            return Self::Answer { status, leaving: false, retry_after: None };
+        }
+        let leaving = headers.contains_key(headers::LEAVING);
+        Self::Answer { status, leaving, retry_after: headers::retry_after(headers) }
+    }
+
     /// What the instance is to be charged with, and where the request may go from here.
     pub(crate) fn judge(self) -> (Verdict, Retry) {
         let (status, leaving, retry_after) = match self {

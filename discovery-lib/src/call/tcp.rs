@@ -26,10 +26,11 @@ impl Pool {
     /// There is no member to connect to, or none that was tried accepted: [`Error::is_no_instance`], and [`Error::tried`] says who.
     pub async fn connect(&self) -> Result<(TcpStream, Pick), Error> {
         let deadlines = Deadlines::default();
-        let mut tries = Tries::new(Method::CONNECT, deadlines, Instant::now());
-        let mut pick = first_pick(self, tries.until()).await?;
+        let now = Instant::now();
+        let mut tries = Tries::new(Method::CONNECT, deadlines, now);
+        let (mut pick, mut now) = first_pick(self, tries.until(), now).await?;
         loop {
-            let connect = tries.until().at_most(deadlines.connect, Instant::now());
+            let connect = tries.until().at_most(deadlines.connect, now);
             let why = match dial(pick.instance(), connect).await {
                 Ok(stream) => return Ok((stream, pick)),
                 Err(why) => why,
@@ -39,7 +40,8 @@ impl Pool {
             tracing::debug!(service = %self.service(), %tried, "try failed");
             let failed = Failed { member: pick.member(), tried, retry, reused: false };
             drop(pick.judge(verdict));
-            let next = tries.failed(failed, Instant::now()).and_then(|()| {
+            now = Instant::now();
+            let next = tries.failed(failed, now).and_then(|()| {
                 self.pick_apart_from(tries.apart_from()).map_err(|_| Stop::NobodyElse)
             });
             pick = match next {

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
+use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
@@ -12,11 +10,11 @@ use super::{
     Body, Deadlines, Tried, Why,
     attempt::Attempt,
     budget::Budget,
-    connection::Connection,
     deadlines::Deadline,
     headers,
-    kept::Kept,
+    kept::{Kept, Line},
     outcome::{Outcome, Retry},
+    outgoing::Outgoing,
     tried::Span,
     tries::{Failed, Stop, Tries},
 };
@@ -55,20 +53,21 @@ impl Upstream {
     /// Sends the request until somebody answers it, or nobody else may be tried.
     pub(crate) async fn call(
         &self,
-        request: &Request<Full<Bytes>>,
+        request: &Outgoing<'_>,
         deadlines: Deadlines,
     ) -> Result<Response<Body>, Error> {
         let now = Instant::now();
         self.budget.request(now);
-        let mut tries = Tries::new(request.method().clone(), deadlines, now);
-        let mut pick = first_pick(&self.pool, tries.until()).await?;
+        let mut tries = Tries::new(request.method.clone(), deadlines, now);
+        let (mut pick, mut now) = first_pick(&self.pool, tries.until(), now).await?;
         loop {
-            let miss = match self.attempt(pick, request, &tries).await {
+            let miss = match self.attempt(pick, request, &tries, now).await {
                 Ok(answer) => return Ok(answer),
                 Err(miss) => miss,
             };
             tracing::debug!(service = %self.pool.service(), tried = %miss.failed.tried, "try failed");
-            pick = match self.next_pick(&mut tries, miss.failed) {
+            now = Instant::now();
+            pick = match self.next_pick(&mut tries, miss.failed, now) {
                 Ok(pick) => pick,
                 Err(stop) => {
                     let error = || tries.into_error(self.pool.service(), stop);
@@ -78,8 +77,7 @@ impl Upstream {
         }
     }
 
-    fn next_pick(&self, tries: &mut Tries, failed: Failed) -> Result<Pick, Stop> {
-        let now = Instant::now();
+    fn next_pick(&self, tries: &mut Tries, failed: Failed, now: Instant) -> Result<Pick, Stop> {
         tries.failed(failed, now)?;
         let pick = self.pool.pick_apart_from(tries.apart_from()).map_err(|_| Stop::NobodyElse)?;
         if self.budget.retry(now) { Ok(pick) } else { Err(Stop::Budget) }
@@ -88,20 +86,21 @@ impl Upstream {
     async fn attempt(
         &self,
         pick: Pick,
-        request: &Request<Full<Bytes>>,
+        request: &Outgoing<'_>,
         tries: &Tries,
+        now: Instant,
     ) -> Result<Response<Body>, Miss> {
-        let now = Instant::now();
         let answer = tries.attempt(now);
         let attempt = Attempt {
             instance: pick.instance(),
-            kept: &Kept::of(&pick),
+            kept: Kept::of(&pick),
             may_reuse: !tries.wants_fresh_connection(),
             connect: answer.at_most(tries.deadlines().connect, now),
             answer,
+            now,
         };
-        match attempt.run(request, now).await {
-            Ok((head, connection)) => judge_answer(pick, head, connection, tries.until()),
+        match attempt.run(request).await {
+            Ok((head, line)) => judge_answer(pick, head, line, tries.until()),
             Err(fault) => {
                 let (verdict, retry) = fault.outcome.judge();
                 let tried = Tried { instance: pick.instance().clone(), why: fault.why };
@@ -117,20 +116,15 @@ impl Upstream {
 fn judge_answer(
     pick: Pick,
     mut head: Response<Incoming>,
-    connection: Box<Connection>,
+    line: Line,
     until: Deadline,
 ) -> Result<Response<Body>, Miss> {
     let status = head.status();
-    let leaving = head.headers().contains_key(headers::LEAVING);
-    let retry_after = headers::retry_after(head.headers());
-    let (verdict, retry) = Outcome::Answer { status, leaving, retry_after }.judge();
+    let (verdict, retry) = Outcome::of(&head).judge();
     let (instance, member) = (pick.instance().clone(), pick.member());
     headers::strip_hop_by_hop(head.headers_mut());
-    let kept = Kept::of(&pick);
     let in_flight = pick.judge(verdict);
-    let answer = head.map(|incoming| {
-        Body::new(incoming, instance.clone(), until, (connection, kept), in_flight)
-    });
+    let answer = head.map(|body| Body::new(body, instance.clone(), until, line, in_flight));
     let (why, answer) = match (retry, status) {
         (Retry::No, _) => return Ok(answer),
         (Retry::Always, StatusCode::MISDIRECTED_REQUEST) => (Why::OtherService, None),
@@ -141,18 +135,22 @@ fn judge_answer(
     Err(Miss { failed, answer })
 }
 
-/// Takes a member; before the first answer to who they are, waits for that.
-pub(crate) async fn first_pick(pool: &Pool, until: Deadline) -> Result<Pick, Error> {
+/// Takes a member, and says when; before the first answer to who they are, waits for that.
+pub(crate) async fn first_pick(
+    pool: &Pool,
+    until: Deadline,
+    now: Instant,
+) -> Result<(Pick, Instant), Error> {
     let nobody = |error: PickError| {
         Error::new(Kind::NoInstance, format!("no call to {}: {error}", pool.service()))
     };
     match pool.pick() {
         Err(PickError::NoAnswerYet) => {}
-        picked => return picked.map_err(nobody),
+        picked => return picked.map(|pick| (pick, now)).map_err(nobody),
     }
-    let wait = until.at_most(FIRST_ANSWER_WAIT, Instant::now());
+    let wait = until.at_most(FIRST_ANSWER_WAIT, now);
     match timeout_at(wait.at, pool.ready()).await {
-        Ok(Ok(())) => pool.pick().map_err(nobody),
+        Ok(Ok(())) => pool.pick().map(|pick| (pick, Instant::now())).map_err(nobody),
         Ok(Err(error)) => Err(nobody(PickError::NoAnswerYet).because(error)),
         Err(_) => {
             let (service, wait) = (pool.service(), Span(wait.span));

@@ -113,8 +113,7 @@ async fn converse(mut stream: TcpStream, script: &Script, seen: &Seen) -> Option
             Reply::SendAndHang(bytes) => {
                 stream.write_all(bytes.as_bytes()).await.ok()?;
                 // Until the caller has enough of it.
-                stream.read(&mut [0]).await.ok()?;
-                return None;
+                return stream.read_u8().await.ok().map(drop);
             }
             Reply::SendSlowly(first, pause, second) => {
                 stream.write_all(first.as_bytes()).await.ok()?;
