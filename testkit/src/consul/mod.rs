@@ -2,23 +2,28 @@
 
 mod binary;
 mod guard;
+mod process;
+mod settings;
 
 use std::{
     fs,
     io::{self, Read as _, Seek as _, SeekFrom},
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
+use rustix::process::Signal;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{self, Instant};
 
-pub use self::binary::{Binary, is_required, say};
-use self::guard::Guard;
+use self::process::Process;
+pub use self::{
+    binary::{Binary, is_required, say},
+    settings::Settings,
+};
 use crate::{http::Question, ports};
 
 /// A lone server leads in about a second; slow machines and clusters get more.
@@ -27,8 +32,6 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOPPED_WITHIN: Duration = Duration::from_secs(20);
 /// How often we look whether it is ready, or gone.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Other programs take ports too.
-const PORT_TRIES_MAX: usize = 5;
 /// How much of its log an error shows.
 const LOG_TAIL: u64 = 2_000;
 
@@ -40,15 +43,6 @@ pub struct Consul {
     process: Option<Process>,
     // Last, so that the process is gone before its directory.
     dir: TempDir,
-}
-
-/// What to start. By default a lone server, node `node1`, datacenter `dc1`.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    binary: Binary,
-    node: String,
-    datacenter: String,
-    config: Value,
 }
 
 /// What becomes of the data when a Consul is started again.
@@ -69,61 +63,10 @@ struct Ports {
     serf_wan: u16,
 }
 
-#[derive(Debug)]
-struct Process {
-    child: Child,
-    guard: Option<Guard>,
-}
-
-impl Settings {
-    /// Names the node.
-    pub fn node(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.node);
-        self
-    }
-
-    /// Names the datacenter.
-    pub fn datacenter(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.datacenter);
-        self
-    }
-
-    /// Further settings, as in a Consul configuration file; they win over ours.
-    pub fn config(mut self, config: Value) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// Starts it, and waits until there is a leader and the catalog has the node as its agent tells it.
-    ///
-    /// # Errors
-    ///
-    /// It doesn't start, or isn't ready within a minute; the end of its log is in the error.
-    pub async fn start(self) -> io::Result<Consul> {
-        let mut tries = 1;
-        loop {
-            let started = Consul::create(self.clone())?.begin().await;
-            match started {
-                Err(error)
-                    if error.kind() == io::ErrorKind::AddrInUse && tries < PORT_TRIES_MAX =>
-                {
-                    tries += 1;
-                }
-                started => return started,
-            }
-        }
-    }
-}
-
 impl Consul {
     /// A lone server of this binary, yet to be started.
     pub fn of(binary: &Binary) -> Settings {
-        Settings {
-            binary: binary.clone(),
-            node: "node1".to_owned(),
-            datacenter: "dc1".to_owned(),
-            config: json!({}),
-        }
+        Settings::of(binary)
     }
 
     /// Its HTTP API.
@@ -231,7 +174,8 @@ impl Consul {
         let ports = Ports { http, dns, server, serf_lan, serf_wan };
         let dir = tempfile::Builder::new().prefix("consul-").tempdir()?;
         let consul = Self { settings, ports, process: None, dir };
-        fs::write(consul.dir.path().join("1-ours.json"), consul.config().to_string())?;
+        let ours = consul.settings.ours(ports, &consul.data_dir());
+        fs::write(consul.dir.path().join("1-ours.json"), ours.to_string())?;
         fs::write(consul.dir.path().join("2-theirs.json"), consul.settings.config.to_string())?;
         Ok(consul)
     }
@@ -247,43 +191,12 @@ impl Consul {
         Ok(self)
     }
 
-    fn config(&self) -> Value {
-        json!({
-            "node_name": self.settings.node,
-            "datacenter": self.settings.datacenter,
-            "data_dir": self.data_dir(),
-            "server": true,
-            "bootstrap": true,
-            "bind_addr": "127.0.0.1",
-            "advertise_addr": "127.0.0.1",
-            "client_addr": "127.0.0.1",
-            "disable_update_check": true,
-            "performance": { "raft_multiplier": 1 },
-            "ports": {
-                "http": self.ports.http,
-                "dns": self.ports.dns,
-                "server": self.ports.server,
-                "serf_lan": self.ports.serf_lan,
-                "serf_wan": self.ports.serf_wan,
-                "grpc": -1,
-            },
-        })
-    }
-
     fn spawn(&mut self) -> io::Result<()> {
         let log = fs::File::options().create(true).append(true).open(self.log_file())?;
-        let child = Command::new(self.settings.binary.path())
-            .args(["agent", "-config-dir"])
-            .arg(self.dir.path())
-            .current_dir(self.dir.path())
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        let mut process = Process { child, guard: None };
-        process.guard = Some(Guard::over(process.child.id(), self.dir.path())?);
-        self.process = Some(process);
+        let mut command = Command::new(self.settings.binary.path());
+        command.args(["agent", "-config-dir"]).arg(self.dir.path()).env_clear();
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        self.process = Some(Process::start(&mut command, self.dir.path())?);
         Ok(())
     }
 
@@ -354,40 +267,6 @@ impl Consul {
 
     fn log_file(&self) -> PathBuf {
         self.dir.path().join("consul.log")
-    }
-}
-
-impl Process {
-    fn signal(&self, signal: Signal) -> io::Result<()> {
-        Ok(kill_process(Pid::from_child(&self.child), signal)?)
-    }
-
-    fn exited(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.child.try_wait()
-    }
-
-    /// Dropping does it.
-    fn kill(mut self) -> io::Result<()> {
-        self.end()
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        // Fails only for a child that was reaped before.
-        self.child.kill()?;
-        self.child.wait()?;
-        match self.guard.take() {
-            Some(guard) => guard.dismiss(),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Drop for Process {
-    #[expect(clippy::print_stderr, reason = "a drop has nobody else to tell")]
-    fn drop(&mut self) {
-        if let Err(error) = self.end() {
-            eprintln!("consul could not be ended: {error}");
-        }
     }
 }
 

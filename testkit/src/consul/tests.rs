@@ -1,3 +1,7 @@
+//! A Consul that is started, killed, stopped, frozen and started again.
+
+use serde_json::json;
+
 use super::*;
 
 /// Long enough that an answer would have come.

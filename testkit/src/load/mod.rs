@@ -87,7 +87,7 @@ pub fn ok_with_lines(lines: usize) -> Judge {
 /// A load under way. Dropped: nothing more is sent, and nobody learns how it went.
 #[derive(Debug)]
 pub struct Load {
-    stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<Instant>,
     task: AbortOnDropHandle<Report>,
 }
 
@@ -117,7 +117,7 @@ impl Load {
     /// The load itself broke.
     pub async fn stop(self) -> io::Result<Report> {
         // A load that broke has no ear for it; the task's own end says so.
-        self.stop.send(()).ok();
+        self.stop.send(Instant::now()).ok();
         self.task.await.map_err(io::Error::other)
     }
 }
@@ -125,27 +125,27 @@ impl Load {
 async fn run(
     target: Arc<Target>,
     settings: LoadSettings,
-    mut stop: oneshot::Receiver<()>,
+    mut stop: oneshot::Receiver<Instant>,
 ) -> Report {
     let started_at = Instant::now();
     let mut tally = Tally::new(started_at);
     let mut on_their_way = JoinSet::new();
+    let mut stopped_at = None;
     for number in 0_u64.. {
         let due_at = started_at + Duration::from_secs_f64(number as f64 / settings.rate);
-        loop {
+        while stopped_at.is_none() {
             tokio::select! {
                 biased;
-                _ = &mut stop => {
-                    while let Some(outcome) = on_their_way.join_next().await {
-                        tally.add(joined(outcome));
-                    }
-                    return tally.report(Instant::now());
-                }
+                at = &mut stop => stopped_at = Some(at.unwrap_or(started_at)),
                 () = time::sleep_until(due_at) => break,
                 Some(outcome) = on_their_way.join_next() => tally.add(joined(outcome)),
             }
         }
-        // A load behind its schedule never gets to wait for them above.
+        // What was due before it stopped is sent, even by a load that is behind its schedule.
+        if stopped_at.is_some_and(|at| due_at > at) {
+            break;
+        }
+        // Such a load never gets to wait for answers above.
         while let Some(outcome) = on_their_way.try_join_next() {
             tally.add(joined(outcome));
         }
@@ -155,7 +155,10 @@ async fn run(
             on_their_way.spawn(one(target.clone(), settings.clone(), due_at));
         }
     }
-    unreachable!("2^64 requests take longer than anyone waits")
+    while let Some(outcome) = on_their_way.join_next().await {
+        tally.add(joined(outcome));
+    }
+    tally.report(Instant::now())
 }
 
 /// What became of one request.

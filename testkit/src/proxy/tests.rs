@@ -1,3 +1,5 @@
+//! Each mode of the proxy, in front of a server that behaves.
+
 use super::*;
 use crate::http::{Answer, Question};
 use http::StatusCode;
