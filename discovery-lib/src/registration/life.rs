@@ -27,6 +27,28 @@ impl Registered {
     /// server to stop accepting. An agent that doesn't answer delays the end by at most a second. A server that ends by itself is
     /// deregistered.
     ///
+    /// ```no_run
+    /// use discovery::{Discovery, Leaving, Registration, signal};
+    /// use tokio::{net::TcpListener, select, time::Duration};
+    ///
+    /// async fn serve(listener: TcpListener, leaving: Leaving) -> std::io::Result<()> {
+    ///     loop {
+    ///         select! {
+    ///             accepted = listener.accept() => drop(accepted?), // Serve it here.
+    ///             () = leaving.drained() => return Ok(()),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let discovery = Discovery::from_env()?;
+    /// let listener = TcpListener::bind("0.0.0.0:0").await?;
+    /// let registered = discovery.register(Registration::new("service1", listener.local_addr()?).tag("v1"));
+    /// registered.serve_until(signal(), Duration::from_secs(2), |leaving| serve(listener, leaving)).await??;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Signals can't be listened for; a second signal cut it short; requests were still in flight 30 s after the drain.
     pub async fn serve_until<T>(

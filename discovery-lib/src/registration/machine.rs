@@ -36,7 +36,7 @@ const _: () = assert!(LOCAL_WITHIN.as_nanos() < BEAT_EVERY.as_nanos());
 /// From one look at the agent's own record to the next, once all is well: how long another run under this id is beaten for at most.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// The longest pause after failures.
-const PAUSE_MAX: Duration = Duration::from_secs(10);
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
 /// A registration that stood for so long was no failure: what comes next starts with short pauses again.
 const STEADY_AFTER: Duration = Duration::from_secs(30);
 /// Looks that did not find the instance in the catalog before a person is told: some 5 s.
@@ -151,7 +151,7 @@ impl Machine {
             self.failures = 0;
             self.register();
         } else {
-            self.phase = Phase::Probing(self.after_pause(now, draw));
+            self.phase = Phase::Probing(self.after_backoff(now, draw));
         }
     }
 
@@ -164,7 +164,7 @@ impl Machine {
         match (self.phase, outcome) {
             (Phase::Leaving(leaving), _) => self.registered_leaving(leaving, outcome),
             (Phase::Registering(_), Outcome::Failed) => {
-                self.phase = Phase::Registering(self.after_pause(now, draw));
+                self.phase = Phase::Registering(self.after_backoff(now, draw));
             }
             (Phase::Registering(_), Outcome::Done | Outcome::Unknown) => {
                 self.epoch += 1;
@@ -236,7 +236,7 @@ impl Machine {
             standing.look = Turn::At(now + spread(LOOK_EVERY, draw));
         } else {
             standing.looks = standing.looks.saturating_add(1);
-            standing.look = Turn::At(now + backoff(standing.looks, PAUSE_MAX, draw));
+            standing.look = Turn::At(now + backoff(standing.looks, BACKOFF_MAX, draw));
             if standing.looks == LOOKS_UNTIL_TOLD && found != Found::Unknown {
                 self.tell(Tell::Unseen);
             }
@@ -249,7 +249,7 @@ impl Machine {
         if now - standing.since > STEADY_AFTER {
             self.failures = 0;
         }
-        self.phase = Phase::Registering(self.after_pause(now, draw));
+        self.phase = Phase::Registering(self.after_backoff(now, draw));
     }
 
     /// Whether there may be something of ours at the agent, a registration in flight left aside.
@@ -264,9 +264,9 @@ impl Machine {
         self.effects.push(Effect::Tell(tell));
     }
 
-    fn after_pause(&mut self, now: Instant, draw: f64) -> Turn {
+    fn after_backoff(&mut self, now: Instant, draw: f64) -> Turn {
         self.failures = self.failures.saturating_add(1);
-        Turn::At(now + backoff(self.failures, PAUSE_MAX, draw))
+        Turn::At(now + backoff(self.failures, BACKOFF_MAX, draw))
     }
 }
 

@@ -70,17 +70,15 @@ impl Registered {
     /// Waits until it was found in the catalog. Cancel-safe.
     ///
     /// # Errors
-    /// When that can no longer happen: another run took its id.
+    /// When that can no longer happen: above all, another run took its id.
     pub async fn ready(&self) -> Result<(), Error> {
         let mut report_rx = self.report_rx.clone();
-        let settled = report_rx
-            .wait_for(|report| report.was_ready || report.state == State::Replaced)
-            .await
-            .is_ok_and(|report| report.is_ready());
-        if settled {
-            return Ok(());
-        }
-        let text = format!("{} is no longer registered: another run took its id", self.id());
+        let settled = |report: &Report| report.was_ready || report.state == State::Replaced;
+        let text = match report_rx.wait_for(settled).await {
+            Ok(report) if report.is_ready() => return Ok(()),
+            Ok(_) => format!("another run took the id {}", self.id()),
+            Err(_) => format!("{} is no longer kept registered", self.id()),
+        };
         Err(Error::new(Kind::Ended, text))
     }
 

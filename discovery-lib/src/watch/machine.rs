@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use super::{
     index::{Verdict, judge},
-    pace::{Bucket, backoff},
+    pace::{BACKOFF_MAX, Bucket},
     snapshot::{Origin, Snapshot},
 };
-use crate::{Error, Instance};
+use crate::{Error, Instance, backoff::backoff};
 
 /// How long a question waits for a change, before jitter. Longer asks less often, and makes the age of a quiet service say less.
 pub(super) const WAIT: Duration = Duration::from_secs(30);
@@ -130,7 +130,7 @@ impl Machine {
     fn failed(&mut self, error: Error, now: Instant, draw: f64) -> Step {
         self.after = None;
         self.failures = self.failures.saturating_add(1);
-        let next = Next::SleepUntil(now + backoff(self.failures, draw));
+        let next = Next::SleepUntil(now + backoff(self.failures, BACKOFF_MAX, draw));
         Step { tell: Some(Tell::Report(error)), next }
     }
 

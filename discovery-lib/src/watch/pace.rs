@@ -1,4 +1,4 @@
-//! How often a watch may ask: a token bucket for all questions, and a backoff after failures. Pure: the time and the draw come from outside.
+//! How often a watch may ask: a token bucket for all questions, and a limit on the pause after failures. Pure: the time comes from outside.
 
 use std::time::Duration;
 
@@ -10,8 +10,6 @@ pub(super) const BURST: u32 = 2;
 /// changes under churn known later, by at most this.
 pub(super) const REFILL: Duration = Duration::from_millis(100);
 
-/// The longest pause after a first failure: an agent that restarts drops its connections and is back within a second.
-pub(super) const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause after many failures, and so how late at most a watch notices that its agent is back.
 pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
@@ -39,14 +37,6 @@ impl Bucket {
     }
 }
 
-/// The pause after so many failures in a row (1 for the first): doubled each time up to [`BACKOFF_MAX`], and drawn from the upper half, so
-/// that a thousand watches that lost their agent together do not come back together.
-pub(super) fn backoff(failures: u32, draw: f64) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    let longest = (BACKOFF_FIRST * (1 << doublings)).min(BACKOFF_MAX);
-    longest.mul_f64(0.5 + draw / 2.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,24 +62,5 @@ mod tests {
         bucket.take(later);
         bucket.take(later);
         assert_eq!(bucket.ready_at(later), later + REFILL);
-    }
-
-    #[test]
-    fn backoff_starts_small_doubles_and_is_capped() {
-        for (failures, draw, millis) in [
-            (1, 0.0, 50),
-            (1, 1.0, 100),
-            (2, 1.0, 200),
-            (6, 1.0, 3200),
-            (7, 1.0, 5000),
-            (7, 0.0, 2500),
-            (u32::MAX, 1.0, 5000),
-        ] {
-            assert_eq!(
-                backoff(failures, draw),
-                Duration::from_millis(millis),
-                "{failures} failures"
-            );
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Watches of a Consul that works, that fails and that forgets.
 
-mod world;
+mod until;
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use discovery::{Origin, Resolve};
 use testkit::proxy::Mode;
 use tokio::time::{Instant, sleep};
 
-use world::{SOON, everywhere, shown, until, until_instances};
+use crate::world::{SOON, everywhere};
+use until::{shown, until, until_instances};
 
 #[tokio::test]
 async fn the_catalog_tells_every_instance_and_how_it_stands() {

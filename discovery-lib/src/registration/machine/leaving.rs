@@ -80,7 +80,7 @@ impl Machine {
                 self.phase = Phase::Left;
                 return;
             }
-            Found::Unknown => Step::Look(self.after_pause(now, draw)),
+            Found::Unknown => Step::Look(self.after_backoff(now, draw)),
             Found::Ours { .. } if now < leaving.order.deregister_at => {
                 self.effects.push(Effect::Maintain);
                 Step::Maintenance
@@ -104,7 +104,7 @@ impl Machine {
         self.phase = if done {
             Phase::Left
         } else {
-            let step = Step::Look(self.after_pause(now, draw));
+            let step = Step::Look(self.after_backoff(now, draw));
             Phase::Leaving(Leaving { step, ..leaving })
         };
     }

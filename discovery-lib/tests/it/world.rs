@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use discovery::{
-    Discovery, DnsAddress, Host, Instance, Settings, Watch, Watched, agent::AgentSettings,
+    Discovery, DnsAddress, Host, Settings,
+    agent::{AgentClient, AgentSettings},
 };
 use discovery_agent::Agent;
 use serde_json::json;
@@ -12,30 +13,31 @@ use testkit::{
     http::Question,
     proxy::Proxy,
 };
-use tokio::time::timeout;
 
 /// What a test waits for comes within this time, even on a slow machine.
-pub(super) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// What is watched.
+/// The Consul of a test.
 #[derive(Debug)]
-pub(super) enum Engine {
+pub(crate) enum Engine {
     Embedded(Agent),
     Real(Box<Consul>),
 }
 
 #[derive(Debug)]
-pub(super) struct World {
-    pub(super) engine: Engine,
-    pub(super) http: Proxy,
-    pub(super) dns: Proxy,
-    pub(super) discovery: Discovery,
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) http: Proxy,
+    pub(crate) dns: Proxy,
+    pub(crate) discovery: Discovery,
+    /// Past the proxy: what is so, whatever the proxy does.
+    pub(crate) direct: AgentClient,
 }
 
 /// Runs a case on the embedded agent, and side by side on a real Consul where there is one.
-pub(super) async fn everywhere(case: impl AsyncFn(World)) {
+pub(crate) async fn everywhere(case: impl AsyncFn(World)) {
     let embedded = async {
-        case(World::of(Engine::Embedded(Agent::start().await.unwrap())).await).await;
+        case(World::embedded().await).await;
     };
     let real = async {
         if let Some(binary) = Binary::find_or_skip() {
@@ -72,41 +74,48 @@ impl World {
             ..Settings::default()
         };
         let discovery = Discovery::new(settings).unwrap();
-        Self { engine, http, dns, discovery }
+        let address = engine.http_addr().into();
+        let direct = AgentClient::new(AgentSettings { address, ..AgentSettings::default() });
+        Self { engine, http, dns, discovery, direct: direct.unwrap() }
+    }
+
+    /// On the embedded agent alone.
+    pub(crate) async fn embedded() -> Self {
+        Self::of(Engine::Embedded(Agent::start().await.unwrap())).await
     }
 
     /// Registers an instance `<service>-<port>` at 10.0.0.1 with a TTL check that passes.
-    pub(super) async fn register(&self, service: &str, port: u16) {
+    pub(crate) async fn register(&self, service: &str, port: u16) {
         let check = json!({"TTL": "10m", "Status": "passing"});
         let registration = json!({"ID": format!("{service}-{port}"), "Name": service,
             "Address": "10.0.0.1", "Port": port, "Check": check});
         self.put("/v1/agent/service/register", &registration.to_string()).await;
     }
 
-    pub(super) async fn deregister(&self, service: &str, port: u16) {
+    pub(crate) async fn deregister(&self, service: &str, port: u16) {
         self.put(&format!("/v1/agent/service/deregister/{service}-{port}"), "").await;
     }
 
     /// `pass`, `warn` or `fail`.
-    pub(super) async fn report(&self, how: &str, service: &str, port: u16) {
+    pub(crate) async fn report(&self, how: &str, service: &str, port: u16) {
         self.put(&format!("/v1/agent/check/{how}/service:{service}-{port}"), "").await;
     }
 
-    pub(super) async fn put(&self, target: &str, body: &str) {
+    pub(crate) async fn put(&self, target: &str, body: &str) {
         let question = Question::put(target).body(body.to_owned());
         let answer = question.send(self.engine.http_addr()).await.unwrap();
         assert!(answer.status.is_success(), "{target}: {} {}", answer.status, answer.text());
     }
 
     /// Takes questions and answers none.
-    pub(super) fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         match &self.engine {
             Engine::Embedded(agent) => agent.freeze(),
             Engine::Real(consul) => consul.freeze().unwrap(),
         }
     }
 
-    pub(super) fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         match &self.engine {
             Engine::Embedded(agent) => agent.thaw(),
             Engine::Real(consul) => consul.thaw().unwrap(),
@@ -114,7 +123,7 @@ impl World {
     }
 
     /// All that was registered is lost, and the index starts anew.
-    pub(super) async fn lose_everything(&mut self) {
+    pub(crate) async fn lose_everything(&mut self) {
         match &mut self.engine {
             Engine::Embedded(agent) => agent.forget_everything(),
             Engine::Real(consul) => {
@@ -123,45 +132,4 @@ impl World {
             }
         }
     }
-}
-
-/// What is known as soon as this holds.
-#[track_caller]
-pub(super) fn until(
-    watch: &mut Watch,
-    what: impl Fn(&Watched) -> bool,
-) -> impl Future<Output = Watched> {
-    let caller = std::panic::Location::caller();
-    async move {
-        let waited = timeout(SOON, async {
-            loop {
-                let watched = watch.current();
-                if what(&watched) {
-                    return watched;
-                }
-                watch.changed().await.unwrap();
-            }
-        });
-        let Ok(watched) = waited.await else {
-            let known = watch.current();
-            panic!("{caller}: not within {SOON:?}, but {:?}, {:?}", shown(&known), known.failure)
-        };
-        watched
-    }
-}
-
-/// What is known as soon as exactly these instances are: `host:port status`.
-#[track_caller]
-pub(super) fn until_instances(
-    watch: &mut Watch,
-    expected: &[&str],
-) -> impl Future<Output = Watched> {
-    until(watch, move |watched| shown(watched) == expected)
-}
-
-/// `host:port status` of each known instance.
-pub(super) fn shown(watched: &Watched) -> Vec<String> {
-    let Some(snapshot) = &watched.snapshot else { return vec!["nothing known".into()] };
-    let show = |instance: &Instance| format!("{instance} {}", instance.status);
-    snapshot.instances.iter().map(|instance| show(instance)).collect()
 }

@@ -1,0 +1,237 @@
+//! A registration through the life of its agent and its program.
+
+mod served;
+mod unseen;
+
+use std::time::Duration;
+
+use discovery::{Registered, Registration, agent::Question, registration::State};
+use testkit::proxy::Mode;
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::world::{SOON, World, everywhere};
+
+/// Longer than a beat and a pause.
+const A_BEAT: Duration = Duration::from_secs(6);
+
+async fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+fn web(listener: &TcpListener) -> Registration {
+    Registration::new("web", listener.local_addr().unwrap()).id("web-1")
+}
+
+async fn ready(registered: &Registered) {
+    timeout(SOON, registered.ready()).await.expect("not ready in time").unwrap();
+}
+
+async fn reaches(registered: &mut Registered, state: State) {
+    let reached = async {
+        while registered.state() != state {
+            registered.changed().await;
+        }
+    };
+    timeout(SOON, reached).await.expect("the state is not reached in time");
+}
+
+/// Waits until the catalog says this of `web`: each instance's id and the worst of its checks.
+async fn until_shown(world: &World, expected: &[&str]) {
+    let told = async {
+        while shown(world).await != expected {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if timeout(SOON, told).await.is_err() {
+        panic!("not {expected:?} in time, but {:?}", shown(world).await);
+    }
+}
+
+/// What an agent without a proxy says, since most of these tests harm the proxy.
+async fn shown(world: &World) -> Vec<String> {
+    let question = Question { stale: true, ..Question::default() };
+    let Ok(answer) = world.direct.health("web", &question).await else { return vec!["?".into()] };
+    let show = |entry: consul_wire::service::ServiceEntry| {
+        let out =
+            entry.checks.iter().any(|check| check.check_id.starts_with("_service_maintenance"));
+        let worst = entry.checks.iter().map(|check| check.status).max();
+        let status = worst.map_or("unchecked", |status| status.as_str());
+        format!("{} {}", entry.service.id, if out { "maintenance" } else { status })
+    };
+    answer.body.into_iter().map(show).collect()
+}
+
+#[tokio::test]
+async fn what_is_ready_is_in_the_catalog() {
+    everywhere(async |world| {
+        let listener = listener().await;
+        let registration = web(&listener).tag("v1").meta("zone", "a");
+        let registered = world.discovery.register(registration);
+        ready(&registered).await;
+        assert!(registered.is_ready());
+        assert_eq!(registered.state(), State::Ready);
+        let entries = world.direct.health("web", &Question::default()).await.unwrap().body;
+        let service = &entries[0].service;
+        assert_eq!((service.id.as_str(), service.address.as_str()), ("web-1", ""));
+        assert_eq!(service.port, listener.local_addr().unwrap().port());
+        assert_eq!((&*service.tags, &*service.meta["zone"]), (&["v1".to_owned()][..], "a"));
+        until_shown(&world, &["web-1 passing"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_agent_lost_is_registered_again() {
+    everywhere(async |mut world| {
+        let listener = listener().await;
+        let registered = world.discovery.register(web(&listener));
+        ready(&registered).await;
+        world.lose_everything().await;
+        until_shown(&world, &["web-1 passing"]).await;
+        assert!(registered.is_ready(), "the loss of data is no fault of the instance");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_somebody_deregistered_is_registered_again() {
+    everywhere(async |world| {
+        let listener = listener().await;
+        let registered = world.discovery.register(web(&listener));
+        ready(&registered).await;
+        world.direct.deregister(registered.id()).await.unwrap();
+        until_shown(&world, &["web-1 passing"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_check_found_critical_is_passed() {
+    everywhere(async |world| {
+        let listener = listener().await;
+        let registered = world.discovery.register(web(&listener));
+        ready(&registered).await;
+        world.put("/v1/agent/check/fail/service:web-1", "").await;
+        until_shown(&world, &["web-1 critical"]).await;
+        until_shown(&world, &["web-1 passing"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn leaving_deregisters() {
+    everywhere(async |world| {
+        let listener = listener().await;
+        let registered = world.discovery.register(web(&listener));
+        ready(&registered).await;
+        registered.leave().await;
+        until_shown(&world, &[]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_slow_old_run_does_not_deregister_its_successor() {
+    everywhere(async |world| {
+        let listener = listener().await;
+        let old = world.discovery.register(web(&listener));
+        ready(&old).await;
+        let new = world.discovery.register(web(&listener));
+        ready(&new).await;
+        old.leave().await;
+        assert_eq!(shown(&world).await, ["web-1 passing"]);
+        assert!(new.is_ready());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_old_run_stops_beating_for_its_successor() {
+    everywhere(async |world| {
+        let listener = listener().await;
+        let mut old = world.discovery.register(web(&listener));
+        ready(&old).await;
+        let new = world.discovery.register(web(&listener));
+        ready(&new).await;
+        reaches(&mut old, State::Replaced).await;
+        assert!(!old.is_ready());
+        // The newer one crashes; nobody speaks for it any more.
+        drop(new);
+        let before = world.http.requests();
+        sleep(A_BEAT).await;
+        assert_eq!(world.http.requests(), before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_is_registered_before_it_listens() {
+    let world = World::embedded().await;
+    let place = listener().await;
+    let at = place.local_addr().unwrap();
+    let registration = web(&place);
+    drop(place);
+    let registered = world.discovery.register(registration);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!((registered.state(), world.http.requests()), (State::Probing, 0));
+    let _place = TcpListener::bind(at).await.unwrap();
+    ready(&registered).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_answer_well_is_not_asked_in_a_busy_loop() {
+    let mut cases = JoinSet::new();
+    for mode in
+        [Mode::Status(500), Mode::Status(403), Mode::Garbage, Mode::Reset, Mode::Closed, Mode::Hang]
+    {
+        cases.spawn(async move {
+            let world = World::embedded().await;
+            world.http.set(mode).await.unwrap();
+            let listener = listener().await;
+            let registered = world.discovery.register(web(&listener));
+            sleep(Duration::from_secs(4)).await;
+            let asked = world.http.accepted().max(world.http.requests());
+            // Pauses of 50..100 ms, doubled each time, for a registration or for a look, and a beat: some 10 in 4 s.
+            assert!(asked <= 20, "{mode:?}: {asked} in 4 s");
+            assert!(!registered.is_ready());
+            world.http.set(Mode::Pass).await.unwrap();
+            ready(&registered).await;
+        });
+    }
+    while let Some(case) = cases.join_next().await {
+        case.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_silent_agent_takes_nothing_from_a_registration() {
+    everywhere(async |world| {
+        let listener = listener().await;
+        let registered = world.discovery.register(web(&listener));
+        ready(&registered).await;
+        world.http.set(Mode::Hang).await.unwrap();
+        sleep(A_BEAT).await;
+        assert!(registered.is_ready());
+        assert_eq!(registered.state(), State::Ready);
+        world.http.set(Mode::Pass).await.unwrap();
+        registered.leave().await;
+        until_shown(&world, &[]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dropping_the_handle_ends_the_beats() {
+    let world = World::embedded().await;
+    let listener = listener().await;
+    let registered = world.discovery.register(web(&listener));
+    ready(&registered).await;
+    drop(registered);
+    let before = world.http.requests();
+    sleep(A_BEAT).await;
+    assert_eq!(world.http.requests(), before);
+}

@@ -1,0 +1,91 @@
+//! An agent that has a registration while the catalog doesn't show it, as without a leader, or to a token that may not read.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use discovery::{Discovery, Settings, registration::State};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::sleep,
+};
+
+use super::{listener, reaches, ready, web};
+
+/// Keeps what it is told, and shows it in the catalog once it may.
+#[derive(Clone, Default)]
+struct Agent {
+    registered: Arc<Mutex<Value>>,
+    shows: Arc<AtomicBool>,
+}
+
+impl Agent {
+    async fn serve(self, listener: TcpListener) {
+        let mut connections = JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            connections.spawn(self.clone().answer(stream));
+        }
+    }
+
+    async fn answer(self, stream: TcpStream) -> std::io::Result<()> {
+        let mut stream = BufReader::new(stream);
+        let (mut head, mut line) = (String::new(), String::new());
+        while line != "\r\n" {
+            line.clear();
+            stream.read_line(&mut line).await?;
+            head.push_str(&line);
+        }
+        let len = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; len.map_or(0, |len| len.parse().unwrap())];
+        stream.read_exact(&mut body).await?;
+        let said = self.say(&head, &body).to_string();
+        let head =
+            format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}", said.len());
+        stream.write_all(format!("{head}\r\n\r\n{said}").as_bytes()).await
+    }
+
+    fn say(&self, asked: &str, body: &[u8]) -> Value {
+        let mut registered = self.registered.lock().unwrap();
+        if asked.starts_with("PUT /v1/agent/service/register") {
+            *registered = serde_json::from_slice(body).unwrap();
+        }
+        let service = json!({ "ID": "web-1", "Service": "web", "Meta": registered["Meta"] });
+        if asked.starts_with("GET /v1/agent/service/") {
+            service
+        } else if asked.starts_with("GET /v1/health/") && self.shows.load(Relaxed) {
+            json!([{ "Node": { "Node": "here" }, "Service": service }])
+        } else {
+            json!([])
+        }
+    }
+}
+
+fn discovery(agent: SocketAddr) -> Discovery {
+    let mut settings = Settings::default();
+    settings.agent.address = agent.into();
+    Discovery::new(settings).unwrap()
+}
+
+#[tokio::test]
+async fn what_the_catalog_does_not_show_is_not_ready() {
+    let (place, agent) = (listener().await, Agent::default());
+    let discovery = discovery(place.local_addr().unwrap());
+    let mut serving = JoinSet::new();
+    serving.spawn(agent.clone().serve(place));
+    let listener = listener().await;
+    let mut registered = discovery.register(web(&listener));
+    reaches(&mut registered, State::Registered).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!((registered.state(), registered.is_ready()), (State::Registered, false));
+    agent.shows.store(true, Relaxed);
+    ready(&registered).await;
+}

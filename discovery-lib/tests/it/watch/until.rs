@@ -1,0 +1,47 @@
+//! What a watch knows, waited for.
+
+use discovery::{Instance, Watch, Watched};
+use tokio::time::timeout;
+
+use crate::world::SOON;
+
+/// What is known as soon as this holds.
+#[track_caller]
+pub(super) fn until(
+    watch: &mut Watch,
+    what: impl Fn(&Watched) -> bool,
+) -> impl Future<Output = Watched> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let waited = timeout(SOON, async {
+            loop {
+                let watched = watch.current();
+                if what(&watched) {
+                    return watched;
+                }
+                watch.changed().await.unwrap();
+            }
+        });
+        let Ok(watched) = waited.await else {
+            let known = watch.current();
+            panic!("{caller}: not within {SOON:?}, but {:?}, {:?}", shown(&known), known.failure)
+        };
+        watched
+    }
+}
+
+/// What is known as soon as exactly these instances are: `host:port status`.
+#[track_caller]
+pub(super) fn until_instances(
+    watch: &mut Watch,
+    expected: &[&str],
+) -> impl Future<Output = Watched> {
+    until(watch, move |watched| shown(watched) == expected)
+}
+
+/// `host:port status` of each known instance.
+pub(super) fn shown(watched: &Watched) -> Vec<String> {
+    let Some(snapshot) = &watched.snapshot else { return vec!["nothing known".into()] };
+    let show = |instance: &Instance| format!("{instance} {}", instance.status);
+    snapshot.instances.iter().map(|instance| show(instance)).collect()
+}
