@@ -16,6 +16,9 @@ use crate::{
     waiters::{Waiter, Waiters},
 };
 
+/// As many changes are on disk as there can be, since none has to be.
+const NOBODY_KEEPS: u64 = u64::MAX;
+
 /// What all tasks of an agent share.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -76,7 +79,7 @@ impl Engine {
             hastened: Notify::new(),
             retargeted: Notify::new(),
             unsaved: watch::Sender::new(0),
-            saved: watch::Sender::new((if kept { 0 } else { u64::MAX }, true)),
+            saved: watch::Sender::new((if kept { 0 } else { NOBODY_KEEPS }, true)),
             conduct: watch::Sender::new(conduct),
             requests: AtomicU64::new(0),
             questions: AtomicU64::new(0),
@@ -102,6 +105,9 @@ impl Engine {
     /// Returns once all changes made so far are on disk, or could not be put there (`false`). At once if nobody keeps them.
     pub(crate) async fn kept(&self) -> bool {
         let changes = *self.unsaved.borrow();
+        if self.saved.borrow().0 == NOBODY_KEEPS {
+            return true;
+        }
         let mut saved = self.saved.subscribe();
         let reached = saved.wait_for(|(saved, _)| *saved >= changes).await;
         reached.is_ok_and(|reached| reached.1)
@@ -173,9 +179,13 @@ impl Engine {
 
     /// Returns once the conduct is such, which may be now.
     pub(crate) async fn until(&self, such: impl Fn(&Conduct) -> bool) -> Conduct {
+        let now = self.conduct();
+        if such(&now) {
+            return now;
+        }
         let mut conduct = self.conduct.subscribe();
-        let such = conduct.wait_for(such).await.map(|conduct| *conduct);
-        match such {
+        let then = conduct.wait_for(such).await.map(|conduct| *conduct);
+        match then {
             Ok(conduct) => conduct,
             // The sender is ours and still there.
             Err(_) => std::future::pending().await,

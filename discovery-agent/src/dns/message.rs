@@ -5,7 +5,7 @@
 
 use hickory_proto::{
     op::{Edns, Message, MessageType, Metadata, OpCode, ResponseCode},
-    rr::{DNSClass, RecordType},
+    rr::DNSClass,
 };
 
 use super::{
@@ -46,33 +46,28 @@ pub(crate) fn reply(bytes: &[u8], via: Transport, state: &State, turn: usize) ->
     let answer = find(&question, state);
     let limit = limit(&question, via);
     let kept = fitting(&question, &answer, limit);
-    let turn = if kept == 0 { 0 } else { turn % kept };
+    let turns = if answer.may_turn() { kept.max(1) } else { 1 };
     let lasting = answer.authority.is_empty() && answer.code == ResponseCode::NoError;
-    let bytes = write(&question, &answer, kept, turn)?;
-    Some(Ready { bytes, turns: kept.max(1), lasting })
+    let bytes = write(&question, &answer, kept, turn % turns)?;
+    Some(Ready { bytes, turns, lasting })
 }
 
 /// The same question answered with a code alone.
 pub(crate) fn code(bytes: &[u8], code: ResponseCode) -> Option<Vec<u8>> {
     let question = Message::from_vec(bytes).ok()?;
-    write(&question, &Answer { code, ..Answer::default() }, 0, 0)
+    write(&question, &Answer::bare(code), 0, 0)
 }
 
 fn find(question: &Message, state: &State) -> Answer {
-    let only = |code| Answer { code, ..Answer::default() };
     if question.metadata.op_code != OpCode::Query {
-        return only(ResponseCode::NotImp);
+        return Answer::bare(ResponseCode::NotImp);
     }
-    let [query] = &question.queries[..] else { return only(ResponseCode::FormErr) };
+    let [query] = &question.queries[..] else { return Answer::bare(ResponseCode::FormErr) };
     if !matches!(query.query_class(), DNSClass::IN | DNSClass::ANY) {
-        return only(ResponseCode::Refused);
+        return Answer::bare(ResponseCode::Refused);
     }
-    let name = query.name().to_lowercase();
-    let labels: Option<Vec<&str>> = name.iter().map(|label| str::from_utf8(label).ok()).collect();
-    let kind = query.query_type();
-    let srv = kind == RecordType::SRV;
-    let subject = labels.map_or(name::Subject::Unknown, |labels| name::read(&labels, srv));
-    answer(state, query.name(), kind, &subject)
+    let (name, kind) = (query.name(), query.query_type());
+    answer(state, name, kind, &name::of(name, kind))
 }
 
 fn limit(question: &Message, via: Transport) -> usize {
@@ -104,6 +99,7 @@ fn fitting(question: &Message, answer: &Answer, limit: usize) -> usize {
     low
 }
 
+/// Writes the answer with so many entries; `None` when they are more than a message holds.
 fn write(question: &Message, answer: &Answer, kept: usize, turn: usize) -> Option<Vec<u8>> {
     let asked = &question.metadata;
     let mut message = Message::new(asked.id, MessageType::Response, asked.op_code);
@@ -124,12 +120,15 @@ fn write(question: &Message, answer: &Answer, kept: usize, turn: usize) -> Optio
         own.set_max_payload(edns.max_payload());
         message.set_edns(own);
     }
-    match message.to_vec() {
-        Ok(bytes) => Some(bytes),
-        // Too long for the wire's own counts: as if it did not fit.
-        Err(err) => {
-            tracing::debug!(%err, "an answer could not be written");
-            None
-        }
-    }
+    let bytes = message.to_vec().ok()?;
+    // The encoder cuts at 64 KiB by itself, in the middle of it all: it must not have to.
+    let additionals = message.additionals.len() + usize::from(message.edns.is_some());
+    let whole = count(&bytes, 6) == kept && count(&bytes, 10) == additionals;
+    whole.then_some(bytes)
+}
+
+/// A count of records in a message's header.
+fn count(message: &[u8], at: usize) -> usize {
+    let field = message.get(at..at + 2).map_or([0, 0], |field| [field[0], field[1]]);
+    usize::from(u16::from_be_bytes(field))
 }

@@ -3,8 +3,12 @@
 mod answer;
 mod message;
 mod name;
+mod record;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod udp;
+mod zone;
 
 pub(crate) use self::{tcp::serve_tcp, udp::serve_udp};
 use hickory_proto::op::ResponseCode;

@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use hickory_proto::rr::{Name, RecordType};
+
 /// The zone that the agent answers for.
 pub(crate) const DOMAIN: &str = "consul";
 
@@ -31,8 +33,15 @@ pub(crate) enum Subject {
     Elsewhere,
 }
 
+/// What a question for records of this type is about. What is no UTF-8 is the name of nothing here.
+pub(crate) fn of(name: &Name, kind: RecordType) -> Subject {
+    let name = name.to_lowercase();
+    let labels: Option<Vec<&str>> = name.iter().map(|label| str::from_utf8(label).ok()).collect();
+    labels.map_or(Subject::Unknown, |labels| read(&labels, kind == RecordType::SRV))
+}
+
 /// Reads the labels of a name, leftmost first and in lower case. `srv`: whether SRV records are asked for, where `service` may be left out.
-pub(crate) fn read(labels: &[&str], srv: bool) -> Subject {
+fn read(labels: &[&str], srv: bool) -> Subject {
     match labels {
         [rest @ .., DOMAIN] => within(rest, srv),
         [rest @ .., "in-addr", "arpa"] => Subject::Reverse(reverse_v4(rest)),

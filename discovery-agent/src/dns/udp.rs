@@ -45,57 +45,68 @@ pub(crate) async fn serve_udp(socket: UdpSocket, engine: Arc<Engine>) {
 struct Kept {
     changes: u64,
     by_question: HashMap<Vec<u8>, Turns>,
-    /// What was answered last, if it is not kept.
+    /// What was written last, if it is not kept.
     last: Vec<u8>,
 }
 
-/// The turns of one answer.
+/// An answer in its turns: each begins with another of its records, so that clients that take the first do not all take the same.
 #[derive(Debug)]
 struct Turns {
-    next: usize,
     written: Vec<Vec<u8>>,
+    /// How many there will be.
     count: usize,
+    next: usize,
 }
 
 impl Kept {
     fn reply(&mut self, engine: &Engine, question: &[u8]) -> Option<&[u8]> {
         let (id, asked) = question.split_at_checked(2)?;
+        self.expire(engine);
+        let turn = self.by_question.get_mut(asked).map_or(0, Turns::turn);
+        if self.by_question.get(asked).is_none_or(|turns| turn >= turns.written.len()) {
+            let ready = reply(engine, question, Transport::Udp, turn)?;
+            if !ready.lasting {
+                self.last = ready.bytes;
+                return Some(&self.last);
+            }
+            self.keep(asked, ready);
+        } else {
+            engine.count_question();
+        }
+        let answer = self.by_question.get_mut(asked)?.written.get_mut(turn)?;
+        answer[..2].copy_from_slice(id);
+        Some(answer)
+    }
+
+    /// Drops what may not be true any more.
+    fn expire(&mut self, engine: &Engine) {
+        // Read before the state is: what is found then is at least as new.
         let changes = engine.changes();
         if changes != self.changes || engine.conduct().mood != Mood::Well {
             self.by_question.clear();
             self.changes = changes;
         }
-        let mut turn = 0;
-        if let Some(turns) = self.by_question.get_mut(asked) {
-            turn = turns.next;
-            turns.next = (turns.next + 1) % turns.count;
-            if turn < turns.written.len() {
-                engine.count_question();
-                // Looked up again, since the borrow checker does not see that the first look ends here.
-                let turns = self.by_question.get_mut(asked)?;
-                turns.written[turn][..2].copy_from_slice(id);
-                return Some(&turns.written[turn]);
-            }
-        }
-        let ready = reply(engine, question, Transport::Udp, turn)?;
-        self.keep(asked, &ready);
-        self.last = ready.bytes;
-        Some(&self.last)
     }
 
-    fn keep(&mut self, asked: &[u8], ready: &Ready) {
-        if !ready.lasting {
-            return;
-        }
+    fn keep(&mut self, asked: &[u8], ready: Ready) {
         if let Some(turns) = self.by_question.get_mut(asked) {
-            turns.written.push(ready.bytes.clone());
+            turns.written.push(ready.bytes);
             return;
         }
         if self.by_question.len() >= KEPT_MAX {
             self.by_question.clear();
         }
         let count = ready.turns.min(TURNS_MAX);
-        let turns = Turns { next: 1 % count, written: vec![ready.bytes.clone()], count };
+        let turns = Turns { written: vec![ready.bytes], count, next: 1 % count };
         self.by_question.insert(asked.to_owned(), turns);
+    }
+}
+
+impl Turns {
+    /// Whose turn it is; the next one is another's.
+    fn turn(&mut self) -> usize {
+        let turn = self.next;
+        self.next = (turn + 1) % self.count;
+        turn
     }
 }

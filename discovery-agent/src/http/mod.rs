@@ -13,6 +13,7 @@ mod request;
 mod routes;
 mod schema;
 mod serve;
+mod shapes;
 mod status;
 
 use std::{sync::Arc, time::Duration};
@@ -68,6 +69,8 @@ impl Api {
             Some(status) => failing(status),
             None => {
                 let answered = tokio::select! {
+                    // Most are answered at once, and need not know that the agent may fall ill.
+                    biased;
                     reply = self.route(request) => Ok(reply),
                     status = self.falls_ill() => Err(status),
                 };

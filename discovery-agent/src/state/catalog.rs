@@ -40,7 +40,8 @@ impl State {
     }
 
     pub(crate) fn catalog_service(&self, name: &str, tags: &[String]) -> Vec<CatalogService> {
-        self.named(name, tags).map(|service| self.flattened(service)).collect()
+        let wanted = |service: &&Service| has_tags(service, tags);
+        self.named(name).filter(wanted).map(|service| self.flattened(service)).collect()
     }
 
     pub(crate) fn catalog_node(&self) -> NodeServices {
@@ -58,9 +59,11 @@ impl State {
             service: service.clone(),
             checks: self.checks_for(&service.id).map(Check::in_catalog).collect(),
         };
-        let wanted =
-            |service: &&Service| !passing || self.status_of(&service.id) == CheckStatus::Passing;
-        self.named(name, tags).filter(wanted).map(entry).collect()
+        let wanted = |service: &&Service| {
+            let usable = !passing || self.status_of(&service.id) == CheckStatus::Passing;
+            usable && has_tags(service, tags)
+        };
+        self.named(name).filter(wanted).map(entry).collect()
     }
 
     pub(crate) fn health_checks(&self, name: &str) -> Vec<HealthCheck> {
@@ -83,11 +86,10 @@ impl State {
     pub(crate) fn instances<'a>(
         &'a self,
         name: &str,
-        tag: Option<&'a str>,
+        tag: Option<&str>,
     ) -> impl Iterator<Item = Instance<'a>> {
-        let tagged = move |service: &&Service| tag.is_none_or(|tag| has_tag(service, tag));
-        self.named(name, &[])
-            .filter(tagged)
+        self.named(name)
+            .filter(move |service| tag.is_none_or(|tag| has_tag(service, tag)))
             .map(|service| Instance { service, status: self.status_of(&service.id) })
     }
 
@@ -101,11 +103,10 @@ impl State {
         self.services.values().filter(|service| service.id != super::SERVER_SERVICE)
     }
 
-    /// The instances of this name that have all of these tags.
-    fn named<'a>(&'a self, name: &str, tags: &'a [String]) -> impl Iterator<Item = &'a Service> {
+    /// The instances of this name, whatever its case.
+    fn named(&self, name: &str) -> impl Iterator<Item = &Service> {
         let ids = self.names.get(&name.to_ascii_lowercase()).into_iter().flatten();
         ids.filter_map(|id| self.services.get(id))
-            .filter(move |service| tags.iter().all(|tag| has_tag(service, tag)))
     }
 
     /// The checks that count for an instance: the node's, then its own.
@@ -146,6 +147,10 @@ impl State {
             modify_index: service.modify_index,
         }
     }
+}
+
+fn has_tags(service: &Service, tags: &[String]) -> bool {
+    tags.iter().all(|tag| has_tag(service, tag))
 }
 
 fn has_tag(service: &Service, tag: &str) -> bool {

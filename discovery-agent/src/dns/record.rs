@@ -1,0 +1,50 @@
+//! Records and names, made.
+
+use std::{
+    net::IpAddr,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use hickory_proto::rr::{
+    Name, RData, Record,
+    rdata::{A, AAAA, SOA},
+};
+
+use super::name::DOMAIN;
+
+/// Nobody may keep an answer: the next one may be another. Consul's default.
+const TTL: u32 = 0;
+
+pub(super) fn record(owner: &Name, data: RData) -> Record {
+    Record::from_rdata(owner.clone(), TTL, data)
+}
+
+pub(super) fn address(owner: &Name, ip: IpAddr) -> Record {
+    let data = match ip {
+        IpAddr::V4(ip) => RData::A(A(ip)),
+        IpAddr::V6(ip) => RData::AAAA(AAAA(ip)),
+    };
+    record(owner, data)
+}
+
+/// The zone's SOA. Its serial is the time, as Consul's is.
+pub(super) fn soa() -> Record {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // Serials wrap around (RFC 1982).
+    let serial = now.as_secs() as u32;
+    let of_zone = |host: &str| fqdn(&format!("{host}.{DOMAIN}")).unwrap_or_default();
+    let data = SOA::new(of_zone("ns"), of_zone("hostmaster"), serial, 3600, 600, 86400, 0);
+    record(&apex(), RData::SOA(data))
+}
+
+pub(super) fn apex() -> Name {
+    fqdn(DOMAIN).unwrap_or_default()
+}
+
+/// A whole name; `None` for what can be none. Labels that no host would have (`_`, a space) are let through, as Consul does.
+pub(super) fn fqdn(text: &str) -> Option<Name> {
+    let labels = text.trim_end_matches('.').split('.').map(str::as_bytes);
+    let mut name = Name::from_labels(labels).ok()?;
+    name.set_fqdn(true);
+    Some(name)
+}
