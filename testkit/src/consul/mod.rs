@@ -151,13 +151,13 @@ impl Consul {
         self.ready().await
     }
 
-    /// SIGSTOP: its sockets stay open and nobody answers.
+    /// SIGSTOP: its sockets stay open and nobody answers. A second time in a row is an error, since nothing stops.
     ///
     /// # Errors
     ///
     /// It doesn't run.
     pub fn freeze(&self) -> io::Result<()> {
-        self.signal(Signal::STOP)
+        self.running()?.freeze()
     }
 
     /// SIGCONT: it goes on.
@@ -166,7 +166,7 @@ impl Consul {
     ///
     /// It doesn't run.
     pub fn thaw(&self) -> io::Result<()> {
-        self.signal(Signal::CONT)
+        self.running()?.signal(Signal::CONT)
     }
 
     fn create(settings: Settings) -> io::Result<Self> {
@@ -254,11 +254,8 @@ impl Consul {
         Ok(String::from_utf8_lossy(&tail).into_owned())
     }
 
-    fn signal(&self, signal: Signal) -> io::Result<()> {
-        match &self.process {
-            Some(process) => process.signal(signal),
-            None => Err(io::Error::other("consul is not running")),
-        }
+    fn running(&self) -> io::Result<&Process> {
+        self.process.as_ref().ok_or_else(|| io::Error::other("consul is not running"))
     }
 
     fn data_dir(&self) -> PathBuf {

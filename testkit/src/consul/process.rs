@@ -4,11 +4,17 @@ use std::{
     io,
     path::Path,
     process::{Child, Command, ExitStatus},
+    thread,
+    time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::guard::Guard;
+
+/// A process stops in microseconds; so often and so many times we look.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+const LOOKS_MAX: usize = 5_000;
 
 /// A running child. Dropped: killed and reaped.
 #[derive(Debug)]
@@ -27,6 +33,19 @@ impl Process {
 
     pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// SIGSTOP, and none of its threads runs any more when this returns.
+    pub(super) fn freeze(&self) -> io::Result<()> {
+        self.signal(Signal::STOP)?;
+        let id = WaitId::Pid(Pid::from_child(&self.child));
+        for _ in 0..LOOKS_MAX {
+            if waitid(id.clone(), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG)?.is_some() {
+                return Ok(());
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "consul did not stop on SIGSTOP"))
     }
 
     pub(super) fn exited(&mut self) -> io::Result<Option<ExitStatus>> {
