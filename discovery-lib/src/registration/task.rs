@@ -177,7 +177,7 @@ impl Registrar {
         let cause = std::error::Error::source(err).map(tracing::field::display);
         let begins = self.failing.insert(*call);
         if begins || *call == Call::Register {
-            warn!(%service, %id, ?call, %err, cause, "failed; will be tried again");
+            warn!(%service, %id, ?call, %err, cause, "failed; the registrar goes on");
         } else {
             debug!(%service, %id, ?call, %err, cause, "failed again");
         }
