@@ -16,6 +16,9 @@ use super::{
 };
 use crate::state::{Aggregate, Command, SERVER_PORT, State, VERSION, member, wan_member};
 
+/// A TTL check says at most so much, as Consul has it: what each beat says is kept, shown to all who ask, and saved.
+const BEAT_BYTES_MAX: usize = 4096;
+
 pub(crate) fn show_self(request: &Request<'_>, state: &State) -> Result<Reply, Failure> {
     let identity = request.identity;
     let leader = format!("{}:{SERVER_PORT}", identity.address);
@@ -174,13 +177,23 @@ pub(crate) fn fail(request: &Request<'_>) -> Result<Command, Failure> {
 }
 
 fn noted(request: &Request<'_>, status: CheckStatus) -> Command {
-    let output = request.query.first(NOTE).unwrap_or_default().to_owned();
-    Command::Beat { check: request.subject.clone(), status, output }
+    beat(request, status, request.query.first(NOTE).unwrap_or_default())
 }
 
 pub(crate) fn update(request: &Request<'_>) -> Result<Command, Failure> {
     let (status, output) = decode::update(&request.body)?;
-    Ok(Command::Beat { check: request.subject.clone(), status, output })
+    Ok(beat(request, status, &output))
+}
+
+/// What is too long is cut, and says so.
+fn beat(request: &Request<'_>, status: CheckStatus, output: &str) -> Command {
+    let kept = &output[..output.floor_char_boundary(BEAT_BYTES_MAX)];
+    let output = if kept.len() < output.len() {
+        format!("{kept} ... (captured {} of {} bytes)", kept.len(), output.len())
+    } else {
+        kept.to_owned()
+    };
+    Command::Beat { check: request.subject.clone(), status, output }
 }
 
 pub(crate) fn service_maintenance(request: &Request<'_>) -> Result<Command, Failure> {

@@ -23,6 +23,7 @@ pub(crate) const ROWS: &[Row] = &[
     row!(the_same_registration_does_not_revive_an_expired_check),
     row!(a_ttl_without_unit_is_in_nanoseconds),
     row!(a_new_ttl_counts_from_its_registration),
+    row!(what_a_check_says_is_cut_at_4096_bytes),
 ];
 
 async fn registered(target: &Target, name: &str, ttl: &str) -> (String, String) {
@@ -188,4 +189,19 @@ async fn a_new_ttl_counts_from_its_registration(target: &Target) {
     target.put(format!("/v1/agent/check/pass/{check}")).await.is(200, "");
     target.register(&json!({ "Name": name, "Check": { "TTL": "50ms" } })).await;
     target.until("expired", || async { target.status(&check).await.0 == "critical" }).await;
+}
+
+async fn what_a_check_says_is_cut_at_4096_bytes(target: &Target) {
+    let (_, check) = registered(target, "long", "1h").await;
+    let kept = "x".repeat(4096);
+    for (length, expected) in
+        [(4096, kept.clone()), (5000, format!("{kept} ... (captured 4096 of 5000 bytes)"))]
+    {
+        let long = "x".repeat(length);
+        let update = json!({ "Status": "passing", "Output": long });
+        target.put_json(format!("/v1/agent/check/update/{check}"), &update).await.is(200, "");
+        assert_eq!(target.status(&check).await.1, expected);
+        target.put(format!("/v1/agent/check/pass/{check}?note={long}")).await.is(200, "");
+        assert_eq!(target.status(&check).await.1, expected);
+    }
 }
