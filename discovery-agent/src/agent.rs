@@ -13,7 +13,7 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::{
     Error, checks, dns,
@@ -201,13 +201,7 @@ impl Builder {
     /// An address is taken ([`Error::is_address_in_use`]) or not of this machine; the data can't be used ([`Error::is_data`]).
     pub async fn start(self) -> Result<Agent, Error> {
         let mut store = self.data_dir.as_deref().map(Store::open).transpose()?;
-        let node_id = store.as_ref().and_then(Store::node_id).map_or_else(uuid, str::to_owned);
-        let identity = Identity {
-            node_id,
-            node_name: self.node_name.unwrap_or_else(machine_name),
-            datacenter: self.datacenter,
-            address: reachable(self.http_listen),
-        };
+        let identity = self.identity(store.as_ref().and_then(Store::node_id));
         let state = match &mut store {
             Some(store) => store.restore(&identity),
             None => State::new(&identity),
@@ -228,7 +222,17 @@ impl Builder {
             endless: JoinSet::new(),
         };
         agent.spawn(http, udp, tcp, store);
+        info!(http = %http_addr, dns = %dns_addr, "agent started");
         Ok(agent)
+    }
+
+    fn identity(&self, node_id: Option<&str>) -> Identity {
+        Identity {
+            node_id: node_id.map_or_else(uuid, str::to_owned),
+            node_name: self.node_name.clone().unwrap_or_else(machine_name),
+            datacenter: self.datacenter.clone(),
+            address: reachable(self.http_listen),
+        }
     }
 }
 

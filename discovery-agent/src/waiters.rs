@@ -96,3 +96,51 @@ impl Drop for Waiter<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_place_is_given_back_and_leaves_nothing() {
+        let waiters = Waiters::default();
+        let one = waiters.join(&Topic::Services).unwrap();
+        let two = waiters.join(&Topic::Services).unwrap();
+        assert_eq!(waiters.count(), 2);
+        drop(one);
+        assert_eq!((waiters.count(), waiters.lock().bells.len()), (1, 1));
+        drop(two);
+        assert_eq!((waiters.count(), waiters.lock().bells.len()), (0, 0));
+    }
+
+    #[test]
+    fn one_too_many_has_no_place() {
+        let waiters = Waiters::default();
+        let mut places: Vec<_> =
+            (0..WAITERS_MAX).map(|_| waiters.join(&Topic::Services).unwrap()).collect();
+        assert!(waiters.join(&Topic::Nodes).is_none());
+        places.pop();
+        assert!(waiters.join(&Topic::Nodes).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_ring_wakes_who_waits_for_that_topic() {
+        let waiters = Arc::new(Waiters::default());
+        let done = Arc::new(AtomicBool::new(false));
+        let (waits, until) = (Arc::clone(&waiters), Arc::clone(&done));
+        let task = tokio::spawn(async move {
+            waits.join(&Topic::Services).unwrap().until(|| until.load(Ordering::SeqCst)).await;
+        });
+        while waiters.count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        waiters.ring(&[Topic::Nodes, Topic::Services]);
+        tokio::task::yield_now().await;
+        assert!(!task.is_finished(), "woken, and found that it does not hold");
+        done.store(true, Ordering::SeqCst);
+        waiters.ring(&[Topic::Services]);
+        task.await.unwrap();
+    }
+}

@@ -24,7 +24,6 @@ use crate::state::{
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// An HTTP or TCP check without `Timeout` waits this long.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-
 /// An HTTP check without `OutputMaxSize` shows so much of an answer.
 const OUTPUT_BYTES_MAX_DEFAULT: usize = 4096;
 
@@ -99,7 +98,7 @@ struct Check {
 
 /// What a service registers: itself and its checks.
 pub(crate) fn service(body: &[u8]) -> Result<(ServiceDefinition, Vec<CheckDefinition>), Failure> {
-    let service: Service = read(body, SERVICE)?;
+    let mut service: Service = read(body, SERVICE)?;
     if service.name.is_empty() {
         return Err(Failure::bad("Missing service name"));
     }
@@ -108,36 +107,37 @@ pub(crate) fn service(body: &[u8]) -> Result<(ServiceDefinition, Vec<CheckDefini
     }
     let weights = weights(service.weights.as_ref())?;
     meta::validate(&service.meta)?;
-    let empty = Check::default();
-    let checks: Vec<Check> =
-        service.check.into_iter().filter(|check| *check != empty).chain(service.checks).collect();
+    let checks = checks(service.check.take(), std::mem::take(&mut service.checks))?;
+    refuse_mesh(&service)?;
+    let address = |(tag, raw): (String, RawAddress)| {
+        Ok((tag, TaggedAddress { address: raw.address, port: port(raw.port)? }))
+    };
+    let tagged = service.tagged_addresses.into_iter().map(address).collect::<Result<_, Failure>>();
+    let definition = ServiceDefinition {
+        id: if service.id.is_empty() { service.name.clone() } else { service.id },
+        name: service.name,
+        tags: service.tags,
+        address: service.address,
+        tagged_addresses: tagged?,
+        meta: service.meta,
+        port: port(service.port)?,
+        weights,
+        enable_tag_override: service.enable_tag_override,
+    };
+    Ok((definition, checks))
+}
+
+/// The checks of a service: the single one, which does not count when it says nothing, and the listed ones.
+fn checks(single: Option<Check>, listed: Vec<Check>) -> Result<Vec<CheckDefinition>, Failure> {
+    let single = single.filter(|check| *check != Check::default());
+    let checks: Vec<Check> = single.into_iter().chain(listed).collect();
     for check in &checks {
         validate(check)?;
     }
     if checks.iter().any(|check| status(&check.status).is_none()) {
         return Err(Failure::bad("Status for checks must 'passing', 'warning', 'critical'"));
     }
-    refuse_mesh(&service.kind, &service.proxy, &service.connect)?;
-    let address = |(tag, raw): (String, RawAddress)| {
-        Ok((tag, TaggedAddress { address: raw.address, port: port(raw.port)? }))
-    };
-    let definition = ServiceDefinition {
-        id: if service.id.is_empty() { service.name.clone() } else { service.id },
-        name: service.name,
-        tags: service.tags,
-        address: service.address,
-        tagged_addresses: service
-            .tagged_addresses
-            .into_iter()
-            .map(address)
-            .collect::<Result<_, Failure>>()?,
-        meta: service.meta,
-        port: port(service.port)?,
-        weights,
-        enable_tag_override: service.enable_tag_override,
-    };
-    let checks = checks.into_iter().map(define).collect::<Result<_, Failure>>()?;
-    Ok((definition, checks))
+    Ok(checks.into_iter().map(define).collect())
 }
 
 /// A check that is registered by itself.
@@ -150,7 +150,7 @@ pub(crate) fn check(body: &[u8]) -> Result<CheckDefinition, Failure> {
         return Err(Failure::bad("Bad check status"));
     }
     validate(&check)?;
-    define(check)
+    Ok(define(check))
 }
 
 /// What a check is told.
@@ -249,7 +249,7 @@ fn validate(check: &Check) -> Result<(), Failure> {
     Ok(())
 }
 
-fn define(check: Check) -> Result<CheckDefinition, Failure> {
+fn define(check: Check) -> CheckDefinition {
     let interval = positive(check.interval).map_or(INTERVAL_MIN, |it| it.max(INTERVAL_MIN));
     let timeout = positive(check.timeout).unwrap_or(TIMEOUT_DEFAULT);
     let kind = if !check.tcp.is_empty() {
@@ -270,7 +270,7 @@ fn define(check: Check) -> Result<CheckDefinition, Failure> {
     } else {
         CheckKind::Ttl(positive(check.ttl).unwrap_or_default())
     };
-    Ok(CheckDefinition {
+    CheckDefinition {
         id: check.id,
         name: check.name,
         notes: check.notes,
@@ -278,7 +278,7 @@ fn define(check: Check) -> Result<CheckDefinition, Failure> {
         service_id: (!check.service_id.is_empty()).then_some(check.service_id),
         kind,
         deregister_after: positive(check.deregister_critical_service_after),
-    })
+    }
 }
 
 fn positive(nanos: i64) -> Option<Duration> {
@@ -286,9 +286,9 @@ fn positive(nanos: i64) -> Option<Duration> {
 }
 
 /// Proxies and sidecars need a Consul with a mesh.
-fn refuse_mesh(kind: &str, proxy: &Value, connect: &Value) -> Result<(), Failure> {
+fn refuse_mesh(service: &Service) -> Result<(), Failure> {
     let something = |value: &Value| value.as_object().is_some_and(|map| !map.is_empty());
-    if !kind.is_empty() || something(proxy) || something(connect) {
+    if !service.kind.is_empty() || something(&service.proxy) || something(&service.connect) {
         return Err(Failure::bad(
             "Kind, Proxy and Connect need the mesh, which this agent has not",
         ));

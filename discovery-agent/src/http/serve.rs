@@ -21,8 +21,9 @@ use crate::engine::Stage;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// More headers are refused with 431.
 const HEADERS_MAX: usize = 128;
-/// A head must be there in this time.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection may say nothing for so long, or take so long over a head. Consul waits for ever; but then one that was forgotten by its client
+/// keeps its place for ever too.
+const QUIET_MAX: Duration = Duration::from_secs(300);
 /// When there are no descriptors left, new connections wait this long.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// A stopping agent gives its connections this long to end what they are at.
@@ -82,8 +83,8 @@ async fn connection(stream: TcpStream, place: Place, api: Arc<Api>) {
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES_MAX)
+        .header_read_timeout(QUIET_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service);

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use consul_wire::check::{CheckStatus, HealthCheck};
+use consul_wire::check::{CheckStatus, HealthCheck, SERF_HEALTH};
 use tokio::time::Instant;
 
 use super::{CheckDefinition, CheckKind, CheckTarget, Refusal, State, Topic, timer::PUBLISH_DELAY};
 
 /// How many checks an agent holds.
-pub(super) const CHECKS_MAX: usize = 40_000;
+const CHECKS_MAX: usize = 40_000;
 /// A service that stays critical is never removed sooner than this, whatever it asked for.
 const DEREGISTER_AFTER_MIN: Duration = Duration::from_secs(60);
 
@@ -80,14 +80,23 @@ impl State {
         {
             return Err(Refusal::UnknownService(service.clone()));
         }
-        if self.checks.len() >= CHECKS_MAX {
-            return Err(Refusal::Full { what: "checks", limit: CHECKS_MAX });
-        }
         if check.id.is_empty() {
             check.id.clone_from(&check.name);
         }
+        self.admit_checks(std::slice::from_ref(&check))?;
         self.put_check(check, now);
         Ok(())
+    }
+
+    /// Whether these can be registered.
+    pub(super) fn admit_checks(&self, checks: &[CheckDefinition]) -> Result<(), Refusal> {
+        if self.checks.len() + checks.len() > CHECKS_MAX {
+            return Err(Refusal::Full { what: "checks", limit: CHECKS_MAX });
+        }
+        match checks.iter().find(|check| check.id == SERF_HEALTH) {
+            Some(own) => Err(Refusal::Reserved(own.id.clone())),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn deregister_check(&mut self, id: &str) -> Result<(), Refusal> {

@@ -5,12 +5,10 @@ use std::{collections::BTreeMap, net::IpAddr};
 use consul_wire::service::{Service, TaggedAddress, empty_connect, empty_proxy};
 use tokio::time::Instant;
 
-use super::{
-    CheckDefinition, Refusal, SERVER_SERVICE, ServiceDefinition, State, Topic, check::CHECKS_MAX,
-};
+use super::{CheckDefinition, Refusal, SERVER_SERVICE, ServiceDefinition, State, Topic};
 
 /// How many instances an agent holds: far more than a machine runs.
-pub(super) const SERVICES_MAX: usize = 10_000;
+const SERVICES_MAX: usize = 10_000;
 
 impl State {
     /// Adds or changes an instance and its checks. A check that was there keeps its status, whatever the registration says: only a beat or a
@@ -28,9 +26,7 @@ impl State {
         if !self.services.contains_key(&definition.id) && self.services.len() >= SERVICES_MAX {
             return Err(Refusal::Full { what: "services", limit: SERVICES_MAX });
         }
-        if self.checks.len() + checks.len() > CHECKS_MAX {
-            return Err(Refusal::Full { what: "checks", limit: CHECKS_MAX });
-        }
+        self.admit_checks(&checks)?;
         let service_id = definition.id.clone();
         self.insert_service(row(definition));
         let checks = named(&service_id, checks);

@@ -13,6 +13,9 @@ use super::{Check, CheckTarget, Effects, State};
 /// How long the catalog may show an older output of a check whose status stays as it was. Consul's `check_update_interval`.
 pub(crate) const PUBLISH_DELAY: Duration = Duration::from_secs(300);
 
+/// What a check says that was not told for too long.
+const EXPIRED: &str = "TTL expired";
+
 /// What the timekeeper and the runner of checks must know.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timers {
@@ -112,9 +115,6 @@ impl State {
         }
     }
 }
-
-/// What a check says that was not told for too long.
-const EXPIRED: &str = "TTL expired";
 
 impl Check {
     fn next_deadline(&self) -> Option<Instant> {

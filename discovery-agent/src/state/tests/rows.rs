@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::script::identity;
 use crate::state::{
-    CheckDefinition, CheckKind, Command, ServiceDefinition, State, Topic, timer::PUBLISH_DELAY,
+    CheckDefinition, CheckKind, Command, Refusal, ServiceDefinition, State, Topic,
+    timer::PUBLISH_DELAY,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -175,4 +176,31 @@ fn an_agent_that_was_away_for_longer_than_a_ttl_finds_all_critical() {
         let back = State::restore(&identity(), saved.clone(), away, scene.now + away);
         assert_eq!(back.health_checks("web")[0].status, status, "away for {away:?}");
     }
+}
+
+#[test]
+fn nobody_takes_the_place_of_what_is_the_agents_own() {
+    let mut scene = Scene::new();
+    let mut check = CheckDefinition {
+        id: "serfHealth".to_owned(),
+        name: "mine".to_owned(),
+        notes: String::new(),
+        status: None,
+        service_id: None,
+        kind: CheckKind::Ttl(SECOND),
+        deregister_after: None,
+    };
+    let own = |refusal: &str| Err(Refusal::Reserved(refusal.to_owned()));
+    let before = scene.state.health_node();
+    assert_eq!(
+        scene.state.apply(Command::RegisterCheck(check.clone()), scene.now),
+        own("serfHealth")
+    );
+    check.id = String::new();
+    check.name = "serfHealth".to_owned();
+    assert_eq!(scene.state.apply(Command::RegisterCheck(check), scene.now), own("serfHealth"));
+    scene.state.apply(Command::DeregisterCheck("serfHealth".to_owned()), scene.now).unwrap();
+    scene.state.apply(Command::DeregisterService("consul".to_owned()), scene.now).unwrap();
+    assert_eq!(scene.state.health_node(), before);
+    assert_eq!(scene.state.catalog_service("consul", &[]).len(), 1);
 }
