@@ -3,7 +3,7 @@
 //!
 //! It plays both halves of a Consul that is alone on its machine: the agent, which knows its own services and checks, and the catalog, which
 //! everybody asks. Between the two there is one delay, and it is Consul's: the output of a check whose status stays as it was reaches the
-//! catalog late ([`PUBLISH_DELAY`]), so that beats do not wake everybody.
+//! catalog late (`PUBLISH_DELAY`), so that beats do not wake everybody.
 
 mod catalog;
 mod check;
