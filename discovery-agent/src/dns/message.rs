@@ -48,7 +48,12 @@ pub(crate) fn reply(bytes: &[u8], via: Transport, state: &State, turn: usize) ->
     let kept = fitting(&question, &answer, limit);
     let turns = if answer.may_turn() { kept.max(1) } else { 1 };
     let lasting = answer.authority.is_empty() && answer.code == ResponseCode::NoError;
-    let bytes = write(&question, &answer, kept, turn % turns)?;
+    // Beyond 16 KiB names are not compressed, so that a turn may be longer than what was measured.
+    let turned = write(&question, &answer, kept, turn % turns);
+    let bytes = match turned.filter(|bytes| bytes.len() <= limit) {
+        Some(turned) => turned,
+        None => write(&question, &answer, kept, 0)?,
+    };
     Some(Ready { bytes, turns, lasting })
 }
 

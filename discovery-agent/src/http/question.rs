@@ -19,10 +19,9 @@ use crate::{
     state::{State, Topic},
 };
 
-/// How many answers are kept. When there are more, all are dropped: they are cheap to make again.
+/// How many answers are kept, and of how many bytes in all. When there are more, all are dropped: they are cheap to make again.
 const ANSWERS_MAX: usize = 512;
-/// Longer answers are not kept.
-const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+const ANSWERS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What can be asked of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -106,9 +105,16 @@ enum View {
     Null,
 }
 
-/// Answers that were given, by question and style, each with its index.
+/// Answers that were given.
 #[derive(Debug, Default)]
-pub(crate) struct Answers(Mutex<HashMap<(Question, Style), (u64, Body)>>);
+pub(crate) struct Answers(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// By question and style, each with its index.
+    answers: HashMap<(Question, Style), (u64, Body)>,
+    bytes: usize,
+}
 
 /// An answer, and whether it had been given before.
 #[derive(Debug)]
@@ -123,28 +129,79 @@ impl Answers {
     pub(crate) fn answer(&self, question: &Question, style: Style, engine: &Engine) -> Answer {
         let topic = question.topic();
         let key = (question.clone(), style);
-        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = answers.get(&key);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept.answers.get(&key);
         let (index, view) = engine.read(|state| {
             let index = state.index_of(&topic);
-            let fresh = kept.is_some_and(|(at, _)| *at == index);
+            let fresh = known.is_some_and(|(at, _)| *at == index);
             (index, (!fresh).then(|| question.look(state)))
         });
-        let body = match (view, kept) {
+        let body = match (view, known) {
             (None, Some((_, body))) => return Answer { index, body: body.clone(), hit: true },
             (view, _) => Body::json(&view, style),
         };
-        if answers.len() >= ANSWERS_MAX {
-            answers.clear();
-        }
-        if body.bytes.len() <= ANSWER_BYTES_MAX {
-            answers.insert(key, (index, body.clone()));
-        }
+        kept.keep(key, index, body.clone());
         Answer { index, body, hit: false }
     }
 
     /// After the state was replaced: its indexes start over, and would find answers of its earlier life.
     pub(crate) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Kept::default();
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, key: (Question, Style), index: u64, body: Body) {
+        let bytes = body.bytes.len();
+        if self.answers.len() >= ANSWERS_MAX || self.bytes + bytes > ANSWERS_BYTES_MAX {
+            *self = Self::default();
+        }
+        if bytes > ANSWERS_BYTES_MAX {
+            return;
+        }
+        self.bytes += bytes;
+        if let Some((_, old)) = self.answers.insert(key, (index, body)) {
+            self.bytes -= old.bytes.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STYLE: Style = Style { pretty: false, gzip: false };
+
+    fn of(name: usize) -> (Question, Style) {
+        (Question::Checks { name: name.to_string() }, STYLE)
+    }
+
+    fn body(bytes: usize) -> Body {
+        Body { bytes: vec![0; bytes].into(), gzipped: false }
+    }
+
+    #[test]
+    fn what_is_kept_stays_within_its_limits() {
+        let mut kept = Kept::default();
+        for name in 0..2 * ANSWERS_MAX {
+            kept.keep(of(name), 1, body(100));
+            assert!(kept.answers.len() <= ANSWERS_MAX);
+        }
+        for name in 0..64 {
+            kept.keep(of(name), 1, body(1024 * 1024));
+            let held: usize = kept.answers.values().map(|(_, body)| body.bytes.len()).sum();
+            assert_eq!(held, kept.bytes);
+            assert!(held <= ANSWERS_BYTES_MAX);
+        }
+        kept.keep(of(0), 1, body(ANSWERS_BYTES_MAX + 1));
+        assert!(!kept.answers.contains_key(&of(0)), "too long to be kept");
+    }
+
+    #[test]
+    fn a_newer_answer_takes_the_place_of_the_older() {
+        let mut kept = Kept::default();
+        kept.keep(of(1), 1, body(100));
+        kept.keep(of(1), 2, body(50));
+        assert_eq!((kept.bytes, kept.answers.len(), kept.answers[&of(1)].0), (50, 1, 2));
     }
 }
