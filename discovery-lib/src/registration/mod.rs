@@ -1,6 +1,6 @@
 //! A running program's place in Consul, from its start to its orderly end.
 //!
-//! [`machine`] decides, as a pure function of what happened and when; [`task`] carries calls to the agent and their outcomes; [`life`] is the
+//! `machine` decides, as a pure function of what happened and when; `task` carries calls to the agent and their outcomes; `life` is the
 //! order in which a server starts and ends around it. Not here: checks that an agent runs (HTTP, TCP). A program that runs can say so itself,
 //! and one that hangs stops saying it.
 
