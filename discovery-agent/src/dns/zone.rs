@@ -135,7 +135,13 @@ impl<'a> Zone<'a> {
     }
 
     fn srv_records(&self, owner: &Name, instances: &[Instance<'_>]) -> Vec<Entry> {
-        let mut entries: Vec<_> = instances.iter().map(|it| self.srv(owner, it)).collect();
+        // One record for each place: who is registered twice under two ids must not be called twice as often.
+        let mut places = HashSet::new();
+        let mut entries: Vec<_> = instances
+            .iter()
+            .filter(|it| places.insert((self.host(it.service), it.service.port)))
+            .map(|it| self.srv(owner, it))
+            .collect();
         // Several instances behind one address need it told once: by the first, which is cut last.
         let mut told = HashSet::new();
         for entry in &mut entries {

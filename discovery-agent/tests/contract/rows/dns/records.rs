@@ -21,6 +21,7 @@ pub(crate) const ROWS: &[Row] = &[
     row!(ipv6_addresses_are_aaaa),
     row!(families_do_not_mix),
     row!(two_on_one_address_are_one_address_and_two_services),
+    row!(two_in_one_place_are_one),
     row!(deregistered_it_has_no_name),
     row!(answers_bring_nothing_that_was_not_asked)
         .ours_is_better("Consul adds the node's metadata as TXT records, for which HAProxy asks again and which take half of the space"),
@@ -176,6 +177,16 @@ async fn two_on_one_address_are_one_address_and_two_services(target: &Target) {
     assert_eq!(data(&ask(target, &name, RecordType::A).await), ["10.3.8.1"]);
     let both = ["1 1 1 0a030801.addr.dc1.consul.", "1 1 2 0a030801.addr.dc1.consul."];
     assert_eq!(data(&ask(target, &name, RecordType::SRV).await), both);
+}
+
+/// As when somebody left no word of leaving, and came back under another id.
+async fn two_in_one_place_are_one(target: &Target) {
+    let name = register(target, json!({ "Name": "once", "Address": "10.3.11.1", "Port": 1 })).await;
+    let service = name.trim_end_matches(".service.consul.");
+    let again = json!({ "ID": format!("{service}-2"), "Name": service, "Address": "10.3.11.1",
+                        "Port": 1, "Weights": { "Passing": 2 } });
+    target.register(&again).await;
+    assert_eq!(ask(target, &name, RecordType::SRV).await.answers().len(), 1);
 }
 
 async fn deregistered_it_has_no_name(target: &Target) {
