@@ -200,7 +200,10 @@ impl Builder {
     ///
     /// An address is taken ([`Error::is_address_in_use`]) or not of this machine; the data can't be used ([`Error::is_data`]).
     pub async fn start(self) -> Result<Agent, Error> {
-        let mut store = self.data_dir.as_deref().map(Store::open).transpose()?;
+        let mut store = match &self.data_dir {
+            Some(dir) => Some(Store::open(dir).await?),
+            None => None,
+        };
         let identity = self.identity(store.as_ref().and_then(Store::node_id));
         let state = match &mut store {
             Some(store) => store.restore(&identity),

@@ -11,7 +11,10 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
 use tracing::error;
 
 use crate::{
@@ -23,6 +26,9 @@ use crate::{
 const FILE: &str = "registrations.json";
 const NEW_FILE: &str = "registrations.json.new";
 const LOCK_FILE: &str = "lock";
+/// An agent that ends needs a moment to let go of its directory: the next one waits so long for that.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 /// The form of the file. One that is not known is not guessed at.
 const VERSION: u32 = 1;
 
@@ -37,10 +43,15 @@ struct Document {
 /// A directory that is this agent's alone, and what was in it.
 #[derive(Debug)]
 pub(crate) struct Store {
-    dir: PathBuf,
-    /// Held for as long as the agent runs.
-    _lock: File,
+    place: Arc<Place>,
     found: Option<Document>,
+}
+
+/// A directory that is locked for as long as this lives.
+#[derive(Debug)]
+struct Place {
+    dir: PathBuf,
+    _lock: File,
 }
 
 impl Store {
@@ -49,25 +60,10 @@ impl Store {
     /// # Errors
     ///
     /// It can't be made or read, another agent has it, or the file in it is not understood.
-    pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
-        let failed = |what: &str, err| {
-            Error::data(format!("can't {what} the data directory {}", dir.display()), Some(err))
-        };
-        fs::create_dir_all(dir).map_err(|err| failed("make", err))?;
-        let lock = File::create(dir.join(LOCK_FILE)).map_err(|err| failed("write to", err))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let text = format!(
-                    "the data directory {} belongs to another agent that is running: give each its own",
-                    dir.display()
-                );
-                return Err(Error::data(text, None));
-            }
-            Err(TryLockError::Error(err)) => return Err(failed("lock", err)),
-        }
+    pub(crate) async fn open(dir: &Path) -> Result<Self, Error> {
+        let place = Place::take(dir).await?;
         let found = read(&dir.join(FILE))?;
-        Ok(Self { dir: dir.to_owned(), _lock: lock, found })
+        Ok(Self { place: Arc::new(place), found })
     }
 
     /// The node's id is kept, so that the node is the same after a restart.
@@ -85,20 +81,47 @@ impl Store {
 
     /// Keeps the file up to date until the agent stops.
     pub(crate) async fn keep(self, engine: Arc<Engine>) {
-        let dir = Arc::new(self.dir);
         while let Some(changes) = engine.unsaved().await {
             let document = Document {
                 version: VERSION,
                 saved_at: SystemTime::now(),
                 state: engine.read(|state| state.save(Instant::now())),
             };
-            let target = Arc::clone(&dir);
-            let written = spawn_blocking(move || write(&target, &document)).await;
+            // The write has a hold on the lock, so that it is over before another agent has the directory.
+            let place = Arc::clone(&self.place);
+            let written = spawn_blocking(move || write(&place.dir, &document)).await;
             let written = written.map_err(io::Error::other).flatten();
             if let Err(err) = &written {
-                error!(dir = %dir.display(), %err, "registrations could not be kept on disk");
+                error!(dir = %self.place.dir.display(), %err, "registrations could not be kept on disk");
             }
             engine.saved(changes, written.is_ok());
+        }
+    }
+}
+
+impl Place {
+    async fn take(dir: &Path) -> Result<Self, Error> {
+        let failed = |what: &str, err| {
+            Error::data(format!("can't {what} the data directory {}", dir.display()), Some(err))
+        };
+        fs::create_dir_all(dir).map_err(|err| failed("make", err))?;
+        let lock = File::create(dir.join(LOCK_FILE)).map_err(|err| failed("write to", err))?;
+        let give_up_at = Instant::now() + LOCK_WAIT_MAX;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { dir: dir.to_owned(), _lock: lock }),
+                Err(TryLockError::WouldBlock) if Instant::now() < give_up_at => {
+                    sleep(LOCK_RETRY).await;
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let text = format!(
+                        "the data directory {} belongs to another agent that is running: give each its own",
+                        dir.display()
+                    );
+                    return Err(Error::data(text, None));
+                }
+                Err(TryLockError::Error(err)) => return Err(failed("lock", err)),
+            }
         }
     }
 }
