@@ -48,7 +48,9 @@ pub struct ExplainedMember {
 impl Pool {
     /// Why the next pick would go where it goes.
     pub fn explain(&self) -> Explanation {
-        explain(&self.state)
+        let explanation = explain(&self.state);
+        let latest = self.feed.as_ref().and_then(|feed| feed.latest());
+        Explanation { watched: latest.unwrap_or(explanation.watched), ..explanation }
     }
 }
 

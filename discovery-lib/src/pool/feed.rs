@@ -28,6 +28,15 @@ impl Source {
         Self::Watch(watched)
     }
 
+    /// Where an answer that says the same as the last is to be seen, since it is no news; None where there is no such place.
+    fn latest(&self) -> Option<watch::Receiver<Watched>> {
+        match self {
+            Self::Watch(watched) => Some(watched.clone()),
+            Self::Standing(watch) => Some(watch.subscribe()),
+            Self::Stream(_) => None,
+        }
+    }
+
     /// The next news; None at the end. Cancel-safe.
     async fn next(&mut self) -> Option<Watched> {
         match self {
@@ -46,17 +55,26 @@ impl Source {
 
 /// The running task; dropped, it ends.
 #[derive(Debug)]
-pub(super) struct Feed(JoinHandle<()>);
+pub(super) struct Feed {
+    task: JoinHandle<()>,
+    latest: Option<watch::Receiver<Watched>>,
+}
 
 impl Feed {
     pub(super) fn start(state: Arc<State>, source: Source) -> Self {
-        Self(tokio::spawn(run(state, source)))
+        let latest = source.latest();
+        Self { task: tokio::spawn(run(state, source)), latest }
+    }
+
+    /// What is known at this moment, as fresh as it is; None if only the task knows.
+    pub(super) fn latest(&self) -> Option<Watched> {
+        self.latest.as_ref().map(|latest| latest.borrow().clone())
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 

@@ -31,7 +31,7 @@ use state::State;
 pub struct Pool {
     state: Arc<State>,
     /// Keeps the feeding task alive; none for a fixed list.
-    _feed: Option<Arc<Feed>>,
+    feed: Option<Arc<Feed>>,
 }
 
 impl Pool {
@@ -50,7 +50,7 @@ impl Pool {
         let snapshot = Snapshot { instances, index: 0, origin: Origin::Fixed, as_of: now };
         let state = Arc::new(State::new(service, now));
         state.publish(Watched { snapshot: Some(Arc::new(snapshot)), failure: None }, now);
-        Self { state, _feed: None }
+        Self { state, feed: None }
     }
 
     /// A pool that follows a watch, and starts the task that does so.
@@ -82,7 +82,7 @@ impl Pool {
     fn fed(service: Arc<str>, source: Source) -> Self {
         let state = Arc::new(State::new(service, Instant::now()));
         let feed = Arc::new(Feed::start(Arc::clone(&state), source));
-        Self { state, _feed: Some(feed) }
+        Self { state, feed: Some(feed) }
     }
 
     /// The service.

@@ -31,12 +31,12 @@ impl StandingPools {
         let known =
             pools.get(service).and_then(|(state, feed)| Some((state.upgrade()?, feed.upgrade()?)));
         if let Some((state, feed)) = known {
-            return Pool { state, _feed: Some(feed) };
+            return Pool { state, feed: Some(feed) };
         }
         pools.retain(|_, (_, feed)| feed.strong_count() > 0);
         let service = Arc::<str>::from(service);
         let pool = Pool::standing(service.clone(), self.questions.watch(&service, &self.resolve));
-        if let Some(feed) = &pool._feed {
+        if let Some(feed) = &pool.feed {
             pools.insert(service, (Arc::downgrade(&pool.state), Arc::downgrade(feed)));
         }
         pool

@@ -263,3 +263,17 @@ async fn a_fixed_pool_is_ready_and_gives_its_members() {
     assert_eq!(pool.explain().instances[0].member.unwrap().in_flight, 0);
     assert_eq!(pool.pick_apart_from(&tried).unwrap_err(), PickError::AllTried);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_says_the_same_keeps_the_age_small_though_nobody_is_woken() {
+    let fed = Fed::new();
+    fed.answer([instance(1, Status::Passing)]).await;
+    advance(Duration::from_secs(60)).await;
+    let same = Some(Arc::new(snapshot([instance(1, Status::Passing)])));
+    fed.answers.send_if_modified(|watched| {
+        watched.snapshot = same;
+        false
+    });
+    let snapshot = fed.pool.explain().watched.snapshot.unwrap();
+    assert_eq!(snapshot.age(Instant::now()), Duration::ZERO);
+}
