@@ -70,7 +70,13 @@ fn forget_own(value: &mut Value) {
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(forget_own),
+        Value::Array(items) => {
+            items.iter_mut().for_each(forget_own);
+            // Consul lists the tags that a name's instances have in any order.
+            if items.iter().all(Value::is_string) {
+                items.sort_by(|one, other| one.as_str().cmp(&other.as_str()));
+            }
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
