@@ -13,7 +13,7 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use crate::{
     Error, checks, dns,
@@ -225,7 +225,7 @@ impl Builder {
             endless: JoinSet::new(),
         };
         agent.spawn(http, udp, tcp, store);
-        info!(http = %http_addr, dns = %dns_addr, "agent started");
+        debug!(http = %http_addr, dns = %dns_addr, "agent started");
         Ok(agent)
     }
 

@@ -66,8 +66,8 @@ impl Client {
     /// Sends a request to an instance of the service that its URL names, and returns the answer, whatever its status: errors are for calls
     /// that nobody answered.
     ///
-    /// A try that failed is repeated on another instance, at most twice and within the service's retry budget (a fifth of its requests and
-    /// ten a second), if the request was surely not served (no connection, 421, 503 with `Discovery-Leaving`), or if the method is GET,
+    /// A try that failed is repeated on another instance (three that may have served it, ten in all) within the service's retry budget (a
+    /// fifth of its requests and ten a second), if the request was surely not served (no connection, 421, 503 with `Discovery-Leaving`), or if the method is GET,
     /// HEAD, OPTIONS, PUT or DELETE (no answer in time, connection lost, 429, 502, 503, 504). The last of those answers is returned as it
     /// came. Headers for one hop alone are dropped in both directions; `Host` is the service unless the request has its own.
     ///
