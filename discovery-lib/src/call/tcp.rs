@@ -13,7 +13,7 @@ use super::{
 use crate::{Error, Pick, Pool};
 
 impl Pool {
-    /// Connects to the best member, within 250 ms; when that fails, to another, at most three in all. Before the first answer to who the
+    /// Connects to the best member, within 250 ms; when that fails, to another, at most ten in all. Before the first answer to who the
     /// members are it waits for that, at most 1 s.
     ///
     /// The pick is for the caller to judge: [`Pick::succeed`] and [`Pick::fail`] for a short exchange; for a long one [`Pick::judge`] once

@@ -32,6 +32,10 @@ async fn nobody_to_connect_to_is_said_with_each_who_refused() {
     let pool = Pool::fixed("db", addresses);
     let error = pool.connect().await.unwrap_err();
     assert_eq!(error.tried().len(), 4, "who refuses has surely not served: each may be tried");
-    assert!(error.is_no_instance() && error.to_string().ends_with(" refused"), "{error}");
+    let says = error.to_string();
+    assert!(
+        error.is_no_instance() && says.ends_with(" refused; there is no other instance"),
+        "{says}"
+    );
     assert_eq!(in_flight(&pool), 0);
 }
