@@ -1,4 +1,5 @@
-//! `load`: the open-loop load for shell scripts. Prints one line at the end, and exits 1 if any request failed, 2 on wrong usage.
+//! `load`: the open-loop load for shell scripts. Prints one line at the end, and on standard error what failed first; exits 1 if anything
+//! did, 2 on wrong usage.
 
 use std::{io, process::ExitCode, time::Duration};
 
@@ -34,6 +35,9 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(report) => {
             println!("{report}");
+            for failure in &report.failures {
+                eprintln!("load: at {:.1?}: {}", failure.at, failure.why);
+            }
             if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
