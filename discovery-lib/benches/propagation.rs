@@ -20,6 +20,7 @@ use testkit::{
     ratio::Ratio,
 };
 use tokio::{
+    runtime,
     task::yield_now,
     time::{Instant, sleep},
 };
@@ -45,8 +46,14 @@ async fn ask(agent: SocketAddr, after: &str) -> Answer {
     Question::get(format!("/v1/health/service/bare?stale{after}")).send(agent).await.unwrap()
 }
 
+/// The same pause before both, and a question at its end: a machine that has just been idle is slower. Gives the index of now.
+async fn before_change(agent: SocketAddr) -> String {
+    sleep(PAUSE).await;
+    ask(agent, "").await.header("x-consul-index").unwrap().to_owned()
+}
+
 async fn bare(agent: SocketAddr, round: usize) -> f64 {
-    let index = ask(agent, "").await.header("x-consul-index").unwrap().to_owned();
+    let index = before_change(agent).await;
     let waits = tokio::spawn(async move { ask(agent, &format!("&wait=20s&index={index}")).await });
     sleep(ARRIVES_WITHIN).await;
     let start = Instant::now();
@@ -71,6 +78,8 @@ impl Pooled {
     }
 
     async fn measure(&mut self, agent: SocketAddr, round: usize) -> f64 {
+        before_change(agent).await;
+        sleep(ARRIVES_WITHIN).await;
         let start = Instant::now();
         let (_, published_at) = tokio::join!(change(agent, "watched", round), async {
             self.watch.changed().await.unwrap();
@@ -92,7 +101,6 @@ async fn measure(name: &str, agent: SocketAddr) {
     pooled.pool.ready().await.unwrap();
     let mut rounds = Vec::new();
     for round in 1..=ROUNDS {
-        sleep(PAUSE).await;
         rounds.push(if round % 2 == 1 {
             let pooled = pooled.measure(agent, round).await;
             (pooled, bare(agent, round).await)
@@ -109,12 +117,21 @@ async fn measure(name: &str, agent: SocketAddr) {
     );
 }
 
-#[tokio::main]
-async fn main() {
+async fn measure_all(threads: &str) {
     let agent = Agent::start().await.unwrap();
-    measure("embedded agent", agent.http_addr()).await;
+    measure(&format!("{threads}, embedded agent"), agent.http_addr()).await;
     if let Some(binary) = Binary::find() {
         let consul = Consul::of(&binary).start().await.unwrap();
-        measure(&format!("Consul {}", binary.version()), consul.http_addr()).await;
+        measure(&format!("{threads}, Consul {}", binary.version()), consul.http_addr()).await;
     }
+}
+
+/// What comes passes from task to task. On one thread that costs nothing to speak of; on two, waking an idle one is in it, which takes as
+/// long as the machine pleases.
+fn main() {
+    let current_thread = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    current_thread.block_on(measure_all("one thread"));
+    let two_threads =
+        runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    two_threads.block_on(measure_all("two threads"));
 }

@@ -8,7 +8,7 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
@@ -49,7 +49,7 @@ impl Body {
     ) -> Self {
         let open = Some(Open { line, _in_flight: in_flight });
         let mut body = Self { incoming, instance, until, open };
-        body.close_at_end(&mut Context::from_waker(Waker::noop()));
+        body.close_at_end();
         body
     }
 
@@ -98,15 +98,15 @@ impl Body {
     }
 
     /// At the end of the body gives back what it held, without waiting for somebody to ask for more.
-    fn close_at_end(&mut self, cx: &mut Context<'_>) {
+    fn close_at_end(&mut self) {
         if self.incoming.is_end_stream() {
-            self.close(cx);
+            self.close();
         }
     }
 
-    fn close(&mut self, cx: &mut Context<'_>) {
+    fn close(&mut self) {
         if let Some(open) = self.open.take() {
-            open.line.keep(cx);
+            open.line.keep();
         }
     }
 }
@@ -119,25 +119,22 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        // The first poll asks for a piece, driving the connection reads it, the second poll takes it.
-        for _ in 0..2 {
-            if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) {
-                let frame = frame.transpose().map_err(|error| {
-                    self.open = None;
-                    self.error(Kind::Unreachable, format_args!("broke off")).because(error)
-                });
-                match &frame {
-                    Ok(None) => self.close(cx),
-                    Ok(Some(_)) => self.close_at_end(cx),
-                    Err(_) => {}
-                }
-                return Poll::Ready(frame.transpose());
-            }
-            if let Some(open) = &mut self.open {
-                open.line.connection.drive(cx);
-            }
+        let Self { incoming, open, .. } = &mut *self;
+        let mut incoming = Pin::new(incoming);
+        let polled = match open {
+            Some(open) => open.line.connection.poll(cx, |_, cx| incoming.as_mut().poll_frame(cx)),
+            None => incoming.poll_frame(cx),
+        };
+        let frame = ready!(polled).transpose().map_err(|error| {
+            self.open = None;
+            self.error(Kind::Unreachable, format_args!("broke off")).because(error)
+        });
+        match &frame {
+            Ok(None) => self.close(),
+            Ok(Some(_)) => self.close_at_end(),
+            Err(_) => {}
         }
-        Poll::Pending
+        Poll::Ready(frame.transpose())
     }
 
     fn is_end_stream(&self) -> bool {

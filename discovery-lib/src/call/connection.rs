@@ -7,7 +7,8 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -26,7 +27,7 @@ use tokio::{
     time::{Sleep, sleep_until},
 };
 
-use super::{deadlines::Deadline, tried::Why};
+use super::{bell::Bell, deadlines::Deadline, tried::Why};
 
 /// The head of an answer may be so long, and a body is read in pieces of at most this size.
 const BUFFER_MAX: usize = 64 * 1024;
@@ -35,6 +36,7 @@ pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: http1::Connection<TokioIo<TcpStream>, Full<Bytes>>,
     ended: bool,
+    bell: Arc<Bell>,
     /// Set for the deadline of some request, and for a later one only once it fires: most answers come long before, and setting a timer
     /// for each would cost more than everything else that waiting costs.
     timer: Pin<Box<Sleep>>,
@@ -57,7 +59,8 @@ impl Connection {
             .handshake(TokioIo::new(stream))
             .await;
         let (sender, driver) = opened.map_err(|_| Why::Closed)?;
-        Ok(Self { sender, driver, ended: false, timer: Box::pin(sleep_until(deadline.at)) })
+        let timer = Box::pin(sleep_until(deadline.at));
+        Ok(Self { sender, driver, ended: false, bell: Bell::new(), timer })
     }
 
     /// Sends a request and waits for the head of its answer until the deadline. A connection whose answer is given up has to be dropped.
@@ -70,24 +73,18 @@ impl Connection {
             self.ready(deadline).await?;
         }
         let mut answer = pin!(self.sender.try_send_request(request));
-        poll_fn(|cx| {
-            self.drive(cx);
-            match answer.as_mut().poll(cx) {
-                Poll::Ready(answer) => Poll::Ready(answer.map_err(lost)),
-                Poll::Pending => self.poll_late(deadline, cx).map(Err),
-            }
+        poll_fn(|cx| match self.poll(cx, |_, cx| answer.as_mut().poll(cx)) {
+            Poll::Ready(answer) => Poll::Ready(answer.map_err(lost)),
+            Poll::Pending => self.poll_late(deadline, cx).map(Err),
         })
         .await
     }
 
     /// Waits until it can take a request: after it was opened, or when the end of the last answer is yet to be noticed.
     async fn ready(&mut self, deadline: Deadline) -> Result<(), Lost> {
-        poll_fn(|cx| {
-            self.drive(cx);
-            match self.sender.poll_ready(cx) {
-                Poll::Ready(ready) => Poll::Ready(ready.map_err(|_| Lost::Unsent)),
-                Poll::Pending => self.poll_late(deadline, cx).map(Err),
-            }
+        poll_fn(|cx| match self.poll(cx, |connection, cx| connection.sender.poll_ready(cx)) {
+            Poll::Ready(ready) => Poll::Ready(ready.map_err(|_| Lost::Unsent)),
+            Poll::Pending => self.poll_late(deadline, cx).map(Err),
         })
         .await
     }
@@ -105,8 +102,30 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Reads and writes whatever can be, without waiting.
-    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
+    /// Polls for what comes by this connection, reading and writing whatever can be.
+    pub(crate) fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut what_comes: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let bell = Arc::clone(&self.bell);
+        bell.poll(cx, |cx| {
+            self.drive(cx);
+            what_comes(self, cx)
+        })
+    }
+
+    /// Notices the end of the last answer, and leaves nobody to be woken. Says whether it can take another request now.
+    pub(crate) fn rest(&mut self) -> bool {
+        let mut nobody = Context::from_waker(Waker::noop());
+        let is_idle = |it: &mut Self, _: &mut Context<'_>| match !it.ended && it.sender.is_ready() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        };
+        self.poll(&mut nobody, is_idle).is_ready()
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) {
         if !self.ended
             && let Poll::Ready(end) = Pin::new(&mut self.driver).poll(cx)
         {
@@ -115,11 +134,6 @@ impl Connection {
                 tracing::debug!(%error, "connection to an instance broke");
             }
         }
-    }
-
-    /// Whether it can take another request now.
-    pub(crate) fn is_idle(&self) -> bool {
-        !self.ended && self.sender.is_ready()
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::Context,
     time::Duration,
 };
 
@@ -45,9 +44,8 @@ pub(crate) struct Line {
 
 impl Line {
     /// Keeps the connection, if its last answer is over and it may have another.
-    pub(crate) fn keep(mut self, cx: &mut Context<'_>) {
-        self.connection.drive(cx);
-        if self.connection.is_idle() {
+    pub(crate) fn keep(mut self) {
+        if self.connection.rest() {
             self.kept.put(self.connection, self.used_at);
         }
     }

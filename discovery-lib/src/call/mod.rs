@@ -4,6 +4,7 @@
 //! `body` are what it goes over. `tcp` is `Pool::connect`, for whatever else is spoken.
 
 mod attempt;
+mod bell;
 mod body;
 mod budget;
 mod client;

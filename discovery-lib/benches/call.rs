@@ -1,7 +1,8 @@
-//! Requests a second by service name against those over a plain kept hyper connection to a fixed address, in turns. At least 0.97 is wanted.
+//! Requests a second by service name against those over a plain kept hyper connection to a fixed address, in turns: the caller's side of
+//! a hop alone, against the least that a program could do. What it comes to in a whole chain, `service1/benches/chain.rs` measures.
 //!
 //! The first has two instances to choose from at each request, the second has one connection for each worker, driven by a task as hyper
-//! would have it. The servers have a thread of their own. `cargo bench -p discovery-lib --bench chain`
+//! would have it. The servers have a thread of their own. `cargo bench -p discovery-lib --bench call`
 
 #![expect(
     clippy::unwrap_used,

@@ -1,0 +1,190 @@
+//! The hello chain through discovery against the same chain with a fixed address: requests a second, in turns. At least 97 % is wanted.
+//!
+//! All parts are processes of their own: the embedded agent and the load here, service2, and service1 twice. The one is the real service1;
+//! the other serves the same and calls service2 at its address through hyper-util's pooling client, as a program without discovery would.
+//! `cargo bench -p service1 --bench chain`
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench prints, and a broken one panics"
+)]
+
+use std::{
+    env,
+    ffi::OsString,
+    net::SocketAddr,
+    process::{Child, Command, ExitCode},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use discovery::{
+    Discovery, Registration, headers,
+    program::{self, Outcome},
+    serve::{Request, Server, text},
+    signal,
+};
+use discovery_agent::Agent;
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioIo},
+};
+use testkit::{
+    http::Question,
+    ratio::{Ratio, interleaved_async},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+const ROUNDS: usize = 100;
+/// Requests of one turn, shared by all who call at once.
+const REQUESTS: usize = 4_000;
+/// Of each setting: a machine's minute is not like the next one.
+const TURNS: usize = 2;
+/// What a call of service1 to service2 may take, in both.
+const CALL: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    let mut typed: Vec<OsString> = env::args_os().collect();
+    match typed.get(1).and_then(|role| role.to_str()) {
+        Some("service1") => service1::main(typed.split_off(1)),
+        Some("service2") => service2::main(typed.split_off(1)),
+        Some("fixed") => program::start("warn", serve_fixed(typed[2].to_str().unwrap().to_owned())),
+        _ => program::start("warn", measure()),
+    }
+}
+
+async fn measure() -> Outcome {
+    let agent = Agent::start().await?;
+    let start = |arguments: &[&str]| Process::start(agent.http_addr(), arguments);
+    let _service2 = start(&["service2", "--listen", "127.0.0.1:0"]);
+    let service2 = address(&agent, "service2").await;
+    let _fixed = start(&["fixed", &format!("http://{service2}/")]);
+    let _by_name = start(&["service1", "--listen", "127.0.0.1:0"]);
+    let (fixed, by_name) = (address(&agent, "fixed").await, address(&agent, "service1").await);
+    for _ in 0..TURNS {
+        for at_once in [1, 16, 64] {
+            let (mut direct, mut named) =
+                (connect(fixed, at_once).await, connect(by_name, at_once).await);
+            let ratio = interleaved_async(
+                ROUNDS,
+                async || call(&mut direct).await,
+                async || call(&mut named).await,
+            );
+            println!("{at_once:2} at once: {}", told(ratio.await));
+        }
+    }
+    Ok(())
+}
+
+/// Requests a second are as times are, the other way round.
+fn told(ratio: Ratio) -> String {
+    let [least, median, most] = [ratio.min, ratio.median, ratio.max].map(|ratio| ratio * 100.0);
+    let [fixed, named] = [ratio.first, ratio.second].map(|seconds| REQUESTS as f64 / seconds);
+    format!(
+        "{median:.1} % ({least:.0} to {most:.0}): {named:.0}/s through discovery, {fixed:.0}/s at a fixed address"
+    )
+}
+
+/// One of the chain, ended with the bench.
+struct Process(Child);
+
+impl Process {
+    fn start(agent: SocketAddr, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(arguments).env("CONSUL_HTTP_ADDR", agent.to_string()).env("RUST_LOG", "warn");
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// Where a service listens, once the agent knows.
+async fn address(agent: &Agent, service: &str) -> SocketAddr {
+    let question = Question::get(format!("/v1/health/service/{service}?passing"));
+    loop {
+        let answer = question.clone().send(agent.http_addr()).await.unwrap().json();
+        if let Some(port) = answer[0]["Service"]["Port"].as_u64() {
+            return ([127, 0, 0, 1], port.try_into().unwrap()).into();
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+type Connection = SendRequest<Full<Bytes>>;
+
+async fn connect(to: SocketAddr, connections: usize) -> Vec<(Connection, SocketAddr)> {
+    let mut opened = Vec::new();
+    for _ in 0..connections {
+        let stream = TcpStream::connect(to).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        opened.push((sender, to));
+    }
+    opened
+}
+
+/// Each connection asks again when it has its answer, until all have asked for their share.
+async fn call(connections: &mut Vec<(Connection, SocketAddr)>) {
+    let (mut running, share) = (JoinSet::new(), REQUESTS / connections.len());
+    for (mut connection, to) in connections.drain(..) {
+        running.spawn(async move {
+            for _ in 0..share {
+                connection.ready().await.unwrap();
+                let request = http::Request::get("/").header("host", to.to_string());
+                let answer = connection.send_request(request.body(Full::default()).unwrap());
+                let lines = answer.await.unwrap().into_body().collect().await.unwrap().to_bytes();
+                assert_eq!(lines.iter().filter(|byte| **byte == b'\n').count(), 4);
+            }
+            (connection, to)
+        });
+    }
+    *connections = running.join_all().await;
+}
+
+/// service1 as it would be if service2 never moved.
+async fn serve_fixed(url: String) -> Outcome {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let client = Client::builder(TokioExecutor::new()).build(connector);
+    let url: http::Uri = url.parse()?;
+    let server = Server::new().get("/", move |request| relay(client.clone(), url.clone(), request));
+    let registration = Registration::new("fixed", listener.local_addr()?);
+    let registered = Discovery::from_env()?.register(registration);
+    registered
+        .serve_until(signal(), Duration::ZERO, |leaving| server.run(listener, leaving))
+        .await?;
+    Ok(())
+}
+
+async fn relay(
+    client: Client<HttpConnector, Full<Bytes>>,
+    url: http::Uri,
+    request: Request,
+) -> Response<Bytes> {
+    let ask = async {
+        let (head, body) = client.get(url).await.unwrap().into_parts();
+        (head, body.collect().await.unwrap().to_bytes())
+    };
+    let (head, lines) = timeout(CALL, ask).await.unwrap();
+    let own = format!("Hello from {}\nto {}\n", request.remote, request.local);
+    let mut response = text(StatusCode::OK, own + str::from_utf8(&lines).unwrap());
+    for hop in head.headers.get_all(headers::INSTANCE) {
+        response.headers_mut().append(headers::INSTANCE, hop.clone());
+    }
+    response
+}
