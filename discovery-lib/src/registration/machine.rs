@@ -49,6 +49,8 @@ pub(super) struct Machine {
     epoch: u32,
     /// Failures since the last steady time.
     failures: u32,
+    /// Whether the dead were cleared away, which is done once a run.
+    has_swept: bool,
     /// What the event at hand led to so far.
     effects: Vec<Effect>,
 }
@@ -86,7 +88,7 @@ struct Standing {
 impl Machine {
     pub(super) fn new(now: Instant) -> Self {
         let phase = Phase::Probing(Turn::At(now));
-        Self { phase, epoch: 0, failures: 0, effects: Vec::new() }
+        Self { phase, epoch: 0, failures: 0, has_swept: false, effects: Vec::new() }
     }
 
     pub(super) fn state(&self) -> State {
@@ -124,6 +126,7 @@ impl Machine {
             Event::Beaten { epoch, forgotten } => self.beaten(epoch, forgotten, now, draw),
             Event::Looked { epoch, found } => self.looked(epoch, found, now, draw),
             Event::Leave(order) => self.leave(order),
+            Event::Swept => {}
             Event::Maintained => self.maintained(),
             Event::Deregistered { done } => self.deregistered(done, now, draw),
         }
@@ -234,6 +237,10 @@ impl Machine {
         if standing.in_catalog && found != Found::Unknown {
             standing.looks = 0;
             standing.look = Turn::At(now + spread(LOOK_EVERY, draw));
+            if !self.has_swept {
+                self.has_swept = true;
+                self.effects.push(Effect::Sweep);
+            }
         } else {
             standing.looks = standing.looks.saturating_add(1);
             standing.look = Turn::At(now + backoff(standing.looks, BACKOFF_MAX, draw));

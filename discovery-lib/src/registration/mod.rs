@@ -11,6 +11,7 @@ mod machine;
 mod registered;
 mod signals;
 mod subject;
+mod sweep;
 mod task;
 
 use std::{collections::BTreeMap, net::SocketAddr};

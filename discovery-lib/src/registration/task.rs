@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 use super::{
     machine::{Effect, Event, Found, Leave, Machine, Outcome, State, Tell},
     subject::Subject,
+    sweep::sweep,
 };
 use crate::{
     agent::{AgentClient, Maintenance},
@@ -59,6 +60,7 @@ enum Call {
     Register,
     Beat,
     Look,
+    Sweep,
     Maintain,
     Deregister,
 }
@@ -117,6 +119,7 @@ impl Registrar {
             Effect::Look { epoch, catalog } => {
                 self.spawn(async move { look(&agent, &subject, epoch, catalog).await })
             }
+            Effect::Sweep => self.spawn(async move { swept(&agent, &subject).await }),
             Effect::Maintain => self.spawn(async move { maintain(&agent, &subject).await }),
             Effect::Deregister => self.spawn(async move { deregister(&agent, &subject).await }),
             Effect::Tell(tell) => self.tell(tell),
@@ -256,6 +259,11 @@ async fn found(
         subject.node.get_or_init(|| node);
     }
     Ok(Found::Ours { in_catalog })
+}
+
+async fn swept(agent: &AgentClient, subject: &Subject) -> Ended {
+    let failure = sweep(agent, subject).await.err();
+    Ended { call: Call::Sweep, event: Event::Swept, failure }
 }
 
 async fn maintain(agent: &AgentClient, subject: &Subject) -> Ended {

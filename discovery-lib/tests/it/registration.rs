@@ -1,6 +1,7 @@
 //! A registration through the life of its agent and its program.
 
 mod served;
+mod swept;
 mod unseen;
 
 use std::time::Duration;
@@ -17,6 +18,8 @@ use crate::world::{SOON, World, everywhere};
 
 /// Longer than a beat and a pause.
 const A_BEAT: Duration = Duration::from_secs(6);
+/// What was sent before has arrived by then.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
 
 async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
@@ -231,6 +234,7 @@ async fn dropping_the_handle_ends_the_beats() {
     let registered = world.discovery.register(web(&listener));
     ready(&registered).await;
     drop(registered);
+    sleep(ON_ITS_WAY).await;
     let before = world.http.requests();
     sleep(A_BEAT).await;
     assert_eq!(world.http.requests(), before);

@@ -40,6 +40,8 @@ pub(in crate::registration) enum Event {
     Maintained,
     /// A deregistration ended.
     Deregistered { done: bool },
+    /// The dead were cleared away, as far as that was possible; it doesn't count how far.
+    Swept,
 }
 
 /// The order to end.
@@ -84,6 +86,8 @@ pub(in crate::registration) enum Effect {
         epoch: u32,
         catalog: bool,
     },
+    /// Takes those off the agent that died where this one runs.
+    Sweep,
     Maintain,
     Deregister,
     Tell(Tell),

@@ -216,6 +216,11 @@ impl World {
                 self.registering = true;
             }
             Effect::Beat { .. } => self.last_beat = self.now,
+            Effect::Sweep => {
+                assert_eq!(self.state(), State::Ready, "sweeps before it is found itself");
+                let sweeps = self.effects.iter().filter(|effect| **effect == Effect::Sweep);
+                assert_eq!(sweeps.count(), 1, "sweeps again");
+            }
             Effect::Maintain | Effect::Deregister => {
                 assert!(matches!(self.last_found, Found::Ours { .. }), "not ours: {effect:?}");
                 self.last_found = Found::Unknown;
@@ -265,6 +270,7 @@ impl World {
                     Some(Run::Ours) => Found::Ours { in_catalog: self.now >= self.hides_until },
                 },
             },
+            Effect::Sweep => Event::Swept,
             Effect::Maintain => Event::Maintained,
             Effect::Deregister => {
                 self.record = None;
@@ -327,6 +333,7 @@ fn no_answer(effect: Effect, registered: Outcome) -> Event {
         Effect::Register => Event::Registered(registered),
         Effect::Beat { epoch } => Event::Beaten { epoch, forgotten: false },
         Effect::Look { epoch, .. } => Event::Looked { epoch, found: Found::Unknown },
+        Effect::Sweep => Event::Swept,
         Effect::Maintain => Event::Maintained,
         Effect::Deregister => Event::Deregistered { done: false },
         Effect::Tell(_) => unreachable!("nobody's call"),
