@@ -5,6 +5,7 @@
 //! rings while the owner is at work only makes it go round once more.
 
 use std::{
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Wake, Waker},
 };
@@ -50,9 +51,13 @@ impl Bell {
 
     fn begin(&self, listener: &Waker) {
         let mut state = self.state();
-        state.listener.clone_from(listener);
         state.is_at_work = true;
         state.has_rung = false;
+        let is_another = !state.listener.will_wake(listener);
+        let last = is_another.then(|| mem::replace(&mut state.listener, listener.clone()));
+        // A task may end with its last waker, and whatever it held may ring here.
+        drop(state);
+        drop(last);
     }
 
     /// Says whether it has rung since the beginning.
