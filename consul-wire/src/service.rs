@@ -22,6 +22,13 @@ pub struct ServiceEntry {
     pub checks: Vec<HealthCheck>,
 }
 
+impl ServiceEntry {
+    /// Where it is reached: a service that gives no address is where its node is.
+    pub fn address(&self) -> &str {
+        if self.service.address.is_empty() { &self.node.address } else { &self.service.address }
+    }
+}
+
 /// A node of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

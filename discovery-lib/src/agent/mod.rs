@@ -61,6 +61,11 @@ pub enum Maintenance {
     Off,
 }
 
+/// Which run an instance is; none if another library registered it.
+pub(crate) fn run_of(entry: &ServiceEntry) -> Option<&str> {
+    entry.service.meta.get(INCARNATION).map(String::as_str)
+}
+
 /// A client of one agent. Cheap to clone; clones share connections.
 ///
 /// Each method asks once. Dropping its future closes the connection that it used: whether the agent did what it was asked is then not
@@ -173,9 +178,7 @@ impl AgentClient {
     ) -> Result<Option<String>, Error> {
         let question = Question { stale: true, ..Question::default() };
         let entries = self.health(service, &question).await?.body;
-        let is_it = |entry: &ServiceEntry| {
-            entry.service.meta.get(INCARNATION).is_some_and(|run| run == incarnation)
-        };
+        let is_it = |entry: &ServiceEntry| run_of(entry) == Some(incarnation);
         Ok(entries.into_iter().find(is_it).map(|entry| entry.node.node))
     }
 

@@ -14,7 +14,7 @@ use tracing::info;
 use super::subject::Subject;
 use crate::{
     Error, ServiceId,
-    agent::{AgentClient, LOCAL_WITHIN, Question},
+    agent::{AgentClient, LOCAL_WITHIN, Question, run_of},
     instance::INCARNATION,
 };
 
@@ -28,7 +28,7 @@ const SWEPT_MAX: usize = 64;
 pub(super) async fn sweep(agent: &AgentClient, subject: &Subject) -> Result<(), Error> {
     let question = Question { stale: true, ..Question::default() };
     let entries = agent.health(&subject.registration.name, &question).await?.body;
-    let Some(own) = entries.iter().find(|it| run_of(it) == Some(&subject.incarnation)) else {
+    let Some(own) = entries.iter().find(|it| run_of(it) == Some(&*subject.incarnation)) else {
         return Ok(());
     };
     // Where not even its own address leads back to it, others' say nothing.
@@ -47,7 +47,7 @@ pub(super) async fn sweep(agent: &AgentClient, subject: &Subject) -> Result<(), 
 fn is_neighbour(other: &ServiceEntry, own: &ServiceEntry) -> bool {
     other.service.id != own.service.id
         && other.node.node == own.node.node
-        && host_of(other) == host_of(own)
+        && other.address() == own.address()
         && run_of(other).is_some()
 }
 
@@ -55,7 +55,7 @@ fn is_neighbour(other: &ServiceEntry, own: &ServiceEntry) -> bool {
 async fn bury(agent: &AgentClient, entry: &ServiceEntry) -> Result<(), Error> {
     let id = ServiceId::from(entry.service.id.as_str());
     let Some(now) = agent.service(&id).await? else { return Ok(()) };
-    if now.meta.get(INCARNATION) == run_of(entry) {
+    if now.meta.get(INCARNATION).map(String::as_str) == run_of(entry) {
         agent.deregister(&id).await?;
         info!(service = %entry.service.service, %id, "deregistered an instance that died here");
     }
@@ -70,18 +70,9 @@ enum Connection {
 }
 
 async fn connection(to: &ServiceEntry) -> Connection {
-    match timeout(LOCAL_WITHIN, TcpStream::connect((host_of(to), to.service.port))).await {
+    match timeout(LOCAL_WITHIN, TcpStream::connect((to.address(), to.service.port))).await {
         Ok(Ok(_)) => Connection::Made,
         Ok(Err(err)) if err.kind() == std::io::ErrorKind::ConnectionRefused => Connection::Refused,
         Ok(Err(_)) | Err(_) => Connection::Unknown,
     }
-}
-
-/// A service that gives no address is where its node is.
-fn host_of(entry: &ServiceEntry) -> &str {
-    if entry.service.address.is_empty() { &entry.node.address } else { &entry.service.address }
-}
-
-fn run_of(entry: &ServiceEntry) -> Option<&String> {
-    entry.service.meta.get(INCARNATION)
 }

@@ -15,11 +15,10 @@ pub(super) fn instances(entries: Vec<ServiceEntry>) -> Vec<Instance> {
 }
 
 fn instance(entry: ServiceEntry) -> Instance {
+    let host = Host::from(entry.address());
     let ServiceEntry { node, service, checks } = entry;
-    // A service that gives no address is where its node is.
-    let address = if service.address.is_empty() { &node.address } else { &service.address };
     Instance {
-        host: Host::from(address.as_str()),
+        host,
         id: service.id.into(),
         service: service.service.into(),
         node: node.node.into(),
