@@ -144,7 +144,8 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_to_call_is_said_at_once() {
-        let refusing = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let [port] = testkit::ports::free().unwrap();
+        let refusing = SocketAddr::from(([127, 0, 0, 1], port));
         for (upstreams, said) in [
             (vec![], "no call to service2: it has no instances\n".to_owned()),
             (

@@ -35,7 +35,21 @@ pub fn free<const N: usize>() -> io::Result<[u16; N]> {
         }
     }
     let ports: Vec<u16> = ports.into_iter().collect();
-    ports.try_into().map_err(|_| io::Error::other("no free ports on 127.0.0.1"))
+    ports.try_into().map_err(|_| none_free())
+}
+
+/// Listens on a port of 127.0.0.1 that no outgoing connection takes while its server is down.
+///
+/// # Errors
+///
+/// No free port was found.
+pub fn listen() -> io::Result<TcpListener> {
+    let draw = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, fastrand::u16(RANGE))).ok();
+    (0..DRAWS_MAX).find_map(draw).ok_or_else(none_free)
+}
+
+fn none_free() -> io::Error {
+    io::Error::other("no free ports on 127.0.0.1")
 }
 
 fn hold(port: u16) -> io::Result<(TcpListener, UdpSocket)> {
@@ -52,5 +66,10 @@ mod tests {
         let ports: [u16; 8] = free().unwrap();
         let held: Vec<_> = ports.iter().map(|&port| hold(port).unwrap()).collect();
         assert_eq!(held.len(), 8);
+    }
+
+    #[test]
+    fn a_listener_has_a_port_that_outgoing_connections_do_not_take() {
+        assert!(RANGE.contains(&listen().unwrap().local_addr().unwrap().port()));
     }
 }

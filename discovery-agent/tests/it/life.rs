@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use discovery_agent::Agent;
+use testkit::ports;
 use tokio::{
     net::{TcpListener, TcpStream, UdpSocket},
     time,
@@ -30,8 +31,8 @@ async fn it_is_who_it_is_told_to_be() {
 
 #[tokio::test]
 async fn a_taken_port_is_named() {
-    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let holder = TcpListener::bind(taken).await.unwrap();
+    let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = holder.local_addr().unwrap();
     let err = Agent::builder().http_listen(taken).start().await.unwrap_err();
     assert!(err.is_address_in_use());
     assert!(err.to_string().contains(&format!("HTTP {taken}")), "{err}");
@@ -46,12 +47,13 @@ async fn a_taken_port_is_named() {
 
 #[tokio::test]
 async fn its_port_can_be_had_again_at_once() {
-    let agent = Agent::start().await.unwrap();
-    let (http, dns) = (agent.http_addr(), agent.dns_addr());
+    let [http, dns] = ports::free().unwrap().map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let start = || Agent::builder().http_listen(http).dns_listen(dns).start();
+    let agent = start().await.unwrap();
     // A connection that the agent closes keeps the port in the kernel's memory for a minute.
     let kept = TcpStream::connect(http).await.unwrap();
     agent.stop().await;
-    let again = Agent::builder().http_listen(http).dns_listen(dns).start().await.unwrap();
+    let again = start().await.unwrap();
     assert_eq!(again.http_addr(), http);
     drop(kept);
 }

@@ -12,10 +12,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use discovery::{Client, Pool};
 use http::{Method, Request};
-use tokio::{
-    net::TcpListener,
-    time::{Instant, sleep},
-};
+use testkit::ports;
+use tokio::time::{Instant, sleep};
 
 /// No test waits longer for what has to happen.
 const SOON: Duration = Duration::from_secs(10);
@@ -31,8 +29,9 @@ fn request(method: Method) -> Request<&'static str> {
 }
 
 /// An address where nobody listens.
-async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+fn nobody() -> SocketAddr {
+    let [port] = ports::free().unwrap();
+    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 fn in_flight(pool: &Pool) -> u32 {

@@ -5,7 +5,7 @@ mod connection;
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use self::connection::Connection;
+use crate::ports;
 
 /// Commands wait for each other: one at a time is enough.
 const COMMANDS_MAX: usize = 1;
@@ -87,7 +88,9 @@ impl Proxy {
     ///
     /// No port can be bound.
     pub async fn start(upstream: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let listener = ports::listen()?;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
         let addr = listener.local_addr()?;
         let (commands, commands_rx) = mpsc::channel(COMMANDS_MAX);
         let counts = Arc::new(Counts::default());

@@ -28,7 +28,7 @@ async fn a_service_without_instances_fails_at_once() {
 
 #[tokio::test]
 async fn each_instance_that_refused_is_named() {
-    let addresses = [nobody().await, nobody().await];
+    let addresses = [nobody(), nobody()];
     let client = client(&Pool::fixed("service2", addresses));
     let error = client.get("http://service2/").await.unwrap_err();
     let said = |first, second| {
@@ -127,7 +127,7 @@ async fn a_call_waits_no_longer_than_a_second_for_that() {
 
 #[tokio::test]
 async fn retries_end_with_their_budget_and_the_error_says_so() {
-    let addresses = [nobody().await, nobody().await, nobody().await];
+    let addresses = [nobody(), nobody(), nobody()];
     let client: Client = client(&Pool::fixed("service2", addresses));
     let mut last = String::new();
     for _ in 0..200 {

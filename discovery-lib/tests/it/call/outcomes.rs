@@ -62,7 +62,7 @@ async fn one_bad_instance_of_two_fails_no_call_that_may_be_repeated() {
 
 #[tokio::test]
 async fn an_instance_that_refuses_fails_no_call_at_all() {
-    let (bad, good) = (nobody().await, Server::always(OK).await);
+    let (bad, good) = (nobody(), Server::always(OK).await);
     for method in [Method::GET, Method::POST, Method::PATCH] {
         for _ in 0..CALLS {
             let pool = Pool::fixed("service2", [bad, good.address]);

@@ -10,7 +10,7 @@ use super::{
 
 #[tokio::test]
 async fn a_connection_goes_to_one_who_accepts() {
-    let (gone, server) = (nobody().await, Server::always(OK).await);
+    let (gone, server) = (nobody(), Server::always(OK).await);
     for _ in 0..20 {
         let pool = Pool::fixed("service2", [gone, server.address]);
         let (mut stream, pick) = pool.connect().await.unwrap();
@@ -28,7 +28,7 @@ async fn a_connection_goes_to_one_who_accepts() {
 async fn nobody_to_connect_to_is_said_with_each_who_refused() {
     let error = Pool::fixed("db", []).connect().await.unwrap_err();
     assert_eq!(error.to_string(), "no call to db: it has no instances");
-    let addresses = [nobody().await, nobody().await, nobody().await, nobody().await];
+    let addresses = [nobody(), nobody(), nobody(), nobody()];
     let pool = Pool::fixed("db", addresses);
     let error = pool.connect().await.unwrap_err();
     assert_eq!(error.tried().len(), 4, "who refuses has surely not served: each may be tried");
