@@ -144,8 +144,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_to_call_is_said_at_once() {
-        let [port] = testkit::ports::free().unwrap();
-        let refusing = SocketAddr::from(([127, 0, 0, 1], port));
+        let refusing = testkit::ports::nobody().unwrap();
         for (upstreams, said) in [
             (vec![], "no call to service2: it has no instances\n".to_owned()),
             (

@@ -48,6 +48,15 @@ pub fn listen() -> io::Result<TcpListener> {
     (0..DRAWS_MAX).find_map(draw).ok_or_else(none_free)
 }
 
+/// An address of 127.0.0.1 at which nobody listens.
+///
+/// # Errors
+///
+/// No free port was found.
+pub fn nobody() -> io::Result<SocketAddr> {
+    listen()?.local_addr()
+}
+
 fn none_free() -> io::Error {
     io::Error::other("no free ports on 127.0.0.1")
 }

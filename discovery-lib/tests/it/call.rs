@@ -30,8 +30,7 @@ fn request(method: Method) -> Request<&'static str> {
 
 /// An address where nobody listens.
 fn nobody() -> SocketAddr {
-    let [port] = ports::free().unwrap();
-    SocketAddr::from(([127, 0, 0, 1], port))
+    ports::nobody().unwrap()
 }
 
 fn in_flight(pool: &Pool) -> u32 {
