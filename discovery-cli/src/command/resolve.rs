@@ -1,6 +1,6 @@
 //! `resolve NAME`: the instances of a service, as the HTTP catalog says and as DNS says, side by side.
 
-use discovery::program::Outcome;
+use discovery::program::{Outcome, printable};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -51,8 +51,12 @@ impl Resolve {
 
 fn as_text(name: &str, sight: &Sight, paint: Paint) -> String {
     let lines = sight.lines();
-    let mut text =
-        format!("{name}: {} by HTTP, {} by DNS\n", count(&sight.http), count(&sight.dns));
+    let mut text = format!(
+        "{}: {} by HTTP, {} by DNS\n",
+        printable(name),
+        count(&sight.http),
+        count(&sight.dns)
+    );
     if lines.is_empty() {
         return text;
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use discovery::{
     Instance, Status, Watched,
-    program::{Outcome, chain},
+    program::{Outcome, chain, printable},
 };
 use serde_json::{Value, json};
 
@@ -115,7 +115,7 @@ fn as_text(now: &str, way: &Way, other: &Way, news: &News, paint: Paint) -> Stri
         }
         _ => String::new(),
     };
-    paint.paint(tone, &format!("{now}  {:4}  {text}{both}", way.label)) + "\n"
+    paint.paint(tone, &format!("{now}  {:4}  {}{both}", way.label, printable(&text))) + "\n"
 }
 
 /// What is told besides the address. DNS tells the weight alone.

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use discovery::program::printable;
+
 use super::{Paint, Tone};
 
 /// Between two columns.
@@ -26,7 +28,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 
     pub(crate) fn push(&mut self, tone: Tone, cells: [String; COLUMNS]) {
-        self.rows.push(Row { tone, cells });
+        self.rows.push(Row { tone, cells: cells.map(|cell| printable(&cell).into_owned()) });
     }
 
     /// Every line ends in a newline, none in a blank.
@@ -68,6 +70,13 @@ mod tests {
         table.push(Tone::Plain, ["a".into(), "10.0.0.1:1".into()]);
         table.push(Tone::Bad, ["längere".into(), String::new()]);
         assert_eq!(table.render(Paint::Off), "NAME     AT\na        10.0.0.1:1\nlängere\n");
+    }
+
+    #[test]
+    fn a_cell_is_text_and_no_command_to_the_terminal() {
+        let mut table = Table::new(["ID"]);
+        table.push(Tone::Plain, ["\x1b]0;owned\x07a\nb".into()]);
+        assert_eq!(table.render(Paint::Off), "ID\n\\u{1b}]0;owned\\u{7}a\\nb\n");
     }
 
     #[test]

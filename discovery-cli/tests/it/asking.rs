@@ -115,6 +115,23 @@ async fn a_name_without_instances_is_said_and_fails() {
 }
 
 #[tokio::test]
+async fn what_consul_says_commands_no_terminal() {
+    let agent = agent().await;
+    let body = "{\"ID\": \"web\\u001b[2J\", \"Name\": \"web\", \"Address\": \"10.0.0.1\", \"Port\": 80, \"Tags\": [\"\\u001b]0;owned\\u0007\"]}";
+    put(&agent, "/v1/agent/service/register", body).await;
+    for arguments in [&["services"][..], &["resolve", "web"], &["resolve", "web\x1b[2J"]] {
+        let output = done(&mut ask(arguments, agent.http_addr(), agent.dns_addr())).await;
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(said.contains(r"\u{1b}"), "{said}");
+        assert!(!said.contains('\x1b') && !said.contains('\x07'), "{said:?}");
+    }
+    let mut running =
+        Running::start(&mut ask(&["watch", "web"], agent.http_addr(), agent.dns_addr()));
+    running.hear_words(r"+ 10.0.0.1:80 passing weight 1 web\u{1b}[2J@here").await;
+    assert!(!running.said().contains('\x1b'));
+}
+
+#[tokio::test]
 async fn services_are_told_as_json_too() {
     let agent = populated().await;
     let output = done(&mut ask(&["services", "--json"], agent.http_addr(), agent.dns_addr())).await;

@@ -138,6 +138,37 @@ async fn one_that_ends_in_order_stays_away() {
     assert!(!up.running.said().contains("runs again"));
 }
 
+/// Each command of "Try in another terminal", in the order printed.
+#[tokio::test]
+async fn what_there_is_to_try_works_in_the_order_in_which_it_is_printed() {
+    let mut up = Up::start(&[]).await;
+    let said = up.running.said();
+    let tries = said.lines().skip_while(|line| !line.starts_with("Try in")).skip(1);
+    let kills: Vec<(Signal, u32)> = tries.filter_map(kill).collect();
+    let [(Signal::KILL, killed), (Signal::TERM, ended)] = kills[..] else { panic!("{said}") };
+    send(killed, Signal::KILL).unwrap();
+    up.again("service2-1").await;
+    send(ended, Signal::TERM).unwrap();
+    up.running.hear_words(&format!("(pid {ended}) ended in order; it stays away")).await;
+    assert_eq!(Question::get("/").send(up.row("service1").at).await.unwrap().status, 200);
+}
+
+/// The signal and the pid of a line like `kill -9 123   why`.
+fn kill(line: &str) -> Option<(Signal, u32)> {
+    let typed = line.trim().strip_prefix("kill ")?;
+    match typed.strip_prefix("-9 ") {
+        Some(pid) => Some((Signal::KILL, pid.split_whitespace().next()?.parse().ok()?)),
+        None => Some((Signal::TERM, typed.split_whitespace().next()?.parse().ok()?)),
+    }
+}
+
+#[tokio::test]
+async fn one_instance_can_only_be_killed_once() {
+    let up = Up::start(&["--scale", "service2=1"]).await;
+    let said = up.running.said();
+    assert_eq!(said.lines().filter_map(kill).count(), 1, "{said}");
+}
+
 #[tokio::test]
 async fn a_scale_of_none_says_so_to_who_calls() {
     let up = Up::start(&["--scale", "service2=0"]).await;

@@ -9,6 +9,7 @@ mod duration;
 mod health;
 mod listen;
 mod logging;
+mod printable;
 mod start;
 mod usage;
 
@@ -17,5 +18,6 @@ pub use duration::duration;
 pub use health::health;
 pub use listen::{listen, refused};
 pub use logging::log;
+pub use printable::printable;
 pub use start::{Outcome, chain, start};
 pub use usage::parse;

@@ -2,7 +2,7 @@
 
 use std::{error::Error, process::ExitCode};
 
-use super::log;
+use super::{log, printable};
 
 /// What work ends in. An error is printed with its causes, as one sentence.
 pub type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
@@ -43,7 +43,7 @@ pub fn chain(err: &(dyn Error + 'static)) -> String {
 
 #[expect(clippy::print_stderr, reason = "a program's last words are for its user, not for its log")]
 fn end(text: &str, code: ExitCode) -> ExitCode {
-    eprintln!("error: {text}");
+    eprintln!("error: {}", printable(text));
     code
 }
 

@@ -86,7 +86,8 @@ fn to_try(entries: &[Entry], Serving { http, dns }: Serving) -> String {
         .iter()
         .filter(|entry| entry.name == "service1")
         .filter_map(|entry| entry.at.as_ref());
-    let service2 = entries.iter().find(|entry| entry.name != "service1" && entry.name != AGENT);
+    let mut service2 =
+        entries.iter().filter(|entry| entry.name != "service1" && entry.name != AGENT);
     let mut tries = Vec::new();
     for at in service1 {
         tries.push((format!("curl http://{at}/"), "four lines: who called whom"));
@@ -95,8 +96,11 @@ fn to_try(entries: &[Entry], Serving { http, dns }: Serving) -> String {
     tries.push((question, "the instances of service2, by DNS"));
     let question = format!("curl 'http://{http}/v1/health/service/service2?passing'");
     tries.push((question, "the same, by HTTP"));
-    if let Some(pid) = service2.map(|entry| shown(entry.pid)) {
+    if let Some(pid) = service2.next().map(|entry| shown(entry.pid)) {
         tries.push((format!("kill -9 {pid}"), "call again: no call fails, and it comes back"));
+    }
+    // Another one: the killed one comes back under another pid.
+    if let Some(pid) = service2.next().map(|entry| shown(entry.pid)) {
         tries.push((format!("kill {pid}"), "this one leaves in order, and stays away"));
     }
     let width = tries.iter().map(|(typed, _)| typed.len()).max().unwrap_or(0);
