@@ -61,6 +61,7 @@ mod call;
 mod discovery;
 mod error;
 mod instance;
+mod later;
 mod member;
 mod pool;
 #[cfg(feature = "program")]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::later::later;
+
 /// The deadlines of a call. A try ends at whichever comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
@@ -35,7 +37,7 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     pub(crate) fn after(span: Duration, now: Instant) -> Self {
-        Self { at: now + span, span }
+        Self { at: later(now, span), span }
     }
 
     /// So much from now, but not beyond this deadline.

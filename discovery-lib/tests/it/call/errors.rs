@@ -135,3 +135,20 @@ async fn retries_end_with_their_budget_and_the_error_says_so() {
     }
     assert!(last.ends_with("refused; the retry budget is spent"), "{last}");
 }
+
+#[tokio::test]
+async fn deadlines_may_be_as_long_as_a_duration_can_be() {
+    let server = Server::always(OK).await;
+    let pool = Pool::fixed("service2", [server.address]);
+    let most = Duration::MAX;
+    for deadlines in [
+        Deadlines { connect: most, ..Deadlines::default() },
+        Deadlines { attempt: most, ..Deadlines::default() },
+        Deadlines { call: most, ..Deadlines::default() },
+        Deadlines { connect: most, attempt: most, call: most },
+    ] {
+        let client = client(&pool).with_deadlines(deadlines);
+        let answer = client.get("http://service2/").await.unwrap();
+        assert_eq!(answer.into_body().text(64).await.unwrap(), "hello", "{deadlines:?}");
+    }
+}

@@ -1,0 +1,32 @@
+//! Arithmetic on moments with spans that a user may set as large as a `Duration` can be.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Thirty years, as long as tokio's own "never". Longer spans mean the same, and would overflow an `Instant`, whose `+` panics.
+pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+/// The moment `span` after `now`, or [`FOREVER`] after it if the span is longer than that. Never panics.
+pub(crate) fn later(now: Instant, span: Duration) -> Instant {
+    now.checked_add(span.min(FOREVER)).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_span_has_an_end() {
+        let now = Instant::now();
+        for (span, later_by) in [
+            (Duration::ZERO, Duration::ZERO),
+            (Duration::from_secs(5), Duration::from_secs(5)),
+            (FOREVER, FOREVER),
+            (FOREVER + Duration::from_nanos(1), FOREVER),
+            (Duration::MAX, FOREVER),
+        ] {
+            assert_eq!(later(now, span) - now, later_by, "{span:?}");
+        }
+    }
+}
