@@ -27,15 +27,21 @@ use tokio::{
     time::{Sleep, sleep_until},
 };
 
-use super::{bell::Bell, deadlines::Deadline, tried::Why};
+use super::{
+    bell::Bell,
+    deadlines::Deadline,
+    socket::{Socket, Traffic},
+    tried::Why,
+};
 
 /// The head of an answer may be so long, and a body is read in pieces of at most this size.
 const BUFFER_MAX: usize = 64 * 1024;
 
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    driver: http1::Connection<TokioIo<TcpStream>, Full<Bytes>>,
-    ended: bool,
+    /// None once the connection has ended: a request that waits in it is handed back only when it is dropped.
+    driver: Option<http1::Connection<TokioIo<Socket>, Full<Bytes>>>,
+    traffic: Arc<Traffic>,
     bell: Arc<Bell>,
     /// Set for the deadline of some request, and for a later one only once it fires: most answers come long before, and setting a timer
     /// for each would cost more than everything else that waiting costs.
@@ -45,7 +51,7 @@ pub(crate) struct Connection {
 /// Why a request got no answer on a connection.
 #[derive(Debug)]
 pub(crate) enum Lost {
-    /// The connection had ended before: the request is surely not served.
+    /// The connection had ended before, and not a byte of the request was written: it is surely not served.
     Unsent,
     /// It may have been served.
     Sent(Why),
@@ -53,14 +59,15 @@ pub(crate) enum Lost {
 
 impl Connection {
     pub(crate) async fn open(stream: TcpStream, deadline: Deadline) -> Result<Self, Why> {
+        let (socket, traffic) = Socket::new(stream);
         let opened = http1::Builder::new()
             .max_buf_size(BUFFER_MAX)
             .writev(false)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(socket))
             .await;
         let (sender, driver) = opened.map_err(|_| Why::Closed)?;
         let timer = Box::pin(sleep_until(deadline.at));
-        Ok(Self { sender, driver, ended: false, bell: Bell::new(), timer })
+        Ok(Self { sender, driver: Some(driver), traffic, bell: Bell::new(), timer })
     }
 
     /// Sends a request and waits for the head of its answer until the deadline. A connection whose answer is given up has to be dropped.
@@ -69,24 +76,28 @@ impl Connection {
         request: Request<Full<Bytes>>,
         deadline: Deadline,
     ) -> Result<Response<Incoming>, Lost> {
-        if !self.sender.is_ready() {
-            self.ready(deadline).await?;
+        let written = self.traffic.written();
+        if written > 0 {
+            self.traffic.ask_system();
         }
+        // It is driven first: hyper reads before it writes, so a connection that has ended takes no request.
         let mut answer = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| match self.poll(cx, |_, cx| answer.as_mut().poll(cx)) {
-            Poll::Ready(answer) => Poll::Ready(answer.map_err(lost)),
+            Poll::Ready(answer) => Poll::Ready(answer.map_err(|error| self.lost(error, written))),
             Poll::Pending => self.poll_late(deadline, cx).map(Err),
         })
         .await
     }
 
-    /// Waits until it can take a request: after it was opened, or when the end of the last answer is yet to be noticed.
-    async fn ready(&mut self, deadline: Deadline) -> Result<(), Lost> {
-        poll_fn(|cx| match self.poll(cx, |connection, cx| connection.sender.poll_ready(cx)) {
-            Poll::Ready(ready) => Poll::Ready(ready.map_err(|_| Lost::Unsent)),
-            Poll::Pending => self.poll_late(deadline, cx).map(Err),
-        })
-        .await
+    /// Why there is no answer to a request before which so many bytes had been written.
+    fn lost(&self, mut lost: TrySendError<Request<Full<Bytes>>>, written: u64) -> Lost {
+        if lost.take_message().is_some() || self.traffic.written() == written {
+            Lost::Unsent
+        } else if lost.error().is_parse() {
+            Lost::Sent(Why::Garbled)
+        } else {
+            Lost::Sent(Why::Closed)
+        }
     }
 
     fn poll_late(&mut self, deadline: Deadline, cx: &mut Context<'_>) -> Poll<Lost> {
@@ -118,7 +129,9 @@ impl Connection {
     /// Notices the end of the last answer, and leaves nobody to be woken. Says whether it can take another request now.
     pub(crate) fn rest(&mut self) -> bool {
         let mut nobody = Context::from_waker(Waker::noop());
-        let is_idle = |it: &mut Self, _: &mut Context<'_>| match !it.ended && it.sender.is_ready() {
+        let is_idle = |it: &mut Self, _: &mut Context<'_>| match it.driver.is_some()
+            && it.sender.is_ready()
+        {
             true => Poll::Ready(()),
             false => Poll::Pending,
         };
@@ -126,10 +139,10 @@ impl Connection {
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.ended
-            && let Poll::Ready(end) = Pin::new(&mut self.driver).poll(cx)
+        if let Some(driver) = &mut self.driver
+            && let Poll::Ready(end) = Pin::new(driver).poll(cx)
         {
-            self.ended = true;
+            self.driver = None;
             if let Err(error) = end {
                 tracing::debug!(%error, "connection to an instance broke");
             }
@@ -137,16 +150,31 @@ impl Connection {
     }
 }
 
-fn lost(mut lost: TrySendError<Request<Full<Bytes>>>) -> Lost {
-    match lost.take_message() {
-        Some(_) => Lost::Unsent,
-        None if lost.error().is_parse() => Lost::Sent(Why::Garbled),
-        None => Lost::Sent(Why::Closed),
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("traffic", &self.traffic).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("ended", &self.ended).finish_non_exhaustive()
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_of_which_nothing_could_be_written_is_unsent() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let deadline = Deadline::after(Duration::from_secs(10), Instant::now());
+        let mut connection = Connection::open(stream, deadline).await.unwrap();
+        // Reset, which the runtime does not hear of before it writes.
+        let (peer, _) = listener.accept().unwrap();
+        peer.set_nonblocking(true).unwrap();
+        TcpStream::from_std(peer).unwrap().set_zero_linger().unwrap();
+        let sent = connection.send(Request::new(Full::default()), deadline).await;
+        assert!(matches!(sent, Err(Lost::Unsent)), "{sent:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! Calls by service name against servers that answer, fail and leave in every way there is.
 
 mod bodies;
+mod closed;
 mod connections;
 mod errors;
 mod outcomes;

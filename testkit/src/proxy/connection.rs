@@ -13,7 +13,7 @@ use tokio::{
     time,
 };
 
-use super::{Counts, Mode, Orders};
+use super::{Counts, End, Mode, Orders};
 
 /// How much is passed on at a time.
 const PIECE: usize = 16 * 1024;
@@ -25,14 +25,6 @@ pub(super) struct Connection {
     upstream: SocketAddr,
     orders: watch::Receiver<Orders>,
     counts: Arc<Counts>,
-}
-
-/// How a connection ends.
-enum End {
-    /// Both sides are done.
-    Close,
-    /// Unread bytes are thrown away, and the client sees a reset.
-    Reset,
 }
 
 impl Connection {
@@ -47,11 +39,13 @@ impl Connection {
 
     pub(super) async fn run(mut self) {
         let mut orders = self.orders.clone();
-        let cuts = orders.borrow().cuts;
+        let ends = orders.borrow().ends;
         let end = tokio::select! {
             // An upstream that fails or refuses is passed on as a reset.
             end = self.pass() => end.unwrap_or(End::Reset),
-            _ = orders.wait_for(|now| now.cuts != cuts) => End::Reset,
+            ordered = orders.wait_for(|now| now.ends != ends) => {
+                ordered.map_or(End::Reset, |now| now.end)
+            }
         };
         if matches!(end, End::Reset) {
             // Fails only when the client is gone already.

@@ -64,7 +64,16 @@ type Asked = (Command, oneshot::Sender<io::Result<()>>);
 #[derive(Debug, Clone, Copy)]
 enum Command {
     Set(Mode),
-    Cut,
+    End(End),
+}
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// In order (FIN).
+    Close,
+    /// Unread bytes are thrown away, and the client sees a reset.
+    Reset,
 }
 
 #[derive(Debug, Default)]
@@ -77,8 +86,9 @@ struct Counts {
 #[derive(Debug, Clone, Copy)]
 struct Orders {
     mode: Mode,
-    /// Grows with every cut; a connection ends when it does.
-    cuts: u64,
+    /// Grows with every order to end; a connection ends when it does, in this way.
+    ends: u64,
+    end: End,
 }
 
 impl Proxy {
@@ -94,7 +104,7 @@ impl Proxy {
         let addr = listener.local_addr()?;
         let (commands, commands_rx) = mpsc::channel(COMMANDS_MAX);
         let counts = Arc::new(Counts::default());
-        let (orders, _) = watch::channel(Orders { mode: Mode::Pass, cuts: 0 });
+        let (orders, _) = watch::channel(Orders { mode: Mode::Pass, ends: 0, end: End::Close });
         let server = Server {
             upstream,
             addr,
@@ -127,7 +137,16 @@ impl Proxy {
     ///
     /// The proxy is gone.
     pub async fn cut(&self) -> io::Result<()> {
-        self.command(Command::Cut).await
+        self.command(Command::End(End::Reset)).await
+    }
+
+    /// Closes all open connections in order (FIN), as servers do with idle ones. Once awaited, they are closed.
+    ///
+    /// # Errors
+    ///
+    /// The proxy is gone.
+    pub async fn close(&self) -> io::Result<()> {
+        self.command(Command::End(End::Close)).await
     }
 
     /// How many connections it accepted so far.
@@ -195,8 +214,11 @@ impl Server {
                 self.door =
                     if mode == Mode::Closed { door.close(self.addr)? } else { door.open()? };
             }
-            Command::Cut => {
-                self.orders.send_modify(|orders| orders.cuts += 1);
+            Command::End(end) => {
+                self.orders.send_modify(|orders| {
+                    orders.ends += 1;
+                    orders.end = end;
+                });
                 while self.connections.join_next().await.is_some() {}
             }
         }

@@ -112,3 +112,16 @@ async fn open_connections_follow_the_mode_and_end_with_a_cut() {
     assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
     assert_eq!(proxy.requests(), 2, "a hanging connection reads nothing");
 }
+
+#[tokio::test]
+async fn open_connections_are_closed_in_order_and_new_ones_pass() {
+    let upstream = upstream().await;
+    let proxy = Proxy::start(upstream.0).await.unwrap();
+    let mut stream = TcpStream::connect(proxy.addr()).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut answer = [0; 256];
+    assert!(stream.read(&mut answer).await.unwrap() > 0);
+    proxy.close().await.unwrap();
+    assert_eq!(stream.read(&mut answer).await.unwrap(), 0, "the end, not a reset");
+    assert_eq!(ask(&proxy).await.unwrap().text(), "real");
+}

@@ -65,18 +65,6 @@ async fn a_short_answer_that_nobody_reads_costs_no_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_closed_while_idle_fails_no_call() {
-    let server = Server::always(OK).await;
-    let proxy = Proxy::start(server.address).await.unwrap();
-    let client = client(&Pool::fixed("service2", [proxy.addr()]));
-    for _ in 0..10 {
-        client.request(request(Method::POST)).await.unwrap().into_body().text(64).await.unwrap();
-        proxy.cut().await.unwrap();
-    }
-    assert_eq!(proxy.accepted(), 10);
-}
-
-#[tokio::test]
 async fn a_kept_connection_that_closes_on_a_request_is_tried_again_where_that_does_no_harm() {
     // The second request on each connection finds it closed.
     for (method, succeeds) in [(Method::GET, true), (Method::PUT, true), (Method::POST, false)] {

@@ -25,6 +25,8 @@ pub(super) enum Reply {
     SendAndClose(&'static str),
     /// Sends these bytes and nothing more, and keeps the connection open.
     SendAndHang(&'static str),
+    /// Sends these bytes and closes its sending side; it goes on reading.
+    SendAndShutDown(&'static str),
     /// Sends the first, and the second so much later; then waits for the next request.
     SendSlowly(&'static str, Duration, &'static str),
 }
@@ -114,6 +116,10 @@ async fn converse(mut stream: TcpStream, script: &Script, seen: &Seen) -> Option
                 stream.write_all(bytes.as_bytes()).await.ok()?;
                 // Until the caller has enough of it.
                 return stream.read_u8().await.ok().map(drop);
+            }
+            Reply::SendAndShutDown(bytes) => {
+                stream.write_all(bytes.as_bytes()).await.ok()?;
+                stream.shutdown().await.ok()?;
             }
             Reply::SendSlowly(first, pause, second) => {
                 stream.write_all(first.as_bytes()).await.ok()?;

@@ -1,0 +1,101 @@
+//! The TCP stream of a connection, as hyper reads and writes it, and what the owner of the connection wants to know of it.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+};
+
+use rustix::net::{RecvFlags, recv};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+#[derive(Debug)]
+pub(crate) struct Socket {
+    stream: TcpStream,
+    traffic: Arc<Traffic>,
+}
+
+/// What a socket and its owner tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    /// Bytes written since the connection was opened.
+    written: AtomicU64,
+    /// Whether the next read asks the system itself.
+    asks_system: AtomicBool,
+}
+
+impl Socket {
+    pub(crate) fn new(stream: TcpStream) -> (Self, Arc<Traffic>) {
+        let traffic = Arc::<Traffic>::default();
+        (Self { stream, traffic: Arc::clone(&traffic) }, traffic)
+    }
+
+    /// Reads without asking the runtime whether there is anything to read.
+    fn read_now(&self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // Whatever it is, a connection on which it comes unasked is not used again: one byte is enough to see it.
+        let mut byte = [0];
+        match recv(&self.stream, &mut byte, RecvFlags::DONTWAIT) {
+            Ok((_, length)) => {
+                buf.put_slice(&byte[..length]);
+                Poll::Ready(Ok(()))
+            }
+            Err(rustix::io::Errno::AGAIN) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+}
+
+impl Traffic {
+    /// Bytes written since the connection was opened.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Relaxed)
+    }
+
+    /// Has the next read ask the system itself. What has arrived on an idle connection, its end above all, is known to the runtime only
+    /// once that has polled for events, which it does late while it has other work.
+    pub(crate) fn ask_system(&self) {
+        self.asks_system.store(true, Relaxed);
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if !self.traffic.asks_system.load(Relaxed) {
+            return polled;
+        }
+        self.traffic.asks_system.store(false, Relaxed);
+        if polled.is_pending() { self.read_now(buf) } else { polled }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let length = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        self.traffic.written.fetch_add(length as u64, Relaxed);
+        Poll::Ready(Ok(length))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,156 @@
+//! Kept connections that the server ends between two calls: the next call is surely unsent, so it goes out on a fresh one, whatever its
+//! method.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use discovery::Pool;
+use http::Method;
+use testkit::proxy::Proxy;
+use tokio::{runtime, time::sleep};
+
+use super::{
+    client, request,
+    server::{OK, Reply, Server},
+};
+
+const CALLS: usize = 5;
+/// Longer than what a server says or does between two calls takes to arrive.
+const A_WHILE: Duration = Duration::from_millis(30);
+
+async fn post(client: &discovery::Client) -> String {
+    let answer = client.request(request(Method::POST)).await.unwrap();
+    answer.into_body().text(64).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_connection_that_its_server_ended_takes_no_further_request() {
+    for reply in [
+        Reply::SendAndClose("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+        Reply::SendAndClose("HTTP/1.1 200 OK\r\n\r\nhello"),
+        Reply::SendAndShutDown("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+        Reply::SendAndHang(
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
+        ),
+        Reply::SendAndHang("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+        Reply::SendAndClose("HTTP/1.0 200 OK\r\n\r\nhello"),
+        // More than was announced is never the next answer, whether it comes at once or later.
+        Reply::Send(
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+        ),
+        Reply::SendSlowly(
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+            Duration::from_millis(10),
+            "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+        ),
+    ] {
+        let server = Server::always(reply).await;
+        let client = client(&Pool::fixed("service2", [server.address]));
+        for _ in 0..CALLS {
+            assert_eq!(post(&client).await, "hello", "{reply:?}");
+            sleep(A_WHILE).await;
+        }
+        assert_eq!((server.accepted(), server.requests().len()), (CALLS, CALLS), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_or_reset_while_idle_fails_no_call() {
+    for is_reset in [false, true] {
+        let server = Server::always(OK).await;
+        let proxy = Proxy::start(server.address).await.unwrap();
+        let client = client(&Pool::fixed("service2", [proxy.addr()]));
+        for _ in 0..CALLS {
+            assert_eq!(post(&client).await, "hello");
+            if is_reset { proxy.cut().await.unwrap() } else { proxy.close().await.unwrap() }
+        }
+        let seen = (proxy.accepted(), server.requests().len());
+        assert_eq!(seen, (CALLS as u64, CALLS), "reset: {is_reset}");
+    }
+}
+
+#[tokio::test]
+async fn all_kept_connections_may_be_closed_at_once() {
+    let server = Server::always(OK).await;
+    let proxy = Proxy::start(server.address).await.unwrap();
+    let client = client(&Pool::fixed("service2", [proxy.addr()]));
+    let calls = async || {
+        let calls = (0..8).map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.request(request(Method::POST)).await })
+        });
+        for call in calls.collect::<Vec<_>>() {
+            assert_eq!(call.await.unwrap().unwrap().into_body().text(64).await.unwrap(), "hello");
+        }
+    };
+    calls().await;
+    proxy.close().await.unwrap();
+    calls().await;
+    assert_eq!(server.requests().len(), 16);
+}
+
+/// A server on a thread of its own, which answers one request on each connection and closes it when it is told to; then it says so.
+struct OnThread {
+    address: SocketAddr,
+    close: mpsc::Sender<()>,
+    closed: mpsc::Receiver<()>,
+}
+
+impl OnThread {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let ((close, told), (closed_tx, closed)) = (mpsc::channel(), mpsc::channel());
+        thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                assert_ne!(stream.read(&mut [0; 4096]).unwrap(), 0);
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").unwrap();
+                if told.recv().is_err() {
+                    return;
+                }
+                drop(stream);
+                closed_tx.send(()).unwrap();
+            }
+        });
+        Self { address, close, closed }
+    }
+
+    /// Blocks this thread, so that the runtime hears nothing of it.
+    fn close(&self) {
+        self.close.send(()).unwrap();
+        self.closed.recv().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_close_that_the_runtime_has_not_heard_of_yet_is_seen() {
+    let server = OnThread::start();
+    let client = client(&Pool::fixed("service2", [server.address]));
+    for _ in 0..CALLS {
+        assert_eq!(post(&client).await, "hello");
+        server.close();
+    }
+}
+
+#[test]
+fn a_connection_whose_runtime_ended_fails_no_call_on_another() {
+    let runtime = || runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let of_server = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let of_server = of_server.unwrap();
+    let server = of_server.block_on(Server::always(OK));
+    let client = client(&Pool::fixed("service2", [server.address]));
+    for accepted in 1..=3 {
+        let calls = async {
+            for _ in 0..2 {
+                assert_eq!(post(&client).await, "hello");
+            }
+        };
+        runtime().block_on(calls);
+        assert_eq!(server.accepted(), accepted);
+    }
+}
