@@ -56,7 +56,7 @@ impl Attempt<'_> {
         let stream = dial(self.instance, self.connect).await.map_err(Fault::not_connected)?;
         let opened = Connection::open(stream, self.answer).await.map_err(Fault::not_connected)?;
         let mut connection = Box::new(opened);
-        self.kept.reap();
+        self.kept.opened();
         match connection.send(request.to_http(), self.answer).await {
             Ok(head) => Ok((head, self.line(connection))),
             Err(Lost::Unsent) => Err(Fault::not_connected(Why::Closed)),

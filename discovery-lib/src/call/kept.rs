@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep_until},
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::Connection;
@@ -21,10 +24,16 @@ pub(crate) const KEPT_MAX: usize = 256;
 pub(crate) const KEPT_FOR: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Default)]
-pub(crate) struct Kept {
+pub(crate) struct Kept(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
     /// The last one used is the first one taken: under less load the others grow old.
-    idle: Mutex<Vec<Idle>>,
-    reaper: Mutex<Option<AbortOnDropHandle<()>>>,
+    idle: Vec<Idle>,
+    /// The task that closes those that grow too old. It ends when none is left.
+    reaper: Option<AbortOnDropHandle<()>>,
+    /// The runtime of the last connection that was opened: where the reaper runs, since a connection may come back on a thread that has none.
+    runtime: Option<Handle>,
 }
 
 #[derive(Debug)]
@@ -57,10 +66,15 @@ impl Kept {
         pick.attached()
     }
 
+    /// To be called on the runtime of a connection that was opened, before it is kept.
+    pub(crate) fn opened(&self) {
+        self.state().runtime = Some(Handle::current());
+    }
+
     /// An idle connection that is young enough. The server may have closed it nevertheless.
     pub(crate) fn take(&self, now: Instant) -> Option<Box<Connection>> {
-        let mut idle = self.idle();
-        while let Some(last) = idle.pop() {
+        let mut state = self.state();
+        while let Some(last) = state.idle.pop() {
             if now - last.used_at < KEPT_FOR {
                 return Some(last.connection);
             }
@@ -69,31 +83,39 @@ impl Kept {
     }
 
     /// Keeps a connection that is idle, unless there are enough.
-    fn put(&self, connection: Box<Connection>, used_at: Instant) {
-        let mut idle = self.idle();
-        if idle.len() < KEPT_MAX {
-            idle.push(Idle { used_at, connection });
+    fn put(self: &Arc<Self>, connection: Box<Connection>, used_at: Instant) {
+        let mut state = self.state();
+        if state.idle.len() >= KEPT_MAX {
+            return;
+        }
+        state.idle.push(Idle { used_at, connection });
+        if state.reaper.as_ref().is_none_or(AbortOnDropHandle::is_finished)
+            && let Some(runtime) = &state.runtime
+        {
+            let reaper = runtime.spawn(reap(Arc::downgrade(self)));
+            state.reaper = Some(AbortOnDropHandle::new(reaper));
         }
     }
 
-    /// Sees to it that what grows too old is closed, also when nobody calls any more. To be called on the runtime that the connections are of.
-    pub(crate) fn reap(self: &Arc<Self>) {
-        let mut reaper = self.reaper.lock().unwrap_or_else(PoisonError::into_inner);
-        if reaper.as_ref().is_none_or(AbortOnDropHandle::is_finished) {
-            *reaper = Some(AbortOnDropHandle::new(tokio::spawn(reap(Arc::downgrade(self)))));
+    /// Closes what is too old, and says when the next will be. With nothing left the reaper is over.
+    fn close_old(&self, now: Instant) -> Option<Instant> {
+        let mut state = self.state();
+        state.idle.retain(|idle| now - idle.used_at < KEPT_FOR);
+        let next = state.idle.iter().map(|idle| idle.used_at + KEPT_FOR).min();
+        if next.is_none() {
+            state.reaper = None;
         }
+        next
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 async fn reap(kept: Weak<Kept>) {
-    loop {
-        sleep(KEPT_FOR).await;
-        let Some(kept) = kept.upgrade() else { return };
-        let now = Instant::now();
-        kept.idle().retain(|idle| now - idle.used_at < KEPT_FOR);
+    let close_old = || kept.upgrade().and_then(|kept| kept.close_old(Instant::now()));
+    while let Some(next) = close_old() {
+        sleep_until(next).await;
     }
 }

@@ -12,10 +12,13 @@ use std::{
 use discovery::Pool;
 use http::Method;
 use testkit::proxy::Proxy;
-use tokio::{runtime, time::sleep};
+use tokio::{
+    runtime::{self, Handle},
+    time::sleep,
+};
 
 use super::{
-    client, request,
+    client, eventually, request,
     server::{OK, Reply, Server},
 };
 
@@ -134,6 +137,20 @@ async fn a_close_that_the_runtime_has_not_heard_of_yet_is_seen() {
     for _ in 0..CALLS {
         assert_eq!(post(&client).await, "hello");
         server.close();
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_and_what_watches_them_end_without_a_call() {
+    let server = Server::always(OK).await;
+    let client = client(&Pool::fixed("service2", [server.address]));
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    // Also a second time, once all had ended.
+    for _ in 0..2 {
+        assert_eq!(post(&client).await, "hello");
+        assert_eq!(server.open(), 1);
+        eventually(|| server.open() == 0 && tasks() == before).await;
     }
 }
 
