@@ -6,12 +6,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// In a request: the name of the service that the caller means. A server of another name answers 421, since addresses are reused.
 pub const SERVICE: HeaderName = HeaderName::from_static("discovery-service");
-/// In a 503: the instance is on its way out, so that the request is better asked elsewhere at once.
+/// In a 503: the instance leaves and has refused the request before anything was done for it, so callers send it elsewhere at once, whatever
+/// its method. Never in an answer to a request that a handler may have served: callers would have it served twice.
 pub const LEAVING: HeaderName = HeaderName::from_static("discovery-leaving");
 /// In an answer: `<id>@<node>` of the instance that gave it, one for each hop.
 pub const INSTANCE: HeaderName = HeaderName::from_static("discovery-instance");
 
-/// Removes the headers that are for the next hop alone (RFC 9110, 7.6.1), those that `Connection` names too.
+/// Removes the headers that are for the next hop alone (RFC 9110, 7.6.1), those that `Connection` names too, and `Discovery-Leaving`: passed
+/// on by a gateway it would speak of the gateway.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if !headers.keys().any(is_hop_by_hop) {
         return;
@@ -41,7 +43,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
             | "trailer"
             | "transfer-encoding"
             | "upgrade"
-    )
+    ) || *name == LEAVING
 }
 
 /// `Retry-After` in seconds. A date is not understood: it would need the clocks of both to agree.
@@ -71,6 +73,10 @@ mod tests {
             ),
             (&[("te", "trailers"), ("upgrade", "h2c"), ("keep-alive", "timeout=5")], &[]),
             (&[("transfer-encoding", "chunked"), ("proxy-connection", "close")], &[]),
+            (
+                &[("discovery-leaving", "true"), ("discovery-service", "db")],
+                &[("discovery-service", "db")],
+            ),
         ] {
             let mut headers = map(sent);
             strip_hop_by_hop(&mut headers);

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{Request, routes::Routes, statuses::Statuses, text};
 use crate::{
     Leaving,
-    headers::{INSTANCE, LEAVING, SERVICE},
+    headers::{INSTANCE, SERVICE},
 };
 
 /// A request's body, in bytes; a longer one is answered 413.
@@ -55,7 +55,8 @@ impl Answers {
             .then(|| text(StatusCode::MISDIRECTED_REQUEST, format!("this is {service}\n")))
     }
 
-    /// Who answers, before those who answered us; and whether we are on our way out.
+    /// Names this instance before those that answered it, and ends the connection while leaving. Whether a request was served is for its
+    /// handler to say: nothing here marks the answer of one with `Discovery-Leaving`.
     fn sign(&self, response: &mut Response<Bytes>) {
         let headers = response.headers_mut();
         if let Some(own) = self.own_name() {
@@ -66,7 +67,6 @@ impl Answers {
             }
         }
         if self.leaving.has_begun() {
-            headers.insert(LEAVING, HeaderValue::from_static("true"));
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
     }

@@ -1,8 +1,8 @@
 //! A small HTTP/1 server for a service: exact paths, whole answers, an orderly end.
 //!
 //! It says of itself what discovery asks of a service: `/health` and `/ready`, `Discovery-Instance` on every answer, 421 to a request that
-//! was meant for another service, and while leaving `Discovery-Leaving` and `Connection: close`. It is not for streams, TLS or HTTP/2:
-//! there, take another server and ask [`Leaving`] yourself.
+//! was meant for another service, and while leaving `Connection: close`. It serves until it is drained, so no answer of a handler says
+//! `Discovery-Leaving`; only `/ready` does. It is not for streams, TLS or HTTP/2: there, take another server and ask [`Leaving`] yourself.
 
 mod accept;
 mod admin;

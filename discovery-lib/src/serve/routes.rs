@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use super::{Request, text};
-use crate::Leaving;
+use crate::{Leaving, headers::LEAVING};
 
 type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
 type Handler = Arc<dyn Fn(Request) -> Answering + Send + Sync>;
@@ -31,8 +31,8 @@ impl Routes {
         let leaving = leaving.clone();
         self.add(Method::GET, "/health", async |_| text(StatusCode::OK, "serving\n"));
         self.add(Method::GET, "/ready", move |_| {
-            let (status, why) = readiness(&leaving);
-            async move { text(status, why) }
+            let answer = readiness(&leaving);
+            async { answer }
         });
         self
     }
@@ -51,11 +51,15 @@ impl Routes {
     }
 }
 
-fn readiness(leaving: &Leaving) -> (StatusCode, &'static str) {
+fn readiness(leaving: &Leaving) -> Response<Bytes> {
     match (leaving.is_ready(), leaving.has_begun()) {
-        (true, _) => (StatusCode::OK, "ready\n"),
-        (false, true) => (StatusCode::SERVICE_UNAVAILABLE, "leaving\n"),
-        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "not registered yet\n"),
+        (true, _) => text(StatusCode::OK, "ready\n"),
+        (false, false) => text(StatusCode::SERVICE_UNAVAILABLE, "not registered yet\n"),
+        (false, true) => {
+            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "leaving\n");
+            response.headers_mut().insert(LEAVING, HeaderValue::from_static("true"));
+            response
+        }
     }
 }
 

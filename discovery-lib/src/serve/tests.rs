@@ -1,6 +1,10 @@
 //! What a server answers, asked over sockets.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -14,7 +18,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    Discovery, Error, Registration, Settings, Signals,
+    Client, Discovery, Error, Registration, Settings, Signals,
     headers::{INSTANCE, LEAVING, SERVICE},
     registration::Trigger,
 };
@@ -27,8 +31,14 @@ struct World {
 }
 
 const DRAIN: Duration = Duration::from_millis(300);
+/// A drain that no test waits for.
+const LONG: Duration = Duration::from_secs(60);
 
 async fn start(server: Server) -> World {
+    start_with_drain(server, DRAIN).await
+}
+
+async fn start_with_drain(server: Server, drain: Duration) -> World {
     let mut settings = Settings::default();
     // Nobody listens at port 1.
     settings.agent.address = "127.0.0.1:1".parse().unwrap();
@@ -38,7 +48,7 @@ async fn start(server: Server) -> World {
     let registered = Discovery::new(settings).unwrap().register(registration);
     let (trigger, signals) = Signals::by_hand();
     let serving = tokio::spawn(
-        registered.serve_until(signals, DRAIN, move |leaving| server.run(listener, leaving)),
+        registered.serve_until(signals, drain, move |leaving| server.run(listener, leaving)),
     );
     World { at, trigger, serving }
 }
@@ -216,4 +226,31 @@ async fn numbers_and_reasons_are_told_apart_from_what_is_served() {
     assert_eq!(explained["id"], "web-1");
     assert_eq!(explained["calls"][0]["instances"][0]["address"], "127.0.0.1:5432");
     assert_eq!(explained["calls"][0]["instances"][0]["rank"], "passing");
+}
+
+#[tokio::test]
+async fn what_a_handler_answers_while_leaving_is_not_marked_as_unserved() {
+    let served = Arc::new(AtomicUsize::new(0));
+    let busy = || {
+        let served = served.clone();
+        Server::new().on(Method::POST, "/", move |_| {
+            served.fetch_add(1, Relaxed);
+            async { text(StatusCode::SERVICE_UNAVAILABLE, "the database is down\n") }
+        })
+    };
+    let worlds = [start_with_drain(busy(), LONG).await, start_with_drain(busy(), LONG).await];
+    for world in &worlds {
+        world.trigger.fire();
+        while !get(world, "/ready").await.headers.contains_key(LEAVING) {}
+    }
+    let answer = Question::new(Method::POST, "/").send(worlds[0].at).await.unwrap();
+    assert!(!answer.headers.contains_key(LEAVING));
+    assert_eq!(answer.headers[header::CONNECTION], "close");
+
+    let pool = Pool::fixed("web", worlds.each_ref().map(|world| world.at));
+    let client = Client::new(move |_| pool.clone());
+    let request = http::Request::post("http://web/").body("").unwrap();
+    let answer = client.request(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(served.load(Relaxed), 2, "one for each of the two requests");
 }
