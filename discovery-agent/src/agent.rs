@@ -8,15 +8,12 @@ use std::{
 };
 
 use http::StatusCode;
-use tokio::{
-    net::{TcpListener, UdpSocket},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tracing::{debug, warn};
 
 use crate::{
-    Error, checks, dns,
+    Error, checks,
+    dns::{self, Datagrams},
     engine::{Engine, Mood, Stage},
     http::{Api, serve},
     listen,
@@ -240,7 +237,7 @@ impl Builder {
 }
 
 impl Agent {
-    fn spawn(&mut self, http: TcpListener, udp: UdpSocket, tcp: TcpListener, store: Option<Store>) {
+    fn spawn(&mut self, http: TcpListener, udp: Datagrams, tcp: TcpListener, store: Option<Store>) {
         let engine = || Arc::clone(&self.engine);
         self.server.spawn(serve(http, Arc::clone(&self.api)));
         if let Some(store) = store {

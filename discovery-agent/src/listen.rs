@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 
-use crate::Error;
+use crate::{Error, dns::Datagrams};
 
 /// Connections that wait to be accepted. The kernel has a limit of its own.
 const BACKLOG: u32 = 1024;
@@ -19,12 +19,12 @@ pub(crate) async fn tcp(protocol: &str, addr: SocketAddr) -> Result<TcpListener,
 pub(crate) async fn udp_and_tcp(
     protocol: &str,
     addr: SocketAddr,
-) -> Result<(UdpSocket, TcpListener), Error> {
+) -> Result<(Datagrams, TcpListener), Error> {
     let mut tries = if addr.port() == 0 { PORTS_MAX } else { 1 };
     loop {
         tries -= 1;
         let both = async {
-            let udp = UdpSocket::bind(addr).await?;
+            let udp = Datagrams::new(UdpSocket::bind(addr).await?)?;
             let tcp = bind_tcp(udp.local_addr()?)?;
             Ok((udp, tcp))
         };

@@ -2,17 +2,17 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::{net::UdpSocket, time::sleep};
+use tokio::time::sleep;
 use tracing::debug;
 
 use super::{
+    QUESTION_BYTES_MAX,
+    datagrams::{Batch, Datagrams},
     message::{Ready, Transport},
     reply,
 };
 use crate::engine::{Engine, Mood};
 
-/// Longer questions are cut, and so no questions.
-const QUESTION_BYTES_MAX: usize = 4096;
 /// How many questions' answers are kept. When there are more, all are dropped: they are cheap to make again.
 const KEPT_MAX: usize = 512;
 /// How many turns of one answer are kept.
@@ -23,21 +23,22 @@ const KEPT_BYTES_MAX: usize = 4096;
 const ERROR_REST: Duration = Duration::from_millis(10);
 
 /// Serves for as long as it is polled.
-pub(crate) async fn serve_udp(socket: UdpSocket, engine: Arc<Engine>) {
-    let mut buffer = [0; QUESTION_BYTES_MAX];
+pub(crate) async fn serve_udp(socket: Datagrams, engine: Arc<Engine>) {
+    let mut batch = Batch::new();
     let mut kept = Kept::default();
     loop {
-        let (length, from) = match socket.recv_from(&mut buffer).await {
-            Ok(received) => received,
-            Err(err) => {
-                debug!(%err, "a datagram could not be received");
-                sleep(ERROR_REST).await;
+        if let Err(err) = socket.receive(&mut batch).await {
+            debug!(%err, "a datagram could not be received");
+            sleep(ERROR_REST).await;
+        }
+        for (question, ends) in batch.iter() {
+            if question.len() > QUESTION_BYTES_MAX {
                 continue;
             }
-        };
-        let Some(answer) = kept.reply(&engine, &buffer[..length]) else { continue };
-        if let Err(err) = socket.send_to(answer, from).await {
-            debug!(%err, to = %from, "an answer could not be sent");
+            let Some(answer) = kept.reply(&engine, question) else { continue };
+            if let Err(err) = socket.answer(answer, ends).await {
+                debug!(%err, to = %ends.from, "an answer could not be sent");
+            }
         }
     }
 }

@@ -9,3 +9,4 @@ mod life;
 mod limits;
 mod moods;
 mod talk;
+mod wildcard;
