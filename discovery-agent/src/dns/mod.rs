@@ -4,6 +4,7 @@ mod answer;
 mod datagrams;
 mod message;
 mod name;
+mod places;
 mod record;
 mod tcp;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod checks;
 mod cli;
 mod data;
+mod dns;
 mod life;
 mod limits;
 mod moods;

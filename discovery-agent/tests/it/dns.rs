@@ -1,0 +1,90 @@
+//! What clients of DNS over TCP can do to each other: nothing.
+
+use std::{io, net::SocketAddr};
+
+use discovery_agent::Agent;
+use serde_json::json;
+use testkit::dns::{
+    Via, ask,
+    hickory_proto::{
+        op::{Message, MessageType, OpCode, Query, ResponseCode},
+        rr::{Name, RecordType},
+    },
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+    time,
+};
+
+use crate::talk::{SOON, put};
+
+/// What one client may hold, as the agent says.
+const CONNECTIONS_PER_CLIENT_MAX: usize = 256;
+
+/// A question for all SRV records of `web`, as it goes over TCP.
+fn framed() -> Vec<u8> {
+    let mut message = Message::new(7, MessageType::Query, OpCode::Query);
+    let name = Name::from_ascii("web.service.consul.").unwrap();
+    message.add_query(Query::query(name, RecordType::SRV));
+    let bytes = message.to_vec().unwrap();
+    [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], &bytes].concat()
+}
+
+/// Asks one question and reads its answer's length.
+async fn asks(stream: &mut TcpStream) -> io::Result<u16> {
+    stream.write_all(&framed()).await?;
+    let length = stream.read_u16().await?;
+    stream.read_exact(&mut vec![0; length.into()]).await?;
+    Ok(length)
+}
+
+/// An agent that knows so many instances of `web`.
+async fn agent_with(instances: usize) -> Agent {
+    let agent = Agent::start().await.unwrap();
+    for number in 0..instances {
+        let address = format!("10.0.{}.{}", number / 256, number % 256);
+        let service = json!({ "ID": number.to_string(), "Name": "web", "Address": address });
+        put(agent.http_addr(), "/v1/agent/service/register", &service).await;
+    }
+    agent
+}
+
+async fn is_served(to: SocketAddr) {
+    let answer = ask(to, "web.service.consul", RecordType::SRV, Via::Tcp).await.unwrap();
+    assert_eq!(answer.code(), ResponseCode::NoError);
+}
+
+#[tokio::test]
+async fn more_connections_than_places_shut_nobody_out() {
+    let agent = agent_with(1).await;
+    let to = agent.dns_addr();
+    let mut used = TcpStream::connect(to).await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..CONNECTIONS_PER_CLIENT_MAX {
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        // The answer shows that the connection has its place.
+        asks(&mut stream).await.unwrap();
+        held.push(stream);
+        asks(&mut used).await.expect("a connection in use keeps its place");
+    }
+    for _ in 0..3 {
+        is_served(to).await;
+    }
+    asks(&mut used).await.expect("a connection in use keeps its place");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_no_answer_is_let_go() {
+    let agent = agent_with(300).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(agent.dns_addr()).await.unwrap();
+    let question = framed();
+    let writes = async {
+        // Ends when the agent closes, since the answers find no room and the agent then reads no more questions.
+        while stream.write_all(&question).await.is_ok() {}
+    };
+    time::timeout(SOON, writes).await.expect("the connection should be closed");
+    is_served(agent.dns_addr()).await;
+}
