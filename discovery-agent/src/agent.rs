@@ -15,7 +15,7 @@ use crate::{
     Error, checks,
     dns::{self, Datagrams},
     engine::{Engine, Mood, Stage},
-    http::{Api, serve},
+    http::{Api, Hosts, serve},
     listen,
     persist::Store,
     state::{Identity, State},
@@ -57,6 +57,7 @@ pub struct Builder {
     data_dir: Option<PathBuf>,
     node_name: Option<String>,
     datacenter: String,
+    allowed_hosts: Vec<String>,
 }
 
 impl Agent {
@@ -78,6 +79,7 @@ impl Agent {
             data_dir: None,
             node_name: None,
             datacenter: "dc1".to_owned(),
+            allowed_hosts: Vec::new(),
         }
     }
 
@@ -191,6 +193,14 @@ impl Builder {
         self
     }
 
+    /// Serves HTTP requests for this host name, too. Without it only those for IP addresses and `localhost` are served, so that no web page can use
+    /// the API through a name of its own that leads here.
+    #[must_use]
+    pub fn allow_host(mut self, name: impl Into<String>) -> Self {
+        self.allowed_hosts.push(name.into());
+        self
+    }
+
     /// Starts the agent. When this returns, it answers.
     ///
     /// # Errors
@@ -211,7 +221,7 @@ impl Builder {
         let http_addr = listen::local_addr("HTTP", self.http_listen, http.local_addr())?;
         let dns_addr = listen::local_addr("DNS", self.dns_listen, udp.local_addr())?;
         let engine = Arc::new(Engine::new(identity, state, store.is_some()));
-        let api = Arc::new(Api::new(Arc::clone(&engine)));
+        let api = Arc::new(Api::new(Arc::clone(&engine), Hosts::new(&self.allowed_hosts)));
         let mut agent = Agent {
             http_addr,
             dns_addr,
@@ -223,6 +233,7 @@ impl Builder {
         };
         agent.spawn(http, udp, tcp, store);
         debug!(http = %http_addr, dns = %dns_addr, "agent started");
+        warn_if_open(http_addr);
         Ok(agent)
     }
 
@@ -248,6 +259,13 @@ impl Agent {
         self.endless.spawn(checks::run(engine()));
         let timekeeper = engine();
         self.endless.spawn(async move { timekeeper.keep_time().await });
+    }
+}
+
+/// There is no authentication, which only loopback makes up for.
+fn warn_if_open(http: SocketAddr) {
+    if !http.ip().to_canonical().is_loopback() {
+        warn!(%http, "the HTTP API is not on loopback: everybody who reaches it can register and deregister services");
     }
 }
 

@@ -57,7 +57,7 @@ impl Question {
         self
     }
 
-    /// With one more header.
+    /// With one more header. `Host` is the address that is asked, unless it is given here.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
         self
@@ -86,10 +86,10 @@ impl Question {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let request = request
-            .header(header::HOST, to.to_string())
-            .body(Full::new(self.body))
-            .map_err(io::Error::other)?;
+        if !self.headers.contains_key(header::HOST) {
+            request = request.header(header::HOST, to.to_string());
+        }
+        let request = request.body(Full::new(self.body)).map_err(io::Error::other)?;
         let answer = async {
             let (head, body) =
                 sender.send_request(request).await.map_err(io::Error::other)?.into_parts();

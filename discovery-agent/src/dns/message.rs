@@ -16,6 +16,9 @@ use crate::state::State;
 
 /// What fits into a datagram without EDNS (RFC 1035).
 const PLAIN_BYTES_MAX: usize = 512;
+/// A datagram is never longer, whatever the asker takes: it fits into one packet nearly everywhere (DNS Flag Day 2020), and a question with a
+/// forged sender does not make a flood. The rest is for TCP.
+const UDP_BYTES_MAX: u16 = 1232;
 /// What fits into a message over TCP.
 const TCP_BYTES_MAX: usize = u16::MAX as usize;
 
@@ -78,7 +81,9 @@ fn find(question: &Message, state: &State) -> Answer {
 fn limit(question: &Message, via: Transport) -> usize {
     match (via, &question.edns) {
         (Transport::Tcp, _) => TCP_BYTES_MAX,
-        (Transport::Udp, Some(edns)) => usize::from(edns.max_payload()).max(PLAIN_BYTES_MAX),
+        (Transport::Udp, Some(edns)) => {
+            usize::from(edns.max_payload().min(UDP_BYTES_MAX)).max(PLAIN_BYTES_MAX)
+        }
         (Transport::Udp, None) => PLAIN_BYTES_MAX,
     }
 }
@@ -120,9 +125,9 @@ fn write(question: &Message, answer: &Answer, kept: usize, turn: usize) -> Optio
     }
     message.authorities.clone_from(&answer.authority);
     message.additionals.extend_from_slice(&answer.additional);
-    if let Some(edns) = &question.edns {
+    if question.edns.is_some() {
         let mut own = Edns::new();
-        own.set_max_payload(edns.max_payload());
+        own.set_max_payload(UDP_BYTES_MAX);
         message.set_edns(own);
     }
     let bytes = message.to_vec().ok()?;

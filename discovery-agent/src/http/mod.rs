@@ -5,6 +5,7 @@ mod catalog;
 mod clients;
 mod decode;
 mod health;
+mod host;
 mod meta;
 mod query;
 mod question;
@@ -27,7 +28,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
 
-pub(crate) use self::serve::serve;
+pub(crate) use self::{host::Hosts, serve::serve};
 use self::{
     query::{Options, Query, waiting},
     question::{Answers, Question},
@@ -50,11 +51,12 @@ const WAIT_JITTER: u32 = 16;
 pub(crate) struct Api {
     engine: Arc<Engine>,
     answers: Answers,
+    hosts: Hosts,
 }
 
 impl Api {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, answers: Answers::default() }
+    pub(crate) fn new(engine: Arc<Engine>, hosts: Hosts) -> Self {
+        Self { engine, answers: Answers::default(), hosts }
     }
 
     /// See [`Answers::clear`].
@@ -102,6 +104,11 @@ impl Api {
     }
 
     async fn route(&self, request: HttpRequest<Incoming>) -> Reply {
+        let (head, body) = request.into_parts();
+        if let Err(refusal) = self.hosts.check(&head) {
+            return refusal.into();
+        }
+        let request = HttpRequest::from_parts(head, body);
         let path = percent_encoding::percent_decode_str(request.uri().path())
             .decode_utf8_lossy()
             .into_owned();

@@ -10,7 +10,7 @@ use discovery::{
     program::{Outcome, address},
     signal,
 };
-use discovery_agent::Agent as Embedded;
+use discovery_agent::{Agent as Embedded, Builder};
 
 use super::ports::{tcp_is_free, udp_is_free};
 use crate::print::say;
@@ -32,6 +32,9 @@ pub(crate) struct Agent {
     /// Where it keeps what it knows from one run to the next; unset: in memory
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Serves the HTTP API for this host name, too; without it only for IP addresses and localhost. May be repeated
+    #[arg(long, value_name = "NAME", value_parser = host_name)]
+    allow_host: Vec<String>,
     /// One JSON object in place of the words
     #[arg(long)]
     json: bool,
@@ -59,9 +62,10 @@ impl Serving {
 impl Agent {
     pub(super) async fn run(self) -> Outcome {
         let mut signals = signal();
-        let Self { http_listen, dns_listen, data_dir, json } = self;
+        let Self { http_listen, dns_listen, data_dir, allow_host, json } = self;
         Serving { http: http_listen, dns: dns_listen }.is_free()?;
         let agent = Embedded::builder().http_listen(http_listen).dns_listen(dns_listen);
+        let agent = allow_host.into_iter().fold(agent, Builder::allow_host);
         let agent = match &data_dir {
             Some(dir) => agent.data_dir(dir).start().await?,
             None => agent.start().await?,
@@ -72,6 +76,15 @@ impl Agent {
         agent.stop().await;
         Ok(())
     }
+}
+
+/// The host alone, since no port is compared.
+fn host_name(text: &str) -> Result<String, String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.is_empty() || !text.chars().all(is_part) {
+        return Err("it takes a host name without a port, like consul".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn as_json(serving: Serving) -> serde_json::Result<String> {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use discovery_agent::Agent;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header::HOST};
 use rustix::process::Signal;
 use testkit::http::Question;
 use tokio::{
@@ -275,6 +275,34 @@ async fn an_agent_keeps_what_it_knows_where_it_is_told_to() {
         assert_eq!(running.ended().await.0, Some(0));
     }
     assert_eq!(found, [false, true]);
+}
+
+#[tokio::test]
+async fn an_agent_serves_the_hosts_that_it_is_told_to() {
+    let mut command = discovery(&AGENT);
+    let mut running = Running::start(command.args(["--json", "--allow-host", "Consul"]));
+    let at = running.hear(|said| said.lines().find_map(http_addr)).await;
+    for (host, status, said) in [
+        ("consul:8500", 200, "\"127.0.0.1:8300\""),
+        ("evil.example", 403, "--allow-host evil.example"),
+    ] {
+        let asked = Question::get("/v1/status/leader").header(HOST, HeaderValue::from_static(host));
+        let answer = asked.send(at).await.unwrap();
+        assert_eq!(answer.status, status, "{host}");
+        assert!(answer.text().contains(said), "{host}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn an_agent_warns_when_more_than_this_machine_reaches_it() {
+    for (listen, warns) in [("127.0.0.1:0", false), ("0.0.0.0:0", true), ("[::]:0", true)] {
+        let arguments = ["agent", "--http-listen", listen, "--dns-listen", "127.0.0.1:0"];
+        let mut running = Running::start(&mut discovery(&arguments));
+        running.hear_words("Ctrl-C ends it.").await;
+        running.signal(Signal::TERM);
+        let said = running.ended().await.1;
+        assert_eq!(said.contains("not on loopback"), warns, "{said}");
+    }
 }
 
 const AGENT: [&str; 5] = ["agent", "--http-listen", "127.0.0.1:0", "--dns-listen", "127.0.0.1:0"];

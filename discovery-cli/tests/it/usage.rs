@@ -33,6 +33,10 @@ async fn a_wrong_value_is_told_with_its_flag_and_what_would_be_right() {
             "--http-listen is \"localhost:8500\": it takes an IP address and a port, like 0.0.0.0:8001 or [::1]:8001",
         ),
         (
+            &["agent", "--allow-host", "consul:8500"],
+            "--allow-host is \"consul:8500\": it takes a host name without a port, like consul",
+        ),
+        (
             &["services", "--http-addr", "localhost"],
             "CONSUL_HTTP_ADDR is \"localhost\": a port is missing, perhaps localhost:8500",
         ),

@@ -6,6 +6,7 @@ mod catalog;
 mod checks;
 mod dns;
 mod health;
+mod hosts;
 mod http;
 mod local_health;
 mod maintenance;
@@ -32,6 +33,7 @@ pub(crate) const ROWS: &[&[Row]] = &[
     blocking::ROWS,
     query::ROWS,
     http::ROWS,
+    hosts::ROWS,
     dns::NAMES,
     dns::RECORDS,
     dns::SIZES,
