@@ -63,8 +63,11 @@ impl Check {
         }
     }
 
-    /// When the service goes for having been critical for too long.
+    /// When the service goes for having been critical for too long. A check of the node has no service that could go.
     pub(super) fn reap_at(&self) -> Option<Instant> {
+        if self.row.service_id.is_empty() {
+            return None;
+        }
         Some(self.critical_since? + self.deregister_after?)
     }
 }
@@ -76,7 +79,7 @@ impl State {
         now: Instant,
     ) -> Result<(), Refusal> {
         if let Some(service) = &check.service_id
-            && !self.services.contains_key(service)
+            && self.service(service).is_none()
         {
             return Err(Refusal::UnknownService(service.clone()));
         }

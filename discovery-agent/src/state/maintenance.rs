@@ -10,7 +10,7 @@ impl State {
         id: &str,
         reason: Option<&str>,
     ) -> Result<(), Refusal> {
-        let Some(service) = self.services.get(id) else {
+        let Some(service) = self.service(id) else {
             return Err(Refusal::NothingToMaintain(id.to_owned()));
         };
         let check_id = format!("{SERVICE_MAINTENANCE_PREFIX}{id}");

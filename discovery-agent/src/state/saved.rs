@@ -61,6 +61,12 @@ impl State {
             state.insert_service(super::service::row(service));
         }
         for SavedCheck { mut definition, beat } in saved.checks {
+            if let Some(service) = &definition.service_id
+                && state.service(service).is_none()
+            {
+                tracing::warn!(check = %definition.id, %service, "a saved check was left out: its service is missing");
+                continue;
+            }
             let beat = beat.filter(|beat| beat.counts_for > away);
             definition.status = beat.as_ref().map(|beat| beat.status);
             let id = definition.id.clone();

@@ -123,6 +123,15 @@ proptest! {
     }
 
     #[test]
+    fn what_is_due_is_done_once(story in story(), wait in 0..600_000u64) {
+        let (mut state, now) = tell(story, |_, _, _| {});
+        let later = now + Duration::from_millis(wait);
+        state.expire(later);
+        let next = state.next_deadline();
+        assert!(next.is_none_or(|next| next > later), "due again at once: {:?}", state.checks);
+    }
+
+    #[test]
     fn nothing_is_due_before_the_next_deadline(story in story()) {
         let (mut state, now) = tell(story, |_, _, _| {});
         let Some(deadline) = state.next_deadline() else {

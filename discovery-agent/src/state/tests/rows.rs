@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::script::identity;
 use crate::state::{
-    CheckDefinition, CheckKind, Command, Refusal, ServiceDefinition, State, Topic,
+    CheckDefinition, CheckKind, Command, Effects, Refusal, ServiceDefinition, State, Topic,
     timer::PUBLISH_DELAY,
 };
 
@@ -46,6 +46,20 @@ impl Scene {
         };
         let command = Command::RegisterService { service, checks: vec![check], replace: false };
         self.state.apply(command, self.now).unwrap();
+    }
+
+    /// A check on its own that expires at once and removes what it can as soon as it may.
+    fn register_check(&mut self, id: &str, service: Option<&str>) -> Result<Effects, Refusal> {
+        let check = CheckDefinition {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            notes: String::new(),
+            status: None,
+            service_id: service.map(str::to_owned),
+            kind: CheckKind::Ttl(SECOND),
+            deregister_after: Some(60 * SECOND),
+        };
+        self.state.apply(Command::RegisterCheck(check), self.now)
     }
 
     fn pass(&mut self, id: &str, output: &str) {
@@ -116,6 +130,29 @@ fn a_check_that_nobody_has_found_critical_removes_nothing() {
     scene.register("w", 3600 * SECOND, Some(60 * SECOND));
     scene.wait(600 * SECOND);
     assert!(scene.is_there("w"));
+}
+
+/// Consul: a node's check has no service that could go, so it stays. `wait` sees that nothing is due again at once.
+#[test]
+fn a_check_of_the_node_removes_nothing() {
+    let mut scene = Scene::new();
+    scene.register("w", 3600 * SECOND, None);
+    scene.register_check("disk", None).unwrap();
+    scene.wait(600 * SECOND);
+    assert!(scene.is_there("w"));
+    assert_eq!(scene.state.agent_checks()["disk"].status, CheckStatus::Critical);
+}
+
+#[test]
+fn a_check_whose_service_was_not_saved_does_not_come_back() {
+    let mut scene = Scene::new();
+    scene.register("w", SECOND, None);
+    scene.register_check("more", Some("w")).unwrap();
+    let mut saved = scene.state.save(scene.now);
+    saved.services.clear();
+    scene.state = State::restore(&identity(), saved, Duration::ZERO, scene.now);
+    scene.wait(600 * SECOND);
+    assert_eq!(scene.state.agent_checks().len(), 0);
 }
 
 #[test]
@@ -202,5 +239,10 @@ fn nobody_takes_the_place_of_what_is_the_agents_own() {
     scene.state.apply(Command::DeregisterCheck("serfHealth".to_owned()), scene.now).unwrap();
     scene.state.apply(Command::DeregisterService("consul".to_owned()), scene.now).unwrap();
     assert_eq!(scene.state.health_node(), before);
+    let own = scene.register_check("mine", Some("consul"));
+    assert_eq!(own, Err(Refusal::UnknownService("consul".to_owned())));
+    let maintain = Command::ServiceMaintenance { service: "consul".to_owned(), reason: None };
+    let own = scene.state.apply(maintain, scene.now);
+    assert_eq!(own, Err(Refusal::NothingToMaintain("consul".to_owned())));
     assert_eq!(scene.state.catalog_service("consul", &[]).len(), 1);
 }

@@ -116,6 +116,7 @@ async fn maintenance_is_refused_in_these_words(target: &Target) {
     let service = "/v1/agent/service/maintenance";
     let cases = [
         (format!("{service}/nobody?enable=true"), 404, "No service registered with ID \"nobody\""),
+        (format!("{service}/consul?enable=true"), 404, "No service registered with ID \"consul\""),
         (format!("{service}/{name}"), 400, "Missing value for enable"),
         (format!("{service}/{name}?enable="), 400, "Invalid value for enable: \"\""),
         (format!("{service}/{name}?enable=maybe"), 400, "Invalid value for enable: \"maybe\""),

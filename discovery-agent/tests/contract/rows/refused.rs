@@ -196,6 +196,9 @@ async fn checks_of_nothing(target: &Target) {
     refused(target, CHECK, &[(json!({ "TTL": "1h" }), "Missing check name")]).await;
     let orphan = json!({ "Name": "x", "TTL": "1h", "ServiceID": "nobody" });
     target.put_json(CHECK, &orphan).await.is(500, "ServiceID \"nobody\" does not exist");
+    // The server's own service is in the catalog, not on the agent.
+    let of_server = json!({ "Name": "x", "TTL": "1h", "ServiceID": "consul" });
+    target.put_json(CHECK, &of_server).await.is(500, "ServiceID \"consul\" does not exist");
 }
 
 async fn a_refused_registration_changes_nothing(target: &Target) {
