@@ -12,32 +12,35 @@ use tokio::{
 };
 
 use crate::{
-    state::{Command, Effects, Identity, Refusal, State, Topic},
+    ledger::{Kept, Ledger},
+    state::{Command, Effects, Identity, Refusal, Saved, State, Subject, Topic, Unsaved},
     waiters::{Waiter, Waiters},
 };
-
-/// As many changes are on disk as there can be, since none has to be.
-const NOBODY_KEEPS: u64 = u64::MAX;
 
 /// What all tasks of an agent share.
 #[derive(Debug)]
 pub(crate) struct Engine {
     identity: Identity,
-    state: Mutex<State>,
+    known: Mutex<Known>,
     waiters: Waiters,
     /// The next deadline may be sooner.
     hastened: Notify,
     /// The set of checks that run is another.
     pub(crate) retargeted: Notify,
-    /// How many changes there were that a restart must not lose.
-    unsaved: watch::Sender<u64>,
-    /// How many of them are on disk, and whether the last write went well. Nobody keeps them: all of them.
-    saved: watch::Sender<(u64, bool)>,
+    /// The next write may be due sooner.
+    unsaved: Notify,
     conduct: watch::Sender<Conduct>,
     requests: AtomicU64,
     questions: AtomicU64,
     /// How often anything changed: while it stays, so do all answers.
     changes: AtomicU64,
+}
+
+/// What is known, and what of it is not on disk; `None` if nobody keeps it there.
+#[derive(Debug)]
+struct Known {
+    state: State,
+    ledger: Option<Ledger>,
 }
 
 /// How the agent behaves towards those who ask: well, unless a test wants otherwise.
@@ -74,12 +77,11 @@ impl Engine {
         let conduct = Conduct { mood: Mood::Well, life: 0, stage: Stage::Serving };
         Self {
             identity,
-            state: Mutex::new(state),
+            known: Mutex::new(Known { state, ledger: kept.then(Ledger::default) }),
             waiters: Waiters::default(),
             hastened: Notify::new(),
             retargeted: Notify::new(),
-            unsaved: watch::Sender::new(0),
-            saved: watch::Sender::new((if kept { 0 } else { NOBODY_KEEPS }, true)),
+            unsaved: Notify::new(),
             conduct: watch::Sender::new(conduct),
             requests: AtomicU64::new(0),
             questions: AtomicU64::new(0),
@@ -93,49 +95,79 @@ impl Engine {
 
     /// Looks at the state. What is looked at holds everybody up, so it is done at once.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(&self.lock())
+        look(&self.lock().state)
     }
 
-    pub(crate) fn apply(&self, command: Command) -> Result<(), Refusal> {
-        let effects = self.lock().apply(command, Instant::now())?;
+    pub(crate) fn apply(&self, command: Command) -> Result<Kept, Refusal> {
+        let now = Instant::now();
+        let mut known = self.lock();
+        let Known { state, ledger } = &mut *known;
+        let subject = command.registers();
+        let is_new = subject.as_ref().is_some_and(|subject| !state.holds(subject));
+        let effects = state.apply(command, now)?;
+        let kept = match (ledger, subject) {
+            (None, _) => Kept::already(),
+            (Some(ledger), None) => ledger.note(effects.unsaved, now),
+            (Some(ledger), Some(subject)) => ledger.register(subject, is_new, effects.unsaved, now),
+        };
+        drop(known);
         self.tell(&effects);
-        Ok(())
+        Ok(kept)
     }
 
-    /// Returns once all changes made so far are on disk, or could not be put there (`false`). At once if nobody keeps them.
-    pub(crate) async fn kept(&self) -> bool {
-        let changes = *self.unsaved.borrow();
-        if self.saved.borrow().0 == NOBODY_KEEPS {
-            return true;
-        }
-        let mut saved = self.saved.subscribe();
-        let reached = saved.wait_for(|(saved, _)| *saved >= changes).await;
-        reached.is_ok_and(|reached| reached.1)
-    }
-
-    /// For who keeps them: the number of changes, once some are not on disk; `None` when there are none and will be none.
-    pub(crate) async fn unsaved(&self) -> Option<u64> {
-        let mut unsaved = self.unsaved.subscribe();
-        let saved = self.saved.borrow().0;
-        let some = async { unsaved.wait_for(|changes| *changes > saved).await.map(|it| *it).ok() };
-        tokio::select! {
-            biased;
-            changes = some => changes,
-            _ = self.until(|conduct| conduct.stage == Stage::Closing) => None,
+    /// For who keeps what is known on disk: returns once a write is due, or the agent ends (`false`).
+    pub(crate) async fn write_is_due(&self) -> bool {
+        loop {
+            let at = self.lock().ledger.as_ref().and_then(Ledger::write_at);
+            tokio::select! {
+                biased;
+                _ = self.until(|conduct| conduct.stage == Stage::Closing) => return false,
+                () = due(at) => return true,
+                () = self.unsaved.notified() => {}
+            }
         }
     }
 
-    /// For who keeps them: so many changes are dealt with, well or not.
-    pub(crate) fn saved(&self, changes: u64, well: bool) {
-        self.saved.send_replace((changes, well));
+    /// A write begins: what to write, and how many changes it has. `None` when all is on disk.
+    pub(crate) fn begin_write(&self) -> Option<(u64, Saved)> {
+        let mut known = self.lock();
+        let Known { state, ledger } = &mut *known;
+        let ledger = ledger.as_mut().filter(|ledger| !ledger.is_kept())?;
+        Some((ledger.begin(), state.save(Instant::now())))
+    }
+
+    /// A write of so many changes succeeded. Returns whether an earlier one had failed.
+    pub(crate) fn written(&self, changes: u64) -> bool {
+        self.lock().ledger.as_mut().is_some_and(|ledger| ledger.written(changes))
+    }
+
+    /// A write of so many changes failed: what they registered is removed again. Returns whether it is the first failure in a row.
+    pub(crate) fn not_written(&self, changes: u64) -> bool {
+        let now = Instant::now();
+        let mut known = self.lock();
+        let Known { state, ledger: Some(ledger) } = &mut *known else { return false };
+        let (undone, is_first) = ledger.failed(changes, now);
+        let undo = |subject: Subject| state.apply(subject.removal(), now).ok();
+        let effects: Vec<_> = undone.into_iter().filter_map(undo).collect();
+        drop(known);
+        for effects in &effects {
+            self.tell(effects);
+        }
+        is_first
     }
 
     /// Everything registered is gone, as in an agent that was restarted without its data, and so are all connections.
     pub(crate) fn forget(&self) {
-        *self.lock() = State::new(&self.identity);
+        let mut known = self.lock();
+        known.state = State::new(&self.identity);
+        if let Some(ledger) = &mut known.ledger {
+            // Nobody waits for it.
+            drop(ledger.note(Unsaved::Registration, Instant::now()));
+        }
+        drop(known);
+        self.unsaved.notify_one();
         self.changes.fetch_add(1, Ordering::Release);
         self.retargeted.notify_one();
-        self.unsaved.send_modify(|changes| *changes += 1);
         self.conduct.send_modify(|conduct| conduct.life += 1);
     }
 
@@ -200,20 +232,24 @@ impl Engine {
     pub(crate) async fn keep_time(&self) {
         loop {
             let next = self.read(State::next_deadline);
-            let due = async {
-                match next {
-                    Some(at) => sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
-                () = due => {
-                    let effects = self.lock().expire(Instant::now());
-                    self.tell(&effects);
-                }
+                () = due(next) => self.expire(),
                 () = self.hastened.notified() => {}
             }
         }
+    }
+
+    fn expire(&self) {
+        let now = Instant::now();
+        let mut known = self.lock();
+        let Known { state, ledger } = &mut *known;
+        let effects = state.expire(now);
+        if let Some(ledger) = ledger {
+            // Nobody waits for it.
+            drop(ledger.note(effects.unsaved, now));
+        }
+        drop(known);
+        self.tell(&effects);
     }
 
     fn tell(&self, effects: &Effects) {
@@ -227,12 +263,20 @@ impl Engine {
         if effects.retargeted {
             self.retargeted.notify_one();
         }
-        if effects.unsaved {
-            self.unsaved.send_modify(|changes| *changes += 1);
+        if effects.unsaved != Unsaved::Nothing {
+            self.unsaved.notify_one();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns then; never if there is no such time.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

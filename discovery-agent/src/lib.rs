@@ -17,6 +17,7 @@ mod duration;
 mod engine;
 mod error;
 mod http;
+mod ledger;
 mod listen;
 mod persist;
 mod state;

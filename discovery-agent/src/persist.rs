@@ -1,9 +1,10 @@
 //! Registrations on disk: one file, written whole and put in place at once, so that it is either the old one or the new one, never half of one.
 //!
-//! Who registers is answered once it is on disk; those who come together share a write.
+//! When it is written is decided by the [`Ledger`](crate::ledger::Ledger). It holds what only its owner may read, such as the headers of checks:
+//! it is always 0600, and a directory that is made for it is 0700.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,7 +16,7 @@ use tokio::{
     task::spawn_blocking,
     time::{Instant, sleep},
 };
-use tracing::error;
+use tracing::{debug, error, info};
 
 use crate::{
     Error,
@@ -29,6 +30,9 @@ const LOCK_FILE: &str = "lock";
 /// An agent that ends needs a moment to let go of its directory: the next one waits so long for that.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
 const LOCK_RETRY: Duration = Duration::from_millis(10);
+/// A closing agent tries so often to write what is not on disk, with this much time in between.
+const CLOSING_TRIES: u32 = 3;
+const CLOSING_RETRY: Duration = Duration::from_millis(250);
 /// The form of the file. One that is not known is not guessed at.
 const VERSION: u32 = 1;
 
@@ -62,7 +66,12 @@ impl Store {
     /// It can't be made or read, another agent has it, or the file in it is not understood.
     pub(crate) async fn open(dir: &Path) -> Result<Self, Error> {
         let place = Place::take(dir).await?;
-        let found = read(&dir.join(FILE))?;
+        let file = dir.join(FILE);
+        let found = read(&file)?;
+        if found.is_some() {
+            let text = format!("can't make {} private", file.display());
+            make_private(&file).map_err(|err| Error::data(text, Some(err)))?;
+        }
         Ok(Self { place: Arc::new(place), found })
     }
 
@@ -79,22 +88,45 @@ impl Store {
         State::restore(identity, found.state, away, Instant::now())
     }
 
-    /// Keeps the file up to date until the agent stops.
+    /// Keeps the file up to date until the agent closes, and then once more.
     pub(crate) async fn keep(self, engine: Arc<Engine>) {
-        while let Some(changes) = engine.unsaved().await {
-            let document = Document {
-                version: VERSION,
-                saved_at: SystemTime::now(),
-                state: engine.read(|state| state.save(Instant::now())),
-            };
-            // The write has a hold on the lock, so that it is over before another agent has the directory.
-            let place = Arc::clone(&self.place);
-            let written = spawn_blocking(move || write(&place.dir, &document)).await;
-            let written = written.map_err(io::Error::other).flatten();
-            if let Err(err) = &written {
-                error!(dir = %self.place.dir.display(), %err, "registrations could not be kept on disk");
+        while engine.write_is_due().await {
+            self.write(&engine).await;
+        }
+        for tries_left in (0..CLOSING_TRIES).rev() {
+            if self.write(&engine).await {
+                return;
             }
-            engine.saved(changes, written.is_ok());
+            if tries_left > 0 {
+                sleep(CLOSING_RETRY).await;
+            }
+        }
+        error!(dir = %self.place.dir.display(), "the last changes are lost: they could not be kept on disk");
+    }
+
+    /// Writes what is not on disk; whether all is there now.
+    async fn write(&self, engine: &Engine) -> bool {
+        let Some((changes, state)) = engine.begin_write() else { return true };
+        let document = Document { version: VERSION, saved_at: SystemTime::now(), state };
+        // The write has a hold on the lock, so that it is over before another agent has the directory.
+        let place = Arc::clone(&self.place);
+        let written = spawn_blocking(move || write(&place.dir, &document)).await;
+        let dir = self.place.dir.display();
+        match written.map_err(io::Error::other).flatten() {
+            Ok(()) => {
+                if engine.written(changes) {
+                    info!(%dir, "registrations are kept on disk again");
+                }
+                true
+            }
+            Err(err) => {
+                if engine.not_written(changes) {
+                    error!(%dir, %err, "registrations could not be kept on disk; trying again");
+                } else {
+                    debug!(%dir, %err, "registrations could not be kept on disk");
+                }
+                false
+            }
         }
     }
 }
@@ -104,8 +136,10 @@ impl Place {
         let failed = |what: &str, err| {
             Error::data(format!("can't {what} the data directory {}", dir.display()), Some(err))
         };
-        fs::create_dir_all(dir).map_err(|err| failed("make", err))?;
-        let lock = File::create(dir.join(LOCK_FILE)).map_err(|err| failed("write to", err))?;
+        private_dir(dir).map_err(|err| failed("make", err))?;
+        let mut create = File::options();
+        let lock = private(create.write(true).create(true)).open(dir.join(LOCK_FILE));
+        let lock = lock.map_err(|err| failed("write to", err))?;
         let give_up_at = Instant::now() + LOCK_WAIT_MAX;
         loop {
             match lock.try_lock() {
@@ -147,10 +181,41 @@ fn read(file: &Path) -> Result<Option<Document>, Error> {
 
 fn write(dir: &Path, document: &Document) -> io::Result<()> {
     let new = dir.join(NEW_FILE);
-    let mut file = File::create(&new)?;
+    // One that was left over may be open to others, or lead elsewhere.
+    match fs::remove_file(&new) {
+        Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = private(File::options().write(true).create_new(true)).open(&new)?;
     file.write_all(&serde_json::to_vec(document)?)?;
     file.sync_all()?;
     fs::rename(new, dir.join(FILE))?;
     // The rename itself must reach the disk too.
     File::open(dir)?.sync_all()
+}
+
+/// Makes the directory, for its owner alone, if it is not there. One that is there may hold other things: it stays as it is.
+fn private_dir(dir: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(dir)
+}
+
+/// A file that is made is for its owner alone.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+/// A file that is there becomes its owner's alone.
+#[cfg(unix)]
+fn make_private(file: &Path) -> io::Result<()> {
+    fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+}
+
+#[cfg(not(unix))]
+fn make_private(_: &Path) -> io::Result<()> {
+    Ok(())
 }

@@ -43,6 +43,9 @@ use crate::{
 
 /// Longer bodies are refused. Consul's limit for the value of a key; registrations are far shorter.
 const BODY_BYTES_MAX: usize = 512 * 1024;
+/// What a change is answered that could not be put on disk. As in Consul, what was new is not registered then.
+const NOT_KEPT: &str = "could not be kept on disk: nothing new was registered, and what was changed may be lost when the agent ends; \
+     see the agent's log and try again";
 /// A blocking query waits up to a 16th of its wait longer, so that those who came together do not come back together.
 const WAIT_JITTER: u32 = 16;
 
@@ -144,13 +147,11 @@ impl Api {
             Action::Content => self.content(&request).await,
             Action::Change(change) => {
                 query::refuse_namespace(&request.query)?;
-                self.engine.apply(change(&request)?).map_err(Failure::from)?;
-                if self.engine.kept().await {
+                let kept = self.engine.apply(change(&request)?).map_err(Failure::from)?;
+                if kept.confirmed().await {
                     Ok(Reply::done())
                 } else {
-                    Err(Failure::internal(
-                        "done, but could not be kept on disk: see the agent's log",
-                    ))
+                    Err(Failure::internal(NOT_KEPT))
                 }
             }
             Action::Refuse(why) => Err(why()),

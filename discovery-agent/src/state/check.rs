@@ -5,7 +5,9 @@ use std::time::Duration;
 use consul_wire::check::{CheckStatus, HealthCheck, SERF_HEALTH};
 use tokio::time::Instant;
 
-use super::{CheckDefinition, CheckKind, CheckTarget, Refusal, State, Topic, timer::PUBLISH_DELAY};
+use super::{
+    CheckDefinition, CheckKind, CheckTarget, Refusal, State, Topic, Unsaved, timer::PUBLISH_DELAY,
+};
 
 /// How many checks an agent holds.
 const CHECKS_MAX: usize = 40_000;
@@ -55,6 +57,15 @@ impl Check {
         HealthCheck { create_index: 0, modify_index: 0, ..self.row.clone() }
     }
 
+    /// Whether the two are registered alike, however they stand.
+    fn is_defined_as(&self, other: &Self) -> bool {
+        let (own, others) = (&self.row, &other.row);
+        self.kind == other.kind
+            && self.deregister_after == other.deregister_after
+            && (&own.name, &own.notes, &own.service_id)
+                == (&others.name, &others.notes, &others.service_id)
+    }
+
     /// What the agent has to look at for it.
     pub(super) const fn target(&self) -> Option<&CheckTarget> {
         match &self.kind {
@@ -83,9 +94,7 @@ impl State {
         {
             return Err(Refusal::UnknownService(service.clone()));
         }
-        if check.id.is_empty() {
-            check.id.clone_from(&check.name);
-        }
+        check.id = check.id_or_name().to_owned();
         self.admit_checks(std::slice::from_ref(&check))?;
         self.put_check(check, now);
         Ok(())
@@ -129,7 +138,7 @@ impl State {
         check.expires_at = Some(now + ttl);
         check.beat_counts_until = Some(now + ttl);
         self.timers.hasten(now + ttl);
-        self.unsaved = true;
+        self.must_save(Unsaved::Beat);
         self.judge(id, status, output, now);
         Ok(())
     }
@@ -221,8 +230,10 @@ impl State {
 
     /// Puts a check in its place and, if the catalog would show it otherwise than before, publishes it.
     pub(super) fn insert_check(&mut self, mut check: Check) {
-        self.unsaved = true;
         let old = self.checks.get(&check.row.check_id);
+        if old.is_none_or(|old| !old.is_defined_as(&check)) {
+            self.unsaved = Unsaved::Registration;
+        }
         if old.and_then(Check::target) != check.target() {
             self.timers.retarget();
         }
@@ -256,7 +267,8 @@ impl State {
         let ids = self.check_ids.entry(check.row.service_id.clone()).or_default();
         ids.insert(check.row.check_id.clone());
         self.checks.insert(check.row.check_id.clone(), check);
-        self.unsaved = true;
+        // Indexes go on after a restart.
+        self.must_save(Unsaved::Beat);
     }
 
     pub(super) fn remove_check(&mut self, id: &str) {
@@ -266,7 +278,7 @@ impl State {
         if check.target().is_some() {
             self.timers.retarget();
         }
-        self.unsaved = true;
+        self.must_save(Unsaved::Registration);
     }
 
     /// The ids of the checks of an instance; of the node itself with an empty id.

@@ -29,6 +29,34 @@ pub(crate) enum Command {
     NodeMaintenance { reason: Option<String> },
 }
 
+/// What can be registered and removed again, by its id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    Service(String),
+    Check(String),
+}
+
+impl Subject {
+    /// The command that removes it.
+    pub(crate) fn removal(self) -> Command {
+        match self {
+            Self::Service(id) => Command::DeregisterService(id),
+            Self::Check(id) => Command::DeregisterCheck(id),
+        }
+    }
+}
+
+impl Command {
+    /// What it registers, if it is a registration.
+    pub(crate) fn registers(&self) -> Option<Subject> {
+        match self {
+            Self::RegisterService { service, .. } => Some(Subject::Service(service.id.clone())),
+            Self::RegisterCheck(check) => Some(Subject::Check(check.id_or_name().to_owned())),
+            _ => None,
+        }
+    }
+}
+
 /// An instance, as it registers itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ServiceDefinition {
@@ -58,6 +86,13 @@ pub(crate) struct CheckDefinition {
     pub(crate) kind: CheckKind,
     /// Critical for so long, the service goes.
     pub(crate) deregister_after: Option<Duration>,
+}
+
+impl CheckDefinition {
+    /// The id of a check that is registered on its own: its name, if it names none.
+    pub(crate) fn id_or_name(&self) -> &str {
+        if self.id.is_empty() { &self.name } else { &self.id }
+    }
 }
 
 /// How a check comes to know.
@@ -103,7 +138,7 @@ impl CheckTarget {
 }
 
 /// A request whose answer's status is the check's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HttpCheck {
     pub(crate) url: String,
     pub(crate) method: String,
@@ -113,6 +148,13 @@ pub(crate) struct HttpCheck {
     pub(crate) output_bytes_max: usize,
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
+}
+
+/// Without what may be secret: headers, body, and the user of the URL.
+impl fmt::Debug for HttpCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpCheck").field("interval", &self.interval).finish_non_exhaustive()
+    }
 }
 
 /// A connection that can be made, or not.

@@ -28,7 +28,7 @@ pub(crate) use self::{
     check::Check,
     command::{
         CheckDefinition, CheckKind, CheckTarget, Command, HttpCheck, Refusal, ServiceDefinition,
-        TcpCheck,
+        Subject, TcpCheck,
     },
     health::Aggregate,
     node::{Identity, SERVER_PORT, SERVER_SERVICE, VERSION, member, wan_member},
@@ -51,8 +51,19 @@ pub(crate) struct State {
     check_ids: BTreeMap<String, BTreeSet<String>>,
     topics: Topics,
     timers: Timers,
-    /// Whether something that a restart must not lose has changed since it was last asked.
-    unsaved: bool,
+    /// What a restart must not lose of what changed since it was last asked.
+    unsaved: Unsaved,
+}
+
+/// How much it matters that a change is on disk. The greater one counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Unsaved {
+    #[default]
+    Nothing,
+    /// How a check stands. The next beat puts right what is lost of it.
+    Beat,
+    /// What there is. Nobody says it again, so who asked for it is answered once it is on disk.
+    Registration,
 }
 
 /// What a change brings about.
@@ -60,8 +71,8 @@ pub(crate) struct State {
 pub(crate) struct Effects {
     /// Whose answer is another now: who waits for one of these is woken.
     pub(crate) changed: BTreeSet<Topic>,
-    /// Something changed that a restart must not lose.
-    pub(crate) unsaved: bool,
+    /// What a restart must not lose of it.
+    pub(crate) unsaved: Unsaved,
     /// Checks that must run now, or must not any more: see [`State::targets`].
     pub(crate) retargeted: bool,
     /// The next deadline may be sooner than it was.
@@ -79,7 +90,7 @@ impl State {
             check_ids: BTreeMap::new(),
             topics: Topics::default(),
             timers: Timers::default(),
-            unsaved: false,
+            unsaved: Unsaved::default(),
         };
         state.insert_service(node::server_service());
         state.insert_check(node::serf_health(&identity.node_name));
@@ -120,6 +131,19 @@ impl State {
     /// The index of the last change of anything.
     pub(crate) fn index(&self) -> u64 {
         self.topics.index()
+    }
+
+    /// Whether this is registered.
+    pub(crate) fn holds(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Service(id) => self.services.contains_key(id),
+            Subject::Check(id) => self.checks.contains_key(id),
+        }
+    }
+
+    /// A restart must not lose what changed.
+    fn must_save(&mut self, unsaved: Unsaved) {
+        self.unsaved = self.unsaved.max(unsaved);
     }
 
     fn take_effects(&mut self) -> Effects {

@@ -42,6 +42,10 @@ pub(crate) struct SavedBeat {
     pub(crate) counts_for: Duration,
 }
 
+/// A kill may lose the last changes of how checks stand, and their indexes with them. Far more than can be lost at once are skipped, so that no
+/// index is given twice.
+const LOST_INDEXES_MAX: u64 = 1_000_000;
+
 impl State {
     pub(crate) fn save(&self, now: Instant) -> Saved {
         let own = |check: &&Check| check.kind != CheckKind::Serf;
@@ -56,7 +60,7 @@ impl State {
     /// The state of an agent that comes back `away` after its state was saved.
     pub(crate) fn restore(identity: &Identity, saved: Saved, away: Duration, now: Instant) -> Self {
         let mut state = Self::new(identity);
-        state.topics.start_at(saved.index);
+        state.topics.start_at(saved.index + LOST_INDEXES_MAX);
         for service in saved.services {
             state.insert_service(super::service::row(service));
         }

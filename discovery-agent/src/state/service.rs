@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use consul_wire::service::{Service, TaggedAddress, empty_connect, empty_proxy};
 use tokio::time::Instant;
 
-use super::{CheckDefinition, Refusal, SERVER_SERVICE, ServiceDefinition, State, Topic};
+use super::{CheckDefinition, Refusal, SERVER_SERVICE, ServiceDefinition, State, Topic, Unsaved};
 
 /// How many instances an agent holds: far more than a machine runs.
 const SERVICES_MAX: usize = 10_000;
@@ -79,7 +79,7 @@ impl State {
             .or_default()
             .insert(service.id.clone());
         self.services.insert(service.id.clone(), service);
-        self.unsaved = true;
+        self.must_save(Unsaved::Registration);
     }
 
     pub(super) fn remove_service(&mut self, id: &str) {
@@ -89,7 +89,7 @@ impl State {
             self.remove_check(&check);
         }
         self.unname(id, &service.service);
-        self.unsaved = true;
+        self.must_save(Unsaved::Registration);
     }
 
     fn touch_service(&mut self, id: &str, name: &str) {

@@ -1,12 +1,14 @@
 //! What survives a restart.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use discovery_agent::Agent;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::talk::{get, index, instances, put, register};
+use crate::talk::{get, index, instances, put, register, until};
+
+const FILE: &str = "registrations.json";
 
 async fn start(dir: &Path) -> Agent {
     Agent::builder().data_dir(dir).node_name("larry").start().await.unwrap()
@@ -24,6 +26,8 @@ async fn registrations_survive_a_kill() {
     put(to, "/v1/agent/service/deregister/gone", &json!({})).await;
     put(to, "/v1/agent/service/maintenance/unbeaten?enable=true&reason=r", &json!({})).await;
     let before = get(to, "/v1/health/service/web").await;
+    // A beat is answered before it is on disk.
+    until(|| saved(dir.path()).contains("well")).await;
     let node = get(to, "/v1/agent/self").await.json()["Config"]["NodeID"].clone();
     // It has no time to say goodbye: what it answered for must be on disk already.
     drop(agent);
@@ -95,13 +99,119 @@ async fn a_directory_belongs_to_one_agent() {
     start(dir.path()).await;
 }
 
+/// A disk that takes no writes, for root too: the place of the new file is taken. Ends with [`Full::free`].
+struct Full<'a>(&'a Path);
+
+impl<'a> Full<'a> {
+    fn fill(dir: &'a Path) -> Self {
+        fs::create_dir(dir.join("registrations.json.new")).unwrap();
+        Self(dir)
+    }
+
+    fn free(self) {
+        fs::remove_dir(self.0.join("registrations.json.new")).unwrap();
+    }
+}
+
+fn saved(dir: &Path) -> String {
+    fs::read_to_string(dir.join(FILE)).unwrap_or_default()
+}
+
+async fn ask(agent: &Agent, path: &str, body: &Value) -> (u16, String) {
+    let answer = put(agent.http_addr(), path, body).await;
+    (answer.status.as_u16(), answer.text().to_owned())
+}
+
+/// As in Consul: what is answered with an error is not there.
 #[tokio::test]
-async fn what_could_not_be_kept_is_not_said_to_be_done() {
+async fn a_registration_that_could_not_be_kept_is_refused_and_not_there() {
     let dir = TempDir::new().unwrap();
     let agent = start(dir.path()).await;
-    fs::remove_dir_all(dir.path()).unwrap();
-    let service = json!({ "Name": "web" });
-    let answer = put(agent.http_addr(), "/v1/agent/service/register", &service).await;
-    assert_eq!(answer.status, 500);
-    assert!(answer.text().contains("could not be kept"), "{}", answer.text());
+    let full = Full::fill(dir.path());
+    let cases = [
+        ("service", json!({ "Name": "web", "Check": { "TTL": "1h" } })),
+        ("check", json!({ "Name": "disk", "TTL": "1h" })),
+    ];
+    for (what, body) in &cases {
+        let (status, text) = ask(&agent, &format!("/v1/agent/{what}/register"), body).await;
+        assert_eq!(status, 500, "{text}");
+        assert!(text.contains("could not be kept"), "{text}");
+        assert_eq!(get(agent.http_addr(), "/v1/agent/services").await.text(), "{}");
+        assert_eq!(get(agent.http_addr(), "/v1/agent/checks").await.text(), "{}");
+    }
+    full.free();
+    for (what, body) in &cases {
+        let (status, text) = ask(&agent, &format!("/v1/agent/{what}/register"), body).await;
+        assert_eq!(status, 200, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_written_is_written_once_there_is_room() {
+    let dir = TempDir::new().unwrap();
+    let agent = start(dir.path()).await;
+    for id in ["stays", "goes"] {
+        register(agent.http_addr(), id, "passing").await;
+    }
+    let full = Full::fill(dir.path());
+    let (status, text) = ask(&agent, "/v1/agent/service/deregister/goes", &json!({})).await;
+    assert_eq!(status, 500, "{text}");
+    assert!(saved(dir.path()).contains("goes"));
+    full.free();
+    // Nobody asks for anything: the agent tries again by itself.
+    until(|| !saved(dir.path()).contains("goes")).await;
+    drop(agent);
+    assert_eq!(instances(start(dir.path()).await.http_addr()).await, ["stays"]);
+}
+
+#[tokio::test]
+async fn a_beat_is_answered_while_nothing_can_be_written_and_kept_at_the_stop() {
+    let dir = TempDir::new().unwrap();
+    let agent = start(dir.path()).await;
+    register(agent.http_addr(), "w", "critical").await;
+    let full = Full::fill(dir.path());
+    let (status, text) = ask(&agent, "/v1/agent/check/pass/service:w?note=well", &json!({})).await;
+    assert_eq!(status, 200, "{text}");
+    full.free();
+    agent.stop().await;
+    assert!(saved(dir.path()).contains("well"));
+}
+
+#[tokio::test]
+async fn a_registration_that_changes_nothing_needs_no_disk() {
+    let dir = TempDir::new().unwrap();
+    let agent = start(dir.path()).await;
+    register(agent.http_addr(), "w", "passing").await;
+    let full = Full::fill(dir.path());
+    register(agent.http_addr(), "w", "passing").await;
+    full.free();
+}
+
+/// Headers of checks often hold tokens.
+#[tokio::test]
+async fn only_its_owner_can_read_what_is_kept() {
+    let parent = TempDir::new().unwrap();
+    let dir = parent.path().join("made/for/it");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let files = || fs::read_dir(&dir).unwrap().map(|file| file.unwrap().path());
+    register_and_stop(&dir).await;
+    assert_eq!(mode(&dir), 0o700, "{:o}", mode(&dir));
+    assert!(files().count() >= 2);
+    for file in files() {
+        assert_eq!(mode(&file), 0o600, "{}: {:o}", file.display(), mode(&file));
+    }
+    // As an earlier version left them, and a write that was cut short.
+    let leftover = dir.join("registrations.json.new");
+    fs::write(&leftover, "").unwrap();
+    for file in [&leftover, &dir.join(FILE)] {
+        fs::set_permissions(file, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let agent = start(&dir).await;
+    assert_eq!(mode(&dir.join(FILE)), 0o600, "as soon as it is read");
+    register(agent.http_addr(), "more", "passing").await;
+    assert_eq!(
+        mode(&dir.join(FILE)),
+        0o600,
+        "written anew, beside a leftover that was open to all"
+    );
 }
