@@ -17,6 +17,8 @@ struct Inner {
     text: String,
     source: Option<Cause>,
     tried: Vec<Tried>,
+    /// Whether doing twice what was asked does no more than doing it once.
+    is_repeatable: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +41,8 @@ pub(crate) enum Kind {
 
 impl Error {
     pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, text: text.into(), source: None, tried: Vec::new() }))
+        let (text, tried) = (text.into(), Vec::new());
+        Self(Box::new(Inner { kind, text, source: None, tried, is_repeatable: true }))
     }
 
     pub(crate) fn because(mut self, source: impl Into<Cause>) -> Self {
@@ -49,6 +52,12 @@ impl Error {
 
     pub(crate) fn having_tried(mut self, tried: Vec<Tried>) -> Self {
         self.0.tried = tried;
+        self
+    }
+
+    /// What was asked may have been done, and must not be done twice.
+    pub(crate) fn not_to_be_repeated(mut self) -> Self {
+        self.0.is_repeatable = false;
         self
     }
 
@@ -63,15 +72,23 @@ impl Error {
         &self.0.tried
     }
 
-    /// The same question may be answered well later: nobody answered, not in time, or with a 5xx or 429.
+    /// The request was surely not served: no instance was found or took it, or it was never sent. Whatever its method, sending it again
+    /// can't have it done twice.
+    pub fn is_unserved(&self) -> bool {
+        matches!(self.0.kind, Kind::NoInstance | Kind::Setting)
+    }
+
+    /// The same request may be answered well later, and sending it again does no harm: nobody answered, not in time, or with a 5xx or 429.
+    /// Never so for a request that may have been served and whose method is not idempotent, such as POST.
     pub fn is_retryable(&self) -> bool {
-        match self.0.kind {
-            Kind::NoInstance | Kind::Unreachable | Kind::Timeout => true,
-            Kind::Status(status) => {
-                status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+        self.0.is_repeatable
+            && match self.0.kind {
+                Kind::NoInstance | Kind::Unreachable | Kind::Timeout => true,
+                Kind::Status(status) => {
+                    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+                }
+                Kind::Setting | Kind::Answer | Kind::Ended => false,
             }
-            Kind::Setting | Kind::Answer | Kind::Ended => false,
-        }
     }
 
     /// A setting can't be understood: nothing was tried.

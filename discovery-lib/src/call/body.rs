@@ -1,7 +1,7 @@
 //! The body of an answer: bytes as they come, or all of them within a limit.
 //!
-//! As long as it lives, its instance counts one more call in flight. At its end the connection goes back to those kept; left before, it is
-//! closed.
+//! As long as it lives, its instance counts one more call in flight. How the body ends is how the call ends: its end is a success, a break
+//! or a stall is a failure. At its end the connection goes back to those kept; left before, it is closed.
 
 use std::{
     fmt,
@@ -9,13 +9,14 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::{deadlines::Deadline, kept::Line, tried::Span};
 use crate::{Error, InFlight, Instance, error::Kind};
@@ -25,30 +26,44 @@ const DRAINED_MAX: usize = 4;
 
 /// The body of an answer.
 ///
-/// As an [`http_body::Body`] it may take as long as it likes; what it is read for should have a deadline of its own.
+/// As an [`http_body::Body`] it may take as long as it likes, as long as something comes ([`Deadlines::stall`](crate::Deadlines::stall));
+/// what it is read for should have a deadline of its own. Time in which nobody reads counts against nobody.
 pub struct Body {
     incoming: Incoming,
     instance: Arc<Instance>,
-    until: Deadline,
+    reading: Reading,
     open: Option<Open>,
+}
+
+/// What the reading of a body has to keep to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    /// The end of the call.
+    pub(crate) until: Deadline,
+    /// For the next byte.
+    pub(crate) stall: Duration,
+    /// Whether the request may be sent again when the body breaks off.
+    pub(crate) is_repeatable: bool,
 }
 
 /// What is given back at the end.
 struct Open {
     line: Line,
-    _in_flight: InFlight,
+    in_flight: InFlight,
+    /// Since when its reader has been waiting for the next byte.
+    quiet_since: Option<Instant>,
 }
 
 impl Body {
     pub(crate) fn new(
         incoming: Incoming,
         instance: Arc<Instance>,
-        until: Deadline,
+        reading: Reading,
         line: Line,
         in_flight: InFlight,
     ) -> Self {
-        let open = Some(Open { line, _in_flight: in_flight });
-        let mut body = Self { incoming, instance, until, open };
+        let open = Some(Open { line, in_flight, quiet_since: None });
+        let mut body = Self { incoming, instance, reading, open };
         body.close_at_end();
         body
     }
@@ -57,9 +72,9 @@ impl Body {
     ///
     /// # Errors
     ///
-    /// It is longer, it broke off ([`Error::is_retryable`]), or the deadline passed ([`Error::is_timeout`]).
+    /// It is longer, it broke off, it stalled or the deadline passed (both [`Error::is_timeout`]).
     pub async fn bytes(mut self, limit: usize) -> Result<Bytes, Error> {
-        let until = self.until;
+        let until = self.reading.until;
         let mut reading = pin!(Limited::new(&mut self, limit).collect());
         // Most answers are here with their heads, and need no timer.
         let read = match poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await {
@@ -73,6 +88,8 @@ impl Body {
                 |error| *error,
             )),
             Err(_) => {
+                // A call too short for a stall: half of its time in silence is as bad.
+                self.blame_if_quiet_for(self.reading.stall.min(until.span / 2));
                 let span = Span(until.span);
                 Err(self
                     .error(Kind::Timeout, format_args!("did not end in the {span} of the call")))
@@ -94,7 +111,22 @@ impl Body {
     }
 
     fn error(&self, kind: Kind, what: fmt::Arguments<'_>) -> Error {
-        Error::new(kind, format!("the answer of {} {what}", self.instance))
+        let error = Error::new(kind, format!("the answer of {} {what}", self.instance));
+        if self.reading.is_repeatable { error } else { error.not_to_be_repeated() }
+    }
+
+    /// Gives up what came on a connection that is of no further use: that is its instance's failure.
+    fn fail(&mut self) {
+        if let Some(mut open) = self.open.take() {
+            open.in_flight.fail();
+        }
+    }
+
+    fn blame_if_quiet_for(&mut self, limit: Duration) {
+        let quiet_since = self.open.as_ref().and_then(|open| open.quiet_since);
+        if quiet_since.is_some_and(|since| since.elapsed() >= limit) {
+            self.fail();
+        }
     }
 
     /// At the end of the body gives back what it held, without waiting for somebody to ask for more.
@@ -111,6 +143,32 @@ impl Body {
     }
 }
 
+enum Polled<T> {
+    Came(T),
+    Stalled,
+}
+
+impl Open {
+    /// Polls for what comes next, for so long.
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stall: Duration,
+        mut what_comes: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<Polled<T>> {
+        let connection = &mut self.line.connection;
+        if let Poll::Ready(came) = connection.poll(cx, |_, cx| what_comes(cx)) {
+            self.quiet_since = None;
+            return Poll::Ready(Polled::Came(came));
+        }
+        let since = *self.quiet_since.get_or_insert_with(|| {
+            self.in_flight.goes_on(stall);
+            Instant::now()
+        });
+        connection.poll_late(Deadline::after(stall, since), cx).map(|()| Polled::Stalled)
+    }
+}
+
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Error;
@@ -119,16 +177,24 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let stall = self.reading.stall;
         let Self { incoming, open, .. } = &mut *self;
         let mut incoming = Pin::new(incoming);
         let polled = match open {
-            Some(open) => open.line.connection.poll(cx, |_, cx| incoming.as_mut().poll_frame(cx)),
-            None => incoming.poll_frame(cx),
+            Some(open) => open.poll(cx, stall, |cx| incoming.as_mut().poll_frame(cx)),
+            None => incoming.poll_frame(cx).map(Polled::Came),
         };
-        let frame = ready!(polled).transpose().map_err(|error| {
-            self.open = None;
-            self.error(Kind::Unreachable, format_args!("broke off")).because(error)
-        });
+        let frame = match ready!(polled) {
+            Polled::Came(frame) => frame.transpose().map_err(|error| {
+                self.fail();
+                self.error(Kind::Unreachable, format_args!("broke off")).because(error)
+            }),
+            Polled::Stalled => {
+                self.fail();
+                let span = Span(stall);
+                Err(self.error(Kind::Timeout, format_args!("stalled: nothing came for {span}")))
+            }
+        };
         match &frame {
             Ok(None) => self.close(),
             Ok(Some(_)) => self.close_at_end(),

@@ -84,7 +84,10 @@ impl Connection {
         let mut answer = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| match self.poll(cx, |_, cx| answer.as_mut().poll(cx)) {
             Poll::Ready(answer) => Poll::Ready(answer.map_err(|error| self.lost(error, written))),
-            Poll::Pending => self.poll_late(deadline, cx).map(Err),
+            Poll::Pending => {
+                let late = |()| Err(Lost::Sent(Why::Silent(deadline.span)));
+                self.poll_late(deadline, cx).map(late)
+            }
         })
         .await
     }
@@ -100,13 +103,14 @@ impl Connection {
         }
     }
 
-    fn poll_late(&mut self, deadline: Deadline, cx: &mut Context<'_>) -> Poll<Lost> {
+    /// Ready once the deadline has passed.
+    pub(crate) fn poll_late(&mut self, deadline: Deadline, cx: &mut Context<'_>) -> Poll<()> {
         if self.timer.deadline() > deadline.at {
             self.timer.as_mut().reset(deadline.at);
         }
         while self.timer.as_mut().poll(cx).is_ready() {
             if self.timer.deadline() >= deadline.at {
-                return Poll::Ready(Lost::Sent(Why::Silent(deadline.span)));
+                return Poll::Ready(());
             }
             self.timer.as_mut().reset(deadline.at);
         }

@@ -14,6 +14,10 @@ pub struct Deadlines {
     pub connect: Duration,
     /// For one try, from pick to the answer's head: 1 s. Longer for services that think longer; a stuck instance is left only then.
     pub attempt: Duration,
+    /// For the next byte, while the body of a request is sent or that of an answer is read: 2 s, in which TCP sends what was lost three times
+    /// again. Longer for answers that pause, such as streams of events; `Duration::MAX` for those that pause for ever. An instance that is
+    /// silent for longer has failed, and the reader of the answer gets an error ([`Error::is_timeout`](crate::Error::is_timeout)).
+    pub stall: Duration,
     /// For the whole call, all tries and the reading of the answer by [`Body::bytes`](super::Body::bytes) included: 5 s.
     pub call: Duration,
 }
@@ -23,6 +27,7 @@ impl Default for Deadlines {
         Self {
             connect: Duration::from_millis(250),
             attempt: Duration::from_secs(1),
+            stall: Duration::from_secs(2),
             call: Duration::from_secs(5),
         }
     }

@@ -51,7 +51,7 @@ impl Retry {
 }
 
 /// Methods that do no more when asked twice (RFC 9110, 9.2.2), as far as services here speak them.
-fn is_repeatable(method: &Method) -> bool {
+pub(crate) fn is_repeatable(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE].contains(method)
 }
 

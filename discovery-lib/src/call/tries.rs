@@ -7,8 +7,9 @@ use http::Method;
 use tokio::time::Instant;
 
 use super::{
+    body::Reading,
     deadlines::{Deadline, Deadlines},
-    outcome::Retry,
+    outcome::{Retry, is_repeatable},
     tried::{Span, Tried, Why},
 };
 use crate::{Error, error::Kind, member::MemberId};
@@ -90,6 +91,15 @@ impl Tries {
         self.tried.len() > self.apart_from.len()
     }
 
+    /// What the reading of an answer has to keep to.
+    pub(crate) fn reading(&self) -> Reading {
+        Reading {
+            until: self.until,
+            stall: self.deadlines.stall,
+            is_repeatable: is_repeatable(&self.method),
+        }
+    }
+
     pub(crate) fn deadlines(&self) -> &Deadlines {
         &self.deadlines
     }
@@ -134,8 +144,13 @@ impl Tries {
         } else {
             Kind::Unreachable
         };
-        Error::new(kind, format!("no answer from {service}: {}{reason}", tried.join(", ")))
-            .having_tried(self.tried)
+        let text = format!("no answer from {service}: {}{reason}", tried.join(", "));
+        let error = Error::new(kind, text).having_tried(self.tried);
+        if self.maybe_served == 0 || is_repeatable(&self.method) {
+            error
+        } else {
+            error.not_to_be_repeated()
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Body, Deadlines, Tried, Why,
     attempt::Attempt,
+    body::Reading,
     budget::Budget,
     deadlines::Deadline,
     headers,
@@ -18,7 +19,7 @@ use super::{
     tried::Span,
     tries::{Failed, Stop, Tries},
 };
-use crate::{Error, Pick, PickError, Pool, error::Kind};
+use crate::{Error, Pick, PickError, Pool, Signal, error::Kind};
 
 /// How long a call waits for the first answer to who the instances are. Once there has been one, an empty pool fails at once.
 pub(crate) const FIRST_ANSWER_WAIT: Duration = Duration::from_secs(1);
@@ -100,7 +101,7 @@ impl Upstream {
             now,
         };
         match attempt.run(request).await {
-            Ok((head, line)) => judge_answer(pick, head, line, tries.until()),
+            Ok((head, line)) => judge_answer(pick, head, line, tries.reading()),
             Err(fault) => {
                 let (verdict, retry) = fault.outcome.judge();
                 let tried = Tried { instance: pick.instance().clone(), why: fault.why };
@@ -117,14 +118,17 @@ fn judge_answer(
     pick: Pick,
     mut head: Response<Incoming>,
     line: Line,
-    until: Deadline,
+    reading: Reading,
 ) -> Result<Response<Body>, Miss> {
     let status = head.status();
     let (verdict, retry) = Outcome::of(&head).judge();
     let (instance, member) = (pick.instance().clone(), pick.member());
     headers::strip_hop_by_hop(head.headers_mut());
-    let in_flight = pick.judge(verdict);
-    let answer = head.map(|body| Body::new(body, instance.clone(), until, line, in_flight));
+    let in_flight = match verdict.breaker {
+        Signal::Success => pick.answered(),
+        _ => pick.judge(verdict),
+    };
+    let answer = head.map(|body| Body::new(body, instance.clone(), reading, line, in_flight));
     let (why, answer) = match (retry, status) {
         (Retry::No, _) => return Ok(answer),
         (Retry::Always, StatusCode::MISDIRECTED_REQUEST) => (Why::OtherService, None),

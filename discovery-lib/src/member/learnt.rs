@@ -6,12 +6,13 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use tokio::time::Instant;
 
 use super::{
-    Allowance, MemberId, Moment, Signal, Standing, Verdict,
+    Allowance, Charge, MemberId, Moment, Signal, Standing, Verdict,
     breaker::Breaker,
     latency::Latency,
     window::{Outcome, Window},
@@ -127,18 +128,37 @@ impl Learnt {
         now: Moment,
         draw: fn() -> f32,
     ) -> Turn {
-        let signal = verdict.breaker;
+        let elapsed = now.since(call.picked);
+        let turn = self.learn(verdict.breaker, call, elapsed, now, draw);
+        if turn != Turn::Readmitted {
+            self.charge(verdict.latency, elapsed, now);
+        }
+        turn
+    }
+
+    /// Learns whether a pick went well, when its answer's head came after `elapsed`.
+    pub(crate) fn learn(
+        &self,
+        signal: Signal,
+        call: Call,
+        elapsed: Duration,
+        now: Moment,
+        draw: fn() -> f32,
+    ) -> Turn {
         let turn = if call.is_out {
             self.turn(|breaker| breaker.heard_out(signal, now, draw))
         } else {
             self.hear(signal, now, draw)
         };
-        let elapsed = now.since(call.picked);
-        match turn {
-            Turn::Readmitted => self.latency.restart(elapsed, now),
-            Turn::Ejected | Turn::None => self.latency.charge(verdict.latency, elapsed, now),
+        if turn == Turn::Readmitted {
+            self.latency.restart(elapsed, now);
         }
         turn
+    }
+
+    /// Learns how long a pick took.
+    pub(crate) fn charge(&self, charge: Charge, elapsed: Duration, now: Moment) {
+        self.latency.charge(charge, elapsed, now);
     }
 
     fn hear(&self, signal: Signal, now: Moment, draw: fn() -> f32) -> Turn {

@@ -1,12 +1,12 @@
 //! One member taken for one call, and what became of it.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use tracing::{info, warn};
 
 use crate::{
     Instance,
-    member::{Call, Member, MemberId, Turn, Verdict},
+    member::{Call, Charge, Member, MemberId, Moment, Signal, Turn, Verdict},
 };
 
 /// One member, taken for one call. Judge it once it is known how the call went; dropped without, the caller is taken to have left.
@@ -21,13 +21,22 @@ pub struct Pick(InFlight);
 pub struct InFlight {
     member: Arc<Member>,
     call: Call,
-    is_judged: bool,
+    stage: Stage,
+}
+
+/// How far a call has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Picked,
+    /// A good head has come. Whether the call went well is known at the end of its body.
+    Answered(Moment),
+    Judged,
 }
 
 impl Pick {
     pub(super) fn new(member: Arc<Member>, call: Call) -> Self {
         member.learnt.enter();
-        Self(InFlight { member, call, is_judged: false })
+        Self(InFlight { member, call, stage: Stage::Picked })
     }
 
     /// Whom to call.
@@ -61,13 +70,59 @@ impl Pick {
         call.judge(verdict);
         call
     }
+
+    /// The head of a good answer has come: charges its latency. It succeeds when what is returned is dropped, unless it fails before.
+    pub(crate) fn answered(self) -> InFlight {
+        let Self(mut call) = self;
+        call.answered();
+        call
+    }
 }
 
 impl InFlight {
     fn judge(&mut self, verdict: Verdict) {
-        self.is_judged = true;
+        self.stage = Stage::Judged;
         let learnt = &self.member.learnt;
         let turn = learnt.judge(verdict, self.call, learnt.now(), fastrand::f32);
+        self.tell(turn);
+    }
+
+    fn answered(&mut self) {
+        let learnt = &self.member.learnt;
+        let now = learnt.now();
+        learnt.charge(Charge::Measured, now.since(self.call.picked), now);
+        self.stage = Stage::Answered(now);
+    }
+
+    /// The body of a good answer broke off or stalled. An answer that was no good at its head already is not counted twice.
+    pub(crate) fn fail(&mut self) {
+        let Stage::Answered(at) = self.stage else { return };
+        self.end(at, Signal::Failure);
+        let (learnt, elapsed) = (&self.member.learnt, at.since(self.call.picked));
+        learnt.charge(Verdict::FAILURE.latency, elapsed, learnt.now());
+    }
+
+    /// Its body has come without a break for `proof` or more: for an ejected member that is success enough, as some bodies never end.
+    pub(crate) fn goes_on(&mut self, proof: Duration) {
+        if let Stage::Answered(at) = self.stage
+            && self.call.is_out
+            && self.member.learnt.now().since(at) >= proof
+        {
+            self.end(at, Signal::Success);
+            self.call.is_out = false;
+            self.stage = Stage::Answered(at);
+        }
+    }
+
+    /// An answer whose head came at `at` ends so.
+    fn end(&mut self, at: Moment, signal: Signal) {
+        self.stage = Stage::Judged;
+        let (learnt, elapsed) = (&self.member.learnt, at.since(self.call.picked));
+        let turn = learnt.learn(signal, self.call, elapsed, learnt.now(), fastrand::f32);
+        self.tell(turn);
+    }
+
+    fn tell(&self, turn: Turn) {
         if turn != Turn::None {
             self.log(turn);
         }
@@ -86,8 +141,10 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if !self.is_judged {
-            self.judge(Verdict::ABANDONED);
+        match self.stage {
+            Stage::Picked => self.judge(Verdict::ABANDONED),
+            Stage::Answered(at) => self.end(at, Signal::Success),
+            Stage::Judged => {}
         }
         self.member.learnt.leave();
     }
@@ -97,7 +154,7 @@ impl fmt::Debug for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InFlight")
             .field("instance", &self.member.instance)
-            .field("is_judged", &self.is_judged)
+            .field("stage", &self.stage)
             .finish_non_exhaustive()
     }
 }

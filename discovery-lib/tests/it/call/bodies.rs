@@ -4,16 +4,21 @@ use std::time::Duration;
 
 use discovery::{Deadlines, Pool};
 use http_body_util::BodyExt;
+use testkit::proxy::Proxy;
 
 use super::{
     client, eventually, in_flight,
     server::{Reply, Server},
 };
 
+/// Longer than any answer here pauses in the middle, but for those that stall.
+const STALL: Duration = Duration::from_secs(1);
+
 async fn answer_of(reply: Reply) -> (Server, Pool, http::Response<discovery::Body>) {
     let server = Server::always(reply).await;
     let pool = Pool::fixed("service2", [server.address]);
-    let deadlines = Deadlines { call: Duration::from_millis(400), ..Deadlines::default() };
+    let call = Duration::from_millis(400);
+    let deadlines = Deadlines { call, stall: STALL, ..Deadlines::default() };
     let answer = client(&pool).with_deadlines(deadlines).get("http://service2/").await.unwrap();
     (server, pool, answer)
 }
@@ -72,6 +77,22 @@ async fn a_body_ends_in_an_error_that_says_how() {
             true,
         ),
         (
+            Reply::SendAndClose(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n",
+            ),
+            64,
+            "broke off",
+            false,
+            true,
+        ),
+        (
+            Reply::Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhel"),
+            64,
+            "broke off",
+            false,
+            true,
+        ),
+        (
             Reply::Send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
             4,
             "is longer than 4 bytes",
@@ -112,4 +133,35 @@ async fn a_body_may_be_streamed_beyond_the_deadline_of_the_call() {
     );
     let (_server, _pool, answer) = answer_of(slow).await;
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "hello");
+}
+
+#[tokio::test]
+async fn a_streamed_body_that_stalls_or_breaks_off_ends_in_an_error() {
+    let short = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel";
+    for (reply, is_timeout) in
+        [(Reply::SendAndHang(short), true), (Reply::SendAndClose(short), false)]
+    {
+        let (_server, pool, answer) = answer_of(reply).await;
+        let mut body = answer.into_body();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "hel");
+        let error = body.frame().await.unwrap().unwrap_err();
+        assert_eq!(error.is_timeout(), is_timeout, "{error}");
+        assert_eq!(
+            error.to_string().contains("stalled: nothing came for 1 s"),
+            is_timeout,
+            "{error}"
+        );
+        assert_eq!(in_flight(&pool), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_that_is_reset_is_no_end() {
+    let server = Server::always(Reply::SendAndHang("HTTP/1.1 200 OK\r\n\r\nhel")).await;
+    let proxy = Proxy::start(server.address).await.unwrap();
+    let client = client(&Pool::fixed("service2", [proxy.addr()]));
+    let answer = client.get("http://service2/").await.unwrap();
+    proxy.cut().await.unwrap();
+    let error = answer.into_body().bytes(64).await.unwrap_err();
+    assert!(error.to_string().ends_with("broke off"), "{error}");
 }

@@ -144,8 +144,9 @@ async fn deadlines_may_be_as_long_as_a_duration_can_be() {
     for deadlines in [
         Deadlines { connect: most, ..Deadlines::default() },
         Deadlines { attempt: most, ..Deadlines::default() },
+        Deadlines { stall: most, ..Deadlines::default() },
         Deadlines { call: most, ..Deadlines::default() },
-        Deadlines { connect: most, attempt: most, call: most },
+        Deadlines { connect: most, attempt: most, stall: most, call: most },
     ] {
         let client = client(&pool).with_deadlines(deadlines);
         let answer = client.get("http://service2/").await.unwrap();

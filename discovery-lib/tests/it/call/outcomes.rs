@@ -1,9 +1,11 @@
 //! Which failures a caller never sees, and which it does.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use discovery::{Client, Deadlines, Pool};
 use http::{Method, StatusCode};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
 
 use super::{
     client, in_flight, nobody, request,
@@ -12,6 +14,9 @@ use super::{
 
 /// Calls in a row: enough that each instance is picked first by some.
 const CALLS: usize = 20;
+
+/// For the next byte of a body.
+const STALL: Duration = Duration::from_millis(50);
 
 const LEAVING: Reply =
     Reply::Send("HTTP/1.1 503 Busy\r\nDiscovery-Leaving: 1\r\nContent-Length: 0\r\n\r\n");
@@ -22,7 +27,8 @@ fn status(code: &'static str) -> Reply {
 }
 
 fn quick(pool: &Pool) -> Client {
-    let deadlines = Deadlines { attempt: Duration::from_millis(200), ..Deadlines::default() };
+    let deadlines =
+        Deadlines { attempt: Duration::from_millis(200), stall: STALL, ..Deadlines::default() };
     client(pool).with_deadlines(deadlines)
 }
 
@@ -87,7 +93,7 @@ async fn a_post_that_may_have_been_served_is_sent_once() {
                 bad.address
             );
             assert_eq!(error.to_string(), text);
-            assert!(!error.is_no_instance() && !error.is_timeout() && error.is_retryable());
+            assert!(!error.is_no_instance() && !error.is_timeout());
         }
     }
     assert_eq!(bad.requests().len() + good.requests().len(), calls);
@@ -128,7 +134,7 @@ async fn a_caller_that_gives_up_takes_nothing_with_it_and_blames_nobody() {
     for _ in 0..20 {
         let client = client(&pool);
         let call = client.get("http://service2/");
-        let gave_up = tokio::time::timeout(Duration::from_millis(20), call).await;
+        let gave_up = timeout(Duration::from_millis(20), call).await;
         assert!(gave_up.is_err());
         assert_eq!(in_flight(&pool), 0);
     }
@@ -136,4 +142,96 @@ async fn a_caller_that_gives_up_takes_nothing_with_it_and_blames_nobody() {
     let member = pool.explain().instances[0].member.unwrap();
     assert_eq!(member.ejected_until, None);
     assert_eq!(member.rank, discovery::Rank::Passing);
+}
+
+/// What a caller may do about a request of this method that got no answer: is it surely unserved, and is it retryable?
+async fn unserved_and_retryable(address: SocketAddr, method: Method) -> (bool, bool) {
+    let pool = Pool::fixed("service2", [address]);
+    let error = quick(&pool).request(request(method)).await.unwrap_err();
+    (error.is_unserved(), error.is_retryable())
+}
+
+#[tokio::test]
+async fn an_error_says_whether_the_request_may_be_sent_again() {
+    let servers = [
+        Server::always(CLOSE).await,
+        Server::always(HANG).await,
+        Server::always(GARBAGE).await,
+        Server::always(Reply::SendAndClose("HTTP/1.1 200 OK\r\nContent-Le")).await,
+    ];
+    for server in &servers {
+        for (method, retryable) in [
+            (Method::GET, true),
+            (Method::PUT, true),
+            (Method::DELETE, true),
+            (Method::POST, false),
+            (Method::PATCH, false),
+        ] {
+            let says = unserved_and_retryable(server.address, method.clone()).await;
+            assert_eq!(says, (false, retryable), "{method}");
+        }
+    }
+    let leaving = Server::always(LEAVING).await;
+    for address in [nobody(), leaving.address] {
+        assert_eq!(unserved_and_retryable(address, Method::POST).await, (true, true));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_makes_no_post_retryable() {
+    for (method, retryable) in [(Method::GET, true), (Method::POST, false)] {
+        let short = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel";
+        for reply in [Reply::SendAndClose(short), Reply::SendAndHang(short)] {
+            let server = Server::always(reply).await;
+            let pool = Pool::fixed("service2", [server.address]);
+            let answer = quick(&pool).request(request(method.clone())).await.unwrap();
+            let error = answer.into_body().bytes(64).await.unwrap_err();
+            assert_eq!((error.is_unserved(), error.is_retryable()), (false, retryable), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_instance_whose_answers_break_off_or_stall_is_soon_asked_no_more() {
+    let short = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhel";
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n";
+    for bad in [
+        Reply::SendAndClose(short),
+        Reply::SendAndClose(chunked),
+        Reply::SendAndClose("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhe"),
+        Reply::SendAndHang(short),
+        Reply::SendAndHang(chunked),
+    ] {
+        let (bad, good) = (Server::always(bad).await, Server::always(OK).await);
+        let client = quick(&Pool::fixed("service2", [bad.address, good.address]));
+        let mut failed = 0;
+        for _ in 0..400 {
+            let answer = client.get("http://service2/").await.unwrap();
+            failed += usize::from(answer.into_body().bytes(64).await.is_err());
+        }
+        // What is charged for the first keeps it away for a while.
+        assert!((1..20).contains(&failed), "{failed} calls failed");
+        assert_eq!(bad.requests().len(), failed);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_left_blames_nobody_unless_it_stalled() {
+    let short = Reply::SendAndHang("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel");
+    for (waits, is_blamed) in [(Duration::ZERO, false), (3 * STALL, true)] {
+        // Ejection takes a peer.
+        let (bad, peer) = (Server::always(short).await, Server::always(short).await);
+        let pool = Pool::fixed("service2", [bad.address, peer.address]);
+        for _ in 0..20 {
+            let answer = quick(&pool).get("http://service2/").await.unwrap();
+            let mut body = answer.into_body();
+            // Waits for what does not come, and has enough of it.
+            let reading = async { while body.frame().await.is_some_and(|frame| frame.is_ok()) {} };
+            timeout(waits, reading).await.ok();
+        }
+        assert_eq!(in_flight(&pool), 0);
+        let members = pool.explain().instances;
+        let is_out = members.iter().any(|it| it.member.unwrap().ejected_until.is_some());
+        assert_eq!(is_out, is_blamed, "waited {waits:?}");
+    }
 }
