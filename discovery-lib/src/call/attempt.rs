@@ -13,6 +13,7 @@ use super::{
     kept::{Kept, Line},
     outcome::Outcome,
     outgoing::Outgoing,
+    patience::Limits,
     tried::Why,
 };
 use crate::Instance;
@@ -25,7 +26,7 @@ pub(crate) struct Attempt<'a> {
     /// Whether a kept connection may serve.
     pub(crate) may_reuse: bool,
     pub(crate) connect: Deadline,
-    pub(crate) answer: Deadline,
+    pub(crate) limits: Limits,
     pub(crate) now: Instant,
 }
 
@@ -47,20 +48,23 @@ impl Attempt<'_> {
         while self.may_reuse
             && let Some(mut connection) = self.kept.take(self.now)
         {
-            match connection.send(request.to_http(), self.answer).await {
+            match connection.send(request, self.limits).await {
                 Ok(head) => return Ok((head, self.line(connection))),
                 Err(Lost::Unsent) => {}
                 Err(Lost::Sent(why)) => return Err(Fault::no_answer(why, true)),
+                Err(Lost::OutOfTime(why)) => return Err(Fault::out_of_time(why)),
             }
         }
         let stream = dial(self.instance, self.connect).await.map_err(Fault::not_connected)?;
-        let opened = Connection::open(stream, self.answer).await.map_err(Fault::not_connected)?;
+        let opened =
+            Connection::open(stream, self.limits.answer).await.map_err(Fault::not_connected)?;
         let mut connection = Box::new(opened);
         self.kept.opened();
-        match connection.send(request.to_http(), self.answer).await {
+        match connection.send(request, self.limits).await {
             Ok(head) => Ok((head, self.line(connection))),
             Err(Lost::Unsent) => Err(Fault::not_connected(Why::Closed)),
             Err(Lost::Sent(why)) => Err(Fault::no_answer(why, false)),
+            Err(Lost::OutOfTime(why)) => Err(Fault::out_of_time(why)),
         }
     }
 
@@ -72,6 +76,10 @@ impl Attempt<'_> {
 impl Fault {
     fn not_connected(why: Why) -> Self {
         Self { outcome: Outcome::NotConnected, why, reused: false }
+    }
+
+    fn out_of_time(why: Why) -> Self {
+        Self { outcome: Outcome::OutOfTime, why, reused: false }
     }
 
     fn no_answer(why: Why, reused: bool) -> Self {

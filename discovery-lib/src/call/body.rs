@@ -88,8 +88,7 @@ impl Body {
                 |error| *error,
             )),
             Err(_) => {
-                // A call too short for a stall: half of its time in silence is as bad.
-                self.blame_if_quiet_for(self.reading.stall.min(until.span / 2));
+                self.blame_if_quiet_for(until.silence(self.reading.stall));
                 let span = Span(until.span);
                 Err(self
                     .error(Kind::Timeout, format_args!("did not end in the {span} of the call")))

@@ -11,9 +11,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::{
     body::Incoming,
     client::conn::{
@@ -24,23 +22,28 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
-    time::{Sleep, sleep_until},
+    time::{Instant, Sleep, sleep_until},
 };
 
 use super::{
     bell::Bell,
     deadlines::Deadline,
+    outgoing::Outgoing,
+    patience::{Late, Limits, Patience},
     socket::{Socket, Traffic},
     tried::Why,
+    upload::Upload,
 };
 
 /// The head of an answer may be so long, and a body is read in pieces of at most this size.
-const BUFFER_MAX: usize = 64 * 1024;
+pub(super) const HEAD_MAX: usize = 64 * 1024;
+/// So many headers may an answer have. It is hyper's own limit; any other costs an allocation for each answer.
+pub(super) const HEADERS_MAX: usize = 100;
 
 pub(crate) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Upload>,
     /// None once the connection has ended: a request that waits in it is handed back only when it is dropped.
-    driver: Option<http1::Connection<TokioIo<Socket>, Full<Bytes>>>,
+    driver: Option<http1::Connection<TokioIo<Socket>, Upload>>,
     traffic: Arc<Traffic>,
     bell: Arc<Bell>,
     /// Set for the deadline of some request, and for a later one only once it fires: most answers come long before, and setting a timer
@@ -55,13 +58,16 @@ pub(crate) enum Lost {
     Unsent,
     /// It may have been served.
     Sent(Why),
+    /// The call was over while it was sent: it may have been served.
+    OutOfTime(Why),
 }
 
 impl Connection {
+    /// The deadline is that of the first answer.
     pub(crate) async fn open(stream: TcpStream, deadline: Deadline) -> Result<Self, Why> {
         let (socket, traffic) = Socket::new(stream);
         let opened = http1::Builder::new()
-            .max_buf_size(BUFFER_MAX)
+            .max_buf_size(HEAD_MAX)
             .writev(false)
             .handshake(TokioIo::new(socket))
             .await;
@@ -70,36 +76,40 @@ impl Connection {
         Ok(Self { sender, driver: Some(driver), traffic, bell: Bell::new(), timer })
     }
 
-    /// Sends a request and waits for the head of its answer until the deadline. A connection whose answer is given up has to be dropped.
+    /// Sends a request and waits for the head of its answer. A connection whose answer is given up has to be dropped.
     pub(crate) async fn send(
         &mut self,
-        request: Request<Full<Bytes>>,
-        deadline: Deadline,
+        request: &Outgoing<'_>,
+        limits: Limits,
     ) -> Result<Response<Incoming>, Lost> {
         let written = self.traffic.written();
         if written > 0 {
             self.traffic.ask_system();
         }
+        let mut patience = Patience::new(limits);
+        let request = request.to_http(&self.traffic);
         // It is driven first: hyper reads before it writes, so a connection that has ended takes no request.
         let mut answer = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| match self.poll(cx, |_, cx| answer.as_mut().poll(cx)) {
             Poll::Ready(answer) => Poll::Ready(answer.map_err(|error| self.lost(error, written))),
             Poll::Pending => {
-                let late = |()| Err(Lost::Sent(Why::Silent(deadline.span)));
-                self.poll_late(deadline, cx).map(late)
+                let (is_sent, written) = (self.traffic.is_sent(), self.traffic.written());
+                let deadline = patience.until(is_sent, written, Instant::now);
+                self.poll_late(deadline, cx).map(|()| Err(patience.late().into()))
             }
         })
         .await
     }
 
     /// Why there is no answer to a request before which so many bytes had been written.
-    fn lost(&self, mut lost: TrySendError<Request<Full<Bytes>>>, written: u64) -> Lost {
-        if lost.take_message().is_some() || self.traffic.written() == written {
-            Lost::Unsent
-        } else if lost.error().is_parse() {
-            Lost::Sent(Why::Garbled)
-        } else {
-            Lost::Sent(Why::Closed)
+    fn lost(&self, mut lost: TrySendError<Request<Upload>>, written: u64) -> Lost {
+        let error = lost.take_message().is_none().then(|| lost.error());
+        match error {
+            None => Lost::Unsent,
+            Some(_) if self.traffic.written() == written => Lost::Unsent,
+            Some(error) if error.is_parse_too_large() => Lost::Sent(Why::HeadTooLong),
+            Some(error) if error.is_parse() => Lost::Sent(Why::Garbled),
+            Some(_) => Lost::Sent(Why::Closed),
         }
     }
 
@@ -154,6 +164,15 @@ impl Connection {
     }
 }
 
+impl From<Late> for Lost {
+    fn from(late: Late) -> Self {
+        match late {
+            Late::Instance(why) => Self::Sent(why),
+            Late::Call(why) => Self::OutOfTime(why),
+        }
+    }
+}
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("traffic", &self.traffic).finish_non_exhaustive()
@@ -164,7 +183,8 @@ impl fmt::Debug for Connection {
 mod tests {
     use std::time::Duration;
 
-    use tokio::time::Instant;
+    use bytes::Bytes;
+    use http::HeaderValue;
 
     use super::*;
 
@@ -178,7 +198,10 @@ mod tests {
         let (peer, _) = listener.accept().unwrap();
         peer.set_nonblocking(true).unwrap();
         TcpStream::from_std(peer).unwrap().set_zero_linger().unwrap();
-        let sent = connection.send(Request::new(Full::default()), deadline).await;
+        let (service, stall) = (HeaderValue::from_static("service2"), Duration::from_secs(10));
+        let request = Outgoing::new(Request::new(Bytes::new()), &service);
+        let limits = Limits { answer: deadline, attempt: stall, stall, until: deadline };
+        let sent = connection.send(&request, limits).await;
         assert!(matches!(sent, Err(Lost::Unsent)), "{sent:?}");
     }
 }

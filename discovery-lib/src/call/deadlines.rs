@@ -12,7 +12,8 @@ pub struct Deadlines {
     /// For a connection to an instance, its name's resolution included: 250 ms. Longer where a handshake crosses an ocean or a SYN may be
     /// lost; a dead host then costs each caller that much longer, until it is ejected.
     pub connect: Duration,
-    /// For one try, from pick to the answer's head: 1 s. Longer for services that think longer; a stuck instance is left only then.
+    /// For one try, from pick to the answer's head: 1 s. For a request that does not leave at once, from its end to the answer's head. Longer
+    /// for services that think longer; a stuck instance is left only then.
     pub attempt: Duration,
     /// For the next byte, while the body of a request is sent or that of an answer is read: 2 s, in which TCP sends what was lost three times
     /// again. Longer for answers that pause, such as streams of events; `Duration::MAX` for those that pause for ever. An instance that is
@@ -43,6 +44,11 @@ pub(crate) struct Deadline {
 impl Deadline {
     pub(crate) fn after(span: Duration, now: Instant) -> Self {
         Self { at: later(now, span), span }
+    }
+
+    /// The silence after which an instance is to blame when this deadline comes: `stall`, or half of the whole where that is too short for it.
+    pub(crate) fn silence(self, stall: Duration) -> Duration {
+        stall.min(self.span / 2)
     }
 
     /// So much from now, but not beyond this deadline.

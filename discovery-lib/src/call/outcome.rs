@@ -19,6 +19,8 @@ pub(crate) enum Outcome {
     NotConnected,
     /// Closed, reset or nothing said before the answer's head. The request may have been served.
     NoAnswer,
+    /// The call's time was over while the instance took the request: not its fault.
+    OutOfTime,
     /// The head of an answer.
     Answer {
         status: StatusCode,
@@ -66,11 +68,25 @@ impl Outcome {
         Self::Answer { status, leaving, retry_after: headers::retry_after(headers) }
     }
 
+    /// How long the caller is asked to wait before it sends the request again, wherever: what a 429 says (RFC 6585, 4) is meant for the caller,
+    /// while a 503 speaks of one instance.
+    pub(crate) fn wait(self) -> Duration {
+        match self {
+            Self::Answer { status: StatusCode::TOO_MANY_REQUESTS, retry_after, .. } => {
+                retry_after.unwrap_or_default()
+            }
+            Self::NotConnected | Self::NoAnswer | Self::OutOfTime | Self::Answer { .. } => {
+                Duration::ZERO
+            }
+        }
+    }
+
     /// What the instance is to be charged with, and where the request may go from here.
     pub(crate) fn judge(self) -> (Verdict, Retry) {
         let (status, leaving, retry_after) = match self {
             Self::NotConnected => return (Verdict::REFUSED, Retry::Always),
             Self::NoAnswer => return (Verdict::FAILURE, Retry::IfRepeatable),
+            Self::OutOfTime => return (Verdict::ABANDONED, Retry::IfRepeatable),
             Self::Answer { status, leaving, retry_after } => (status, leaving, retry_after),
         };
         let away = retry_after.map_or(Verdict::FAILURE_CHARGE, |wait| wait.min(RETRY_AFTER_MAX));
@@ -130,6 +146,7 @@ mod tests {
         for (outcome, latency, breaker, methods) in [
             (Outcome::NotConnected, at_least(5), Refused, ALL),
             (Outcome::NoAnswer, at_least(5), Failure, REPEATABLE),
+            (Outcome::OutOfTime, Charge::IfAboveEstimate, None, REPEATABLE),
             (answer(421), Measured, Refused, ALL),
             (leaving(503), Measured, None, ALL),
             (answer(502), at_least(5), Failure, REPEATABLE),
@@ -158,6 +175,20 @@ mod tests {
             for (nth, method) in METHODS.iter().enumerate() {
                 assert_eq!(retry.allows(method), nth < methods, "{method} after {outcome:?}");
             }
+        }
+    }
+
+    #[test]
+    fn only_a_429_makes_callers_wait() {
+        for (outcome, secs) in [
+            (asking_to_wait(429, 7), 7),
+            (asking_to_wait(429, 86_400), 86_400),
+            (answer(429), 0),
+            (asking_to_wait(503, 7), 0),
+            (leaving(503), 0),
+            (Outcome::NoAnswer, 0),
+        ] {
+            assert_eq!(outcome.wait(), Duration::from_secs(secs), "{outcome:?}");
         }
     }
 }

@@ -1,13 +1,13 @@
 //! A request as it goes to an instance, once for each try.
 
+use std::{fmt, sync::Arc};
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
-use http_body_util::Full;
 
-use super::headers;
+use super::{headers, socket::Traffic, upload::Upload};
 
 /// What is asked of a service.
-#[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
     pub(crate) method: Method,
     /// Path and query.
@@ -28,9 +28,9 @@ impl<'a> Outgoing<'a> {
         Self { method: head.method, target, headers, body, service }
     }
 
-    /// For one more try.
-    pub(crate) fn to_http(&self) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(self.body.clone()));
+    /// For one more try, on the connection of this traffic.
+    pub(crate) fn to_http(&self, traffic: &Arc<Traffic>) -> Request<Upload> {
+        let mut request = Request::new(Upload::new(self.body.clone(), traffic));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.target.clone();
         let mut headers = self.headers.clone();
@@ -38,5 +38,17 @@ impl<'a> Outgoing<'a> {
         headers.insert(headers::SERVICE, self.service.clone());
         *request.headers_mut() = headers;
         request
+    }
+}
+
+impl fmt::Debug for Outgoing<'_> {
+    /// Neither query nor headers nor body: they may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (method, service) = (&self.method, self.service);
+        f.debug_struct("Outgoing")
+            .field("method", method)
+            .field("service", service)
+            .field("path", &self.target.path())
+            .finish_non_exhaustive()
     }
 }

@@ -5,16 +5,20 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
 };
 
 use rustix::net::{RecvFlags, recv};
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
+
+/// Bytes that may wait in the system to be sent: what is written has left soon after, so that it tells how far a request has come.
+const UNSENT_MAX: u32 = 128 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -27,12 +31,19 @@ pub(crate) struct Socket {
 pub(crate) struct Traffic {
     /// Bytes written since the connection was opened.
     written: AtomicU64,
+    /// Bytes of the request's body that hyper has not taken yet.
+    unsent: AtomicUsize,
+    /// Whether all that hyper has taken is written.
+    is_flushed: AtomicBool,
     /// Whether the next read asks the system itself.
     asks_system: AtomicBool,
 }
 
 impl Socket {
     pub(crate) fn new(stream: TcpStream) -> (Self, Arc<Traffic>) {
+        if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_MAX) {
+            tracing::debug!(%error, "no limit to what waits in the system to be sent");
+        }
         let traffic = Arc::<Traffic>::default();
         (Self { stream, traffic: Arc::clone(&traffic) }, traffic)
     }
@@ -56,6 +67,17 @@ impl Traffic {
     /// Bytes written since the connection was opened.
     pub(crate) fn written(&self) -> u64 {
         self.written.load(Relaxed)
+    }
+
+    /// So many bytes of a request's body are yet to be taken, and what has been taken is yet to be written.
+    pub(crate) fn begin(&self, unsent: usize) {
+        self.unsent.store(unsent, Relaxed);
+        self.is_flushed.store(false, Relaxed);
+    }
+
+    /// Whether all of the request is written.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.is_flushed.load(Relaxed) && self.unsent.load(Relaxed) == 0
     }
 
     /// Has the next read ask the system itself. What has arrived on an idle connection, its end above all, is known to the runtime only
@@ -91,7 +113,9 @@ impl AsyncWrite for Socket {
         Poll::Ready(Ok(length))
     }
 
+    /// Called by hyper when it has written all that it has.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.traffic.is_flushed.store(true, Relaxed);
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

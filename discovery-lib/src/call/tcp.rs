@@ -1,5 +1,7 @@
 //! A TCP connection by service name, for whatever is spoken over it.
 
+use std::time::Duration;
+
 use http::Method;
 use tokio::{net::TcpStream, time::Instant};
 
@@ -38,10 +40,11 @@ impl Pool {
             let (verdict, retry) = Outcome::NotConnected.judge();
             let tried = Tried { instance: pick.instance().clone(), why };
             tracing::debug!(service = %self.service(), %tried, "try failed");
-            let failed = Failed { member: pick.member(), tried, retry, reused: false };
+            let failed =
+                Failed { member: pick.member(), tried, retry, wait: Duration::ZERO, reused: false };
             drop(pick.judge(verdict));
             now = Instant::now();
-            let next = tries.failed(failed, now).and_then(|()| {
+            let next = tries.failed(failed, now).and_then(|_| {
                 self.pick_apart_from(tries.apart_from()).map_err(|_| Stop::NobodyElse)
             });
             pick = match next {

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
+use super::connection::{HEAD_MAX, HEADERS_MAX};
 use crate::Instance;
 
 /// One try of a call that failed.
@@ -31,8 +32,14 @@ pub enum Why {
     Closed,
     /// Something that is not HTTP/1.1 came back.
     Garbled,
+    /// The head of its answer has too many headers or too many bytes.
+    HeadTooLong,
     /// No answer's head within this time.
     Silent(Duration),
+    /// It took no more of the request for this time.
+    Stalled(Duration),
+    /// It was still taking the request when this time of the call was over.
+    Unfinished(Duration),
     /// It is another service (421): its address has been given to somebody new.
     OtherService,
     /// It is on its way out.
@@ -48,6 +55,13 @@ impl fmt::Display for Tried {
     }
 }
 
+impl Why {
+    /// Whether it was a deadline that ended it, after the request had begun.
+    pub(crate) fn is_late(&self) -> bool {
+        matches!(self, Self::Silent(_) | Self::Stalled(_) | Self::Unfinished(_))
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -57,6 +71,15 @@ impl fmt::Display for Why {
             Self::NotConnected(after) => write!(f, "no connection in {}", Span(*after)),
             Self::Closed => f.write_str("closed before it answered"),
             Self::Garbled => f.write_str("answered something that is not HTTP"),
+            Self::HeadTooLong => write!(
+                f,
+                "answered with more than {HEADERS_MAX} headers or {} KiB of them",
+                HEAD_MAX / 1024
+            ),
+            Self::Stalled(after) => write!(f, "took no more of the request for {}", Span(*after)),
+            Self::Unfinished(after) => {
+                write!(f, "had not taken all of the request in {}", Span(*after))
+            }
             Self::Silent(after) => write!(f, "no answer in {}", Span(*after)),
             Self::OtherService => f.write_str("is another service"),
             Self::Leaving => f.write_str("is leaving"),

@@ -3,6 +3,8 @@
 //! At most [`TRIES_MAX`] tries, of which at most [`SERVED_MAX`] may have been served, each on an instance that has not failed this call
 //! yet, none that the outcome forbids, none after the call's deadline. Whether there is somebody else and the service's budget grants it is asked by who holds pool and budget.
 
+use std::time::Duration;
+
 use http::Method;
 use tokio::time::Instant;
 
@@ -10,9 +12,10 @@ use super::{
     body::Reading,
     deadlines::{Deadline, Deadlines},
     outcome::{Retry, is_repeatable},
+    patience::Limits,
     tried::{Span, Tried, Why},
 };
-use crate::{Error, error::Kind, member::MemberId};
+use crate::{Error, error::Kind, later::later, member::MemberId};
 
 /// Tries of one call that may have been served, the first included: each is work for somebody.
 pub(crate) const SERVED_MAX: usize = 3;
@@ -30,6 +33,7 @@ pub(crate) struct Tries {
     apart_from: Vec<MemberId>,
     /// How many of them may have been served.
     maybe_served: usize,
+    wants_fresh_connection: bool,
 }
 
 /// Why there is no further try.
@@ -53,6 +57,8 @@ pub(crate) struct Failed {
     pub(crate) member: MemberId,
     pub(crate) tried: Tried,
     pub(crate) retry: Retry,
+    /// How long it asks to wait before the next try.
+    pub(crate) wait: Duration,
     /// Whether the connection had served before. Servers close those that are idle, so its end says nothing of a fresh one to the same
     /// instance.
     pub(crate) reused: bool,
@@ -68,6 +74,7 @@ impl Tries {
             tried: Vec::new(),
             apart_from: Vec::new(),
             maybe_served: 0,
+            wants_fresh_connection: false,
         }
     }
 
@@ -76,9 +83,10 @@ impl Tries {
         self.until
     }
 
-    /// The end of a try that starts now.
-    pub(crate) fn attempt(&self, now: Instant) -> Deadline {
-        self.until.at_most(self.deadlines.attempt, now)
+    /// The limits of a try that starts now.
+    pub(crate) fn limits(&self, now: Instant) -> Limits {
+        let Deadlines { attempt, stall, .. } = self.deadlines;
+        Limits { answer: self.until.at_most(attempt, now), attempt, stall, until: self.until }
     }
 
     /// Who is not to be tried again.
@@ -88,7 +96,7 @@ impl Tries {
 
     /// Whether a fresh connection is wanted: the second time that an instance is tried because a kept one ended.
     pub(crate) fn wants_fresh_connection(&self) -> bool {
-        self.tried.len() > self.apart_from.len()
+        self.wants_fresh_connection
     }
 
     /// What the reading of an answer has to keep to.
@@ -104,26 +112,29 @@ impl Tries {
         &self.deadlines
     }
 
-    /// Notes a failed try.
+    /// Notes a failed try, and says from when on the next may follow.
     ///
     /// # Errors
     ///
     /// Why no other may follow.
-    pub(crate) fn failed(&mut self, failed: Failed, now: Instant) -> Result<(), Stop> {
+    pub(crate) fn failed(&mut self, failed: Failed, now: Instant) -> Result<Instant, Stop> {
         let may_have_been_idle = failed.reused && failed.tried.why == Why::Closed;
-        if !may_have_been_idle {
+        self.wants_fresh_connection |= may_have_been_idle;
+        // One that said when to come again may be asked then.
+        if !may_have_been_idle && failed.wait.is_zero() {
             self.apart_from.push(failed.member);
         }
+        let next = later(now, failed.wait);
         self.tried.push(failed.tried);
         self.maybe_served += usize::from(failed.retry != Retry::Always);
         if !failed.retry.allows(&self.method) {
             Err(Stop::Unrepeatable)
         } else if self.tried.len() >= TRIES_MAX || self.maybe_served >= SERVED_MAX {
             Err(Stop::Enough)
-        } else if now >= self.until.at {
+        } else if next >= self.until.at {
             Err(Stop::Late)
         } else {
-            Ok(())
+            Ok(next)
         }
     }
 
@@ -139,7 +150,7 @@ impl Tries {
         };
         let kind = if self.maybe_served == 0 {
             Kind::NoInstance
-        } else if self.tried.iter().any(|tried| matches!(tried.why, Why::Silent(_))) {
+        } else if self.tried.iter().any(|tried| tried.why.is_late()) {
             Kind::Timeout
         } else {
             Kind::Unreachable
@@ -156,7 +167,7 @@ impl Tries {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::sync::Arc;
 
     use http::StatusCode;
     use proptest::prelude::*;
@@ -170,7 +181,7 @@ mod tests {
 
     fn failed(pick: &Pick, why: Why, retry: Retry) -> Failed {
         let tried = Tried { instance: Arc::clone(pick.instance()), why };
-        Failed { member: pick.member(), tried, retry, reused: false }
+        Failed { member: pick.member(), tried, retry, wait: Duration::ZERO, reused: false }
     }
 
     /// The error of a call whose tries failed like this, from the first address to the last.
@@ -248,44 +259,79 @@ mod tests {
         let (pool, mut tries) = (pool(1), Tries::new(Method::GET, Deadlines::default(), now));
         let pick = pool.pick().unwrap();
         let lost = Failed { reused: true, ..failed(&pick, Why::Closed, Retry::IfRepeatable) };
-        assert_eq!(tries.failed(lost, now), Ok(()));
+        assert_eq!(tries.failed(lost, now), Ok(now));
         assert!(tries.apart_from().is_empty() && tries.wants_fresh_connection());
         let silent = Failed {
             reused: true,
             ..failed(&pick, Why::Silent(Duration::ZERO), Retry::IfRepeatable)
         };
-        assert_eq!(tries.failed(silent, now), Ok(()));
+        assert_eq!(tries.failed(silent, now), Ok(now));
         assert_eq!(tries.apart_from(), [pick.member()]);
     }
 
-    fn retries() -> impl Strategy<Value = Retry> {
-        prop_oneof![Just(Retry::Always), Just(Retry::IfRepeatable)]
+    #[test]
+    fn one_that_asks_to_wait_is_waited_for_and_may_be_asked_again() {
+        let now = Instant::now();
+        for (wait, next) in
+            [(0, Ok(0)), (1, Ok(1)), (4, Ok(4)), (5, Err(Stop::Late)), (u64::MAX, Err(Stop::Late))]
+        {
+            let (pool, mut tries) = (pool(1), Tries::new(Method::GET, Deadlines::default(), now));
+            let pick = pool.pick().unwrap();
+            let why = Why::Answered(StatusCode::TOO_MANY_REQUESTS);
+            let wait = Duration::from_secs(wait);
+            let asks = Failed { wait, ..failed(&pick, why, Retry::IfRepeatable) };
+            let next = next.map(|secs| now + Duration::from_secs(secs));
+            assert_eq!(tries.failed(asks, now), next, "{wait:?}");
+            assert_eq!(tries.apart_from().is_empty(), !wait.is_zero(), "{wait:?}");
+        }
+    }
+
+    /// Ways in which a try fails: why, what it allows, and whether it befell a kept connection.
+    fn failures() -> impl Strategy<Value = (Why, Retry, bool)> {
+        let silent = Why::Silent(Duration::from_secs(1));
+        prop_oneof![
+            Just((Why::Refused, Retry::Always, false)),
+            Just((silent, Retry::IfRepeatable, false)),
+            (Just(Why::Closed), Just(Retry::IfRepeatable), any::<bool>()),
+            (Just(Why::Garbled), Just(Retry::IfRepeatable), any::<bool>()),
+        ]
     }
 
     proptest! {
-        /// However tries fail: no more than ten, no more than three that may have been served, none on an instance that failed before, none past the deadline, none that may be a
-        /// second time of what must not be done twice, and no try is given longer than the call has left.
+        /// However tries fail: no more than ten, no more than three that may have been served, none on an instance that failed before unless
+        /// a kept connection to it had been closed, and then on a fresh one, none past the deadline, none that may be a second time of what
+        /// must not be done twice, and no try is given longer than the call has left.
         #[test]
         fn tries_stay_within_their_limits(
-            steps in prop::collection::vec((retries(), any::<bool>(), 0u64..1000), 1..14),
+            steps in prop::collection::vec((failures(), 0u64..1000), 1..14),
             post in any::<bool>(),
         ) {
             let (start, pool) = (Instant::now(), pool(12));
             let method = if post { Method::POST } else { Method::GET };
-            let (mut now, mut tried, mut maybe_served) = (start, Vec::new(), 0);
+            let (mut now, mut tried, mut out, mut maybe_served) = (start, 0, Vec::new(), 0);
+            let mut has_closed = false;
             let mut tries = Tries::new(method, Deadlines::default(), start);
-            for (retry, reused, took) in steps {
-                let deadline = tries.attempt(now);
-                prop_assert!(deadline.at <= now + Duration::from_secs(1) && deadline.at <= start + Duration::from_secs(5));
+            for ((why, retry, reused), took) in steps {
+                let answer = tries.limits(now).answer;
+                prop_assert!(answer.at <= now + Duration::from_secs(1) && answer.at <= start + Duration::from_secs(5));
+                prop_assert_eq!(tries.wants_fresh_connection(), has_closed);
                 let pick = pool.pick_apart_from(tries.apart_from()).unwrap();
-                prop_assert!(!tried.contains(&pick.member()));
+                prop_assert!(!out.contains(&pick.member()));
+                // Fresh connections are all that a try has from then on.
+                let reused = reused && !has_closed;
                 maybe_served += usize::from(retry == Retry::IfRepeatable);
                 now += Duration::from_millis(took);
-                let why = if retry == Retry::Always { Why::Refused } else { Why::Silent(deadline.span) };
-                tried.push(pick.member());
+                tried += 1;
+                if reused && why == Why::Closed {
+                    has_closed = true;
+                } else {
+                    out.push(pick.member());
+                }
                 let allowed = tries.failed(Failed { reused, ..failed(&pick, why, retry) }, now);
-                let right = tried.len() < 10 && maybe_served < 3 && now < start + Duration::from_secs(5) && !(post && maybe_served > 0);
+                prop_assert_eq!(tries.apart_from(), &out[..]);
+                let right = tried < 10 && maybe_served < 3 && now < start + Duration::from_secs(5) && !(post && maybe_served > 0);
                 prop_assert_eq!(allowed.is_ok(), right);
+                prop_assert!(allowed.is_err() || allowed == Ok(now));
                 if allowed.is_err() {
                     break;
                 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     Body, Deadlines, Tried, Why,
@@ -67,9 +67,8 @@ impl Upstream {
                 Err(miss) => miss,
             };
             tracing::debug!(service = %self.pool.service(), tried = %miss.failed.tried, "try failed");
-            now = Instant::now();
-            pick = match self.next_pick(&mut tries, miss.failed, now) {
-                Ok(pick) => pick,
+            (pick, now) = match self.next_pick(&mut tries, miss.failed).await {
+                Ok(next) => next,
                 Err(stop) => {
                     let error = || tries.into_error(self.pool.service(), stop);
                     return miss.answer.map(|answer| *answer).ok_or_else(error);
@@ -78,10 +77,15 @@ impl Upstream {
         }
     }
 
-    fn next_pick(&self, tries: &mut Tries, failed: Failed, now: Instant) -> Result<Pick, Stop> {
-        tries.failed(failed, now)?;
+    /// Takes the next member, and says when: at once, or when the one that failed asked to come again.
+    async fn next_pick(&self, tries: &mut Tries, failed: Failed) -> Result<(Pick, Instant), Stop> {
+        let now = Instant::now();
+        let next = tries.failed(failed, now)?;
+        if next > now {
+            sleep_until(next).await;
+        }
         let pick = self.pool.pick_apart_from(tries.apart_from()).map_err(|_| Stop::NobodyElse)?;
-        if self.budget.retry(now) { Ok(pick) } else { Err(Stop::Budget) }
+        if self.budget.retry(next) { Ok((pick, next)) } else { Err(Stop::Budget) }
     }
 
     async fn attempt(
@@ -91,13 +95,13 @@ impl Upstream {
         tries: &Tries,
         now: Instant,
     ) -> Result<Response<Body>, Miss> {
-        let answer = tries.attempt(now);
+        let limits = tries.limits(now);
         let attempt = Attempt {
             instance: pick.instance(),
             kept: Kept::of(&pick),
             may_reuse: !tries.wants_fresh_connection(),
-            connect: answer.at_most(tries.deadlines().connect, now),
-            answer,
+            connect: limits.answer.at_most(tries.deadlines().connect, now),
+            limits,
             now,
         };
         match attempt.run(request).await {
@@ -105,7 +109,8 @@ impl Upstream {
             Err(fault) => {
                 let (verdict, retry) = fault.outcome.judge();
                 let tried = Tried { instance: pick.instance().clone(), why: fault.why };
-                let failed = Failed { member: pick.member(), tried, retry, reused: fault.reused };
+                let (member, reused) = (pick.member(), fault.reused);
+                let failed = Failed { member, tried, retry, wait: Duration::ZERO, reused };
                 drop(pick.judge(verdict));
                 Err(Miss { failed, answer: None })
             }
@@ -121,7 +126,8 @@ fn judge_answer(
     reading: Reading,
 ) -> Result<Response<Body>, Miss> {
     let status = head.status();
-    let (verdict, retry) = Outcome::of(&head).judge();
+    let outcome = Outcome::of(&head);
+    let (verdict, retry) = outcome.judge();
     let (instance, member) = (pick.instance().clone(), pick.member());
     headers::strip_hop_by_hop(head.headers_mut());
     let in_flight = match verdict.breaker {
@@ -135,7 +141,8 @@ fn judge_answer(
         (Retry::Always, _) => (Why::Leaving, None),
         (Retry::IfRepeatable, _) => (Why::Answered(status), Some(Box::new(answer))),
     };
-    let failed = Failed { member, tried: Tried { instance, why }, retry, reused: false };
+    let (tried, wait) = (Tried { instance, why }, outcome.wait());
+    let failed = Failed { member, tried, retry, wait, reused: false };
     Err(Miss { failed, answer })
 }
 

@@ -8,6 +8,7 @@ mod outcomes;
 mod requests;
 mod server;
 mod tcp;
+mod uploads;
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -56,7 +56,13 @@ async fn one_bad_instance_of_two_fails_no_call_that_may_be_repeated() {
         (status("HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n"), true, false),
         (status("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy"), true, false),
         (status("HTTP/1.1 504 Late\r\nContent-Length: 0\r\n\r\n"), true, false),
-        (status("HTTP/1.1 429 Slowly\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n"), true, false),
+        (status("HTTP/1.1 429 Slowly\r\nContent-Length: 0\r\n\r\n"), true, false),
+        // What the whole service asks of its caller.
+        (
+            status("HTTP/1.1 429 Slowly\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n"),
+            false,
+            false,
+        ),
         (status("HTTP/1.1 421 Misdirected\r\nContent-Length: 0\r\n\r\n"), true, true),
         (LEAVING, true, true),
         (status("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"), false, false),
@@ -233,5 +239,36 @@ async fn an_answer_that_is_left_blames_nobody_unless_it_stalled() {
         let members = pool.explain().instances;
         let is_out = members.iter().any(|it| it.member.unwrap().ejected_until.is_some());
         assert_eq!(is_out, is_blamed, "waited {waits:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_429_is_followed_by_another_try_when_it_says_and_the_call_has_time() {
+    let slow_down = "HTTP/1.1 429 Slowly\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
+    for (method, call, status, requests) in
+        [(Method::GET, 10_000, 200, 2), (Method::GET, 900, 429, 1), (Method::POST, 10_000, 429, 1)]
+    {
+        let server = Server::start(move |nth| if nth == 0 { Reply::Send(slow_down) } else { OK });
+        let server = server.await;
+        let call = Duration::from_millis(call);
+        let client = client(&Pool::fixed("service2", [server.address]));
+        let client = client.with_deadlines(Deadlines { call, ..Deadlines::default() });
+        let answer = client.request(request(method.clone())).await.unwrap();
+        assert_eq!(answer.status(), status, "{method} within {call:?}");
+        assert_eq!(server.requests().len(), requests, "{method} within {call:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_is_said_to_be_so() {
+    let many: String = (0..101).map(|nth| format!("x-{nth}: 1\r\n")).collect();
+    let long = format!("x-long: {}\r\n", "x".repeat(256 << 10));
+    for headers in [many, long] {
+        let head = format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: 0\r\n\r\n");
+        let server = Server::always(Reply::Send(head.leak())).await;
+        let client = quick(&Pool::fixed("service2", [server.address]));
+        let error = client.get("http://service2/").await.map(drop).unwrap_err();
+        let says = "answered with more than 100 headers or 64 KiB of them";
+        assert!(error.to_string().contains(says), "{error}");
     }
 }
