@@ -71,6 +71,7 @@ mod member;
 mod pool;
 #[cfg(feature = "program")]
 pub mod program;
+mod redact;
 pub mod registration;
 pub mod serve;
 mod settings;

@@ -11,6 +11,7 @@ use crate::{
     Host, Resolve,
     agent::{Address, AgentSettings, BasicAuth, NO_TLS, Token, split_host_port},
     error::{Error, Kind},
+    redact::without_secrets,
 };
 
 /// The port of Consul's DNS.
@@ -123,6 +124,7 @@ impl<F: Fn(&str) -> Option<String>> Vars<F> {
 }
 
 fn wrong(name: &str, value: &str, why: impl fmt::Display) -> Error {
+    let value = without_secrets(value);
     Error::new(Kind::Setting, format!("{name} is {value:?}: {why}"))
 }
 
@@ -222,6 +224,15 @@ mod tests {
             (
                 &[("CONSUL_HTTP_ADDR", "tcp://localhost:1")],
                 format!("CONSUL_HTTP_ADDR is \"tcp://localhost:1\": {takes}"),
+            ),
+            (
+                &[("CONSUL_HTTP_ADDR", "http://jo:s3cret@localhost:8500")],
+                "CONSUL_HTTP_ADDR is \"http://…@localhost:8500\": a user and a password belong in CONSUL_HTTP_AUTH, as user:password"
+                    .to_owned(),
+            ),
+            (
+                &[("CONSUL_DNS_ADDR", "jo:s3cret@localhost:x")],
+                "CONSUL_DNS_ADDR is \"…@localhost:x\": it takes host:port, host or :port".to_owned(),
             ),
             (
                 &[("CONSUL_HTTP_ADDR", "https://localhost:8501")],

@@ -58,6 +58,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, Error> {
         let wrong = |why: &str| Error::new(Kind::Setting, why);
         match text.split_once("://") {
+            Some(("http", rest)) if rest.contains('@') => Err(wrong(NO_USER)),
             None => match split_host_port(text) {
                 Some((host, Some(port))) => Ok(Self::tcp(host.unwrap_or(Self::LOCAL.into()), port)),
                 Some((Some(host), None)) => {
@@ -83,6 +84,8 @@ impl FromStr for Address {
 
 /// What an address that can't be understood should have been.
 const TAKES: &str = "it takes host:port, http://host:port or unix:///path";
+/// What one with a user name is told.
+const NO_USER: &str = "a user and a password belong in CONSUL_HTTP_AUTH, as user:password";
 /// What whoever asks for TLS is told.
 pub(crate) const NO_TLS: &str =
     "this build of discovery has no TLS yet; http:// or unix:// reach an agent on this machine";
@@ -160,7 +163,8 @@ mod tests {
             ("ftp://consul:8500", TAKES),
             ("unix://", TAKES),
             ("http://", TAKES),
-            ("http://user@consul", TAKES),
+            ("http://user@consul", NO_USER),
+            ("http://user:secret@consul:8500/", NO_USER),
             ("consul:http", TAKES),
             ("consul:8500/v1", TAKES),
             ("", TAKES),

@@ -11,7 +11,7 @@ use http::{HeaderValue, Request, Response, Uri, uri::Scheme};
 use tokio::time::Instant;
 
 use super::{Body, Deadlines, outgoing::Outgoing, upstream::Upstream};
-use crate::{Error, Pool, error::Kind};
+use crate::{Error, Pool, error::Kind, redact::without_secrets};
 
 /// Services that a client keeps pools of. Beyond that the one that was called longest ago makes room: asked for again, it is watched anew.
 pub(crate) const SERVICES_MAX: usize = 256;
@@ -33,7 +33,8 @@ struct Shared {
 }
 
 impl Client {
-    /// A client that calls the instances of these pools; each service is asked for once.
+    /// A client that calls the instances of these pools. `find` is asked when a service is called for the first time; where several calls are
+    /// the first at the same moment, each may ask, and the pool of one of them serves all.
     ///
     /// ```
     /// # use discovery::{Client, Pool};
@@ -57,7 +58,8 @@ impl Client {
     ///
     /// As [`Client::request`].
     pub async fn get(&self, url: &str) -> Result<Response<Body>, Error> {
-        let url: Uri = url.parse().map_err(|error| not_callable(url, "no URL").because(error))?;
+        let no_url = |error| not_callable(without_secrets(url), "no URL").because(error);
+        let url: Uri = url.parse().map_err(no_url)?;
         let mut request = Request::new(Bytes::new());
         *request.uri_mut() = url;
         self.request(request).await
@@ -69,7 +71,8 @@ impl Client {
     /// A try that failed is repeated on another instance (three that may have served it, ten in all) within the service's retry budget (a
     /// fifth of its requests and ten a second), if the request was surely not served (no connection, 421, 503 with `Discovery-Leaving`), or if the method is GET,
     /// HEAD, OPTIONS, PUT or DELETE (no answer in time, connection lost, 429, 502, 503, 504). The last of those answers is returned as it
-    /// came. Headers for one hop alone are dropped in both directions; `Host` is the service unless the request has its own.
+    /// came. A 429 with `Retry-After` speaks to the caller, so the next try, here or elsewhere, waits for so long; where that is longer than
+    /// the call has left, the 429 is returned at once. Headers for one hop alone are dropped in both directions; `Host` is the service unless the request has its own.
     ///
     /// Cancel safety: dropping it gives the call up, and its connection is closed; the instance may still serve the request.
     ///
@@ -93,37 +96,48 @@ impl Client {
         }
         let name = HeaderValue::from_str(service)
             .map_err(|error| not_callable(service, "no name of a service").because(error))?;
+        // Whatever this does, it holds no lock: it may use this client.
+        let new = Arc::new(Upstream::new((self.shared.find)(service), name, Instant::now()));
         let mut upstreams = upstreams.write().unwrap_or_else(PoisonError::into_inner);
-        if !upstreams.contains_key(service) && upstreams.len() >= SERVICES_MAX {
-            make_room(&mut upstreams);
-        }
-        let new = || Arc::new(Upstream::new((self.shared.find)(service), name, Instant::now()));
-        Ok(upstreams.entry(service.into()).or_insert_with(new).clone())
+        let is_full = !upstreams.contains_key(service) && upstreams.len() >= SERVICES_MAX;
+        let forgotten = is_full.then(|| make_room(&mut upstreams));
+        let upstream = upstreams.entry(service.into()).or_insert(new).clone();
+        drop(upstreams);
+        drop(forgotten);
+        Ok(upstream)
     }
 }
 
 type Upstreams = HashMap<Box<str>, Arc<Upstream>>;
 
 /// Forgets the service that was called longest ago.
-fn make_room(upstreams: &mut Upstreams) {
+fn make_room(upstreams: &mut Upstreams) -> Option<Arc<Upstream>> {
     let oldest = upstreams.iter().min_by_key(|(_, upstream)| upstream.last_called_at());
-    if let Some(service) = oldest.map(|(service, _)| service.clone()) {
-        upstreams.remove(&service);
-    }
+    let service = oldest.map(|(service, _)| service.clone())?;
+    upstreams.remove(&service)
 }
 
 /// The service that a URL names.
 fn service_of(url: &Uri) -> Result<&str, Error> {
+    let refused = |reason| Err(not_callable(shown(url), reason));
     if url.scheme() != Some(&Scheme::HTTP) {
-        return Err(not_callable(url, "a service is called with http://"));
+        return refused("a service is called with http://");
     }
     match url.authority() {
         Some(authority) if authority.as_str() == authority.host() => Ok(authority.host()),
-        Some(_) => {
-            Err(not_callable(url, "a service is called by its name alone, its port is known"))
+        Some(authority) if authority.as_str().contains('@') => {
+            refused("a user and a password belong in an Authorization header")
         }
-        None => Err(not_callable(url, "it names no service")),
+        Some(_) => refused("a service is called by its name alone, its port is known"),
+        None => refused("it names no service"),
     }
+}
+
+/// A URL without user, password and query: they may be secret.
+fn shown(url: &Uri) -> String {
+    let scheme = url.scheme_str().map_or(String::new(), |scheme| format!("{scheme}://"));
+    let authority = url.authority().map_or(String::new(), |it| without_secrets(it.as_str()));
+    format!("{scheme}{authority}{}", url.path())
 }
 
 fn not_callable(url: impl fmt::Display, reason: &str) -> Error {

@@ -1,5 +1,7 @@
 //! What an instance is sent, and what its caller gets.
 
+use std::sync::{Arc, OnceLock};
+
 use discovery::Pool;
 use http::{Request, StatusCode};
 
@@ -70,9 +72,21 @@ async fn a_url_that_names_no_service_is_refused_with_the_reason() {
             "http://service2:80/ can't be called: a service is called by its name alone, its port is known",
         ),
         ("http://", "http:// can't be called: no URL"),
+        (
+            "http://user:secret@service2/orders?token=secret",
+            "http://…@service2/orders can't be called: a user and a password belong in an Authorization header",
+        ),
+        (
+            "https://user:secret@service2/?token=secret",
+            "https://…@service2/ can't be called: a service is called with http://",
+        ),
+        ("http://user:sec ret@service2/", "http://…@service2/ can't be called: no URL"),
+        ("http://service 2/?token=secret", "http://service 2/ can't be called: no URL"),
     ] {
         let error = client.get(url).await.unwrap_err();
         assert_eq!(error.to_string(), text);
+        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+        assert!(error.is_unserved());
         assert!(!error.is_no_instance() && !error.is_retryable());
     }
 }
@@ -80,7 +94,7 @@ async fn a_url_that_names_no_service_is_refused_with_the_reason() {
 #[tokio::test]
 async fn a_service_is_asked_for_once() {
     let server = Server::always(OK).await;
-    let (asked, address) = (std::sync::Arc::new(std::sync::Mutex::new(Vec::new())), server.address);
+    let (asked, address) = (Arc::new(std::sync::Mutex::new(Vec::new())), server.address);
     let log = asked.clone();
     let client = discovery::Client::new(move |service| {
         log.lock().unwrap().push(service.to_owned());
@@ -95,8 +109,7 @@ async fn a_service_is_asked_for_once() {
 #[tokio::test]
 async fn a_client_that_calls_very_many_services_forgets_the_one_called_longest_ago() {
     let server = Server::always(OK).await;
-    let (asked, address) =
-        (std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0)), server.address);
+    let (asked, address) = (Arc::new(std::sync::atomic::AtomicUsize::new(0)), server.address);
     let count = asked.clone();
     let client = discovery::Client::new(move |service| {
         count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -109,4 +122,17 @@ async fn a_client_that_calls_very_many_services_forgets_the_one_called_longest_a
     assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 400);
     let kept = format!("{client:?}").matches("\"s").count();
     assert_eq!(kept, 256);
+}
+
+#[tokio::test]
+async fn what_finds_a_pool_may_use_its_client() {
+    let server = Server::always(OK).await;
+    let (own, address) = (Arc::new(OnceLock::<discovery::Client>::new()), server.address);
+    let seen = own.clone();
+    let client = discovery::Client::new(move |service| {
+        assert!(format!("{:?}", seen.get()).contains("services"));
+        Pool::fixed(service, [address])
+    });
+    own.set(client.clone()).unwrap();
+    client.get("http://service2/").await.unwrap();
 }
