@@ -243,7 +243,7 @@ fn validate(check: &Check) -> Result<(), Failure> {
     if elsewhere || check.success_before_passing > 0 || check.failures_before_critical > 0 {
         return wrong("this agent runs TTL, HTTP and TCP checks, without thresholds");
     }
-    if check.http.starts_with("https:") {
+    if check.http.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:")) {
         return wrong("this agent runs HTTP checks without TLS");
     }
     Ok(())

@@ -10,6 +10,7 @@
 #![expect(clippy::unwrap_used, reason = "a row may panic")]
 
 mod like;
+mod probed;
 mod rows;
 mod standing;
 mod table;

@@ -12,6 +12,7 @@ mod local_health;
 mod maintenance;
 mod probes;
 mod query;
+mod redirects;
 mod refused;
 mod register;
 mod ttl;
@@ -26,6 +27,7 @@ pub(crate) const ROWS: &[&[Row]] = &[
     checks::ROWS,
     ttl::ROWS,
     probes::ROWS,
+    redirects::ROWS,
     maintenance::ROWS,
     local_health::ROWS,
     catalog::ROWS,

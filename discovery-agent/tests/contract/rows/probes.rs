@@ -1,17 +1,10 @@
 //! HTTP and TCP checks: the agent runs them itself.
 
-use std::{net::SocketAddr, sync::Arc};
-
 use serde_json::json;
 use testkit::proxy::{Mode, Proxy};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-    sync::Mutex,
-    task::JoinSet,
-};
 
 use crate::{
+    probed::{INTERVAL, Probed, becomes, with_check},
     table::{Row, row},
     target::{Says as _, Target},
 };
@@ -29,59 +22,6 @@ pub(crate) const ROWS: &[Row] = &[
     row!(a_check_waits_for_its_first_run_as_registered),
     row!(a_deregistered_check_runs_no_more),
 ];
-
-/// Consul runs no check more often.
-const INTERVAL: &str = "1s";
-
-/// Answers every connection, and keeps what was asked.
-struct Probed {
-    addr: SocketAddr,
-    asked: Arc<Mutex<Vec<String>>>,
-    _task: JoinSet<()>,
-}
-
-impl Probed {
-    /// Answers 200 and `it lives`.
-    async fn start() -> Self {
-        Self::answering(200, "", "it lives").await
-    }
-
-    async fn answering(status: u16, header: &str, body: &str) -> Self {
-        let length = body.len();
-        let head = format!("HTTP/1.1 {status} OK\r\n{header}Content-Length: {length}\r\n");
-        let answer = format!("{head}Connection: close\r\n\r\n{body}");
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (addr, asked) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
-        let (mut task, log) = (JoinSet::new(), asked.clone());
-        task.spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut piece = vec![0; 4096];
-                let length = stream.read(&mut piece).await.unwrap_or(0);
-                log.lock().await.push(String::from_utf8_lossy(&piece[..length]).into_owned());
-                // A TCP check is gone by now.
-                stream.write_all(answer.as_bytes()).await.ok();
-            }
-        });
-        Self { addr, asked, _task: task }
-    }
-}
-
-async fn with_check(target: &Target, check: serde_json::Value) -> String {
-    let name = target.unique("probed");
-    target.register(&json!({ "Name": name, "Check": check })).await;
-    format!("service:{name}")
-}
-
-async fn becomes(target: &Target, check: &str, status: &str) -> String {
-    target
-        .until(&format!("{check} is {status}"), || async {
-            let (now, output) = target.status(check).await;
-            now == status && !output.is_empty()
-        })
-        .await;
-    target.status(check).await.1
-}
 
 /// A run that the closing came upon may have said something else.
 async fn is_refused(target: &Target, check: &str) {
@@ -135,7 +75,7 @@ async fn an_http_check_asks_as_it_is_told(target: &Target) {
     });
     let check = with_check(target, check).await;
     becomes(target, &check, "passing").await;
-    let asked = probed.asked.lock().await[0].to_lowercase();
+    let asked = probed.asked()[0].to_lowercase();
     assert!(asked.starts_with("put /p?q=1 http/1.1\r\n"), "{asked}");
     assert!(asked.ends_with("are you well"), "{asked}");
     for header in ["\r\nx-who: me\r\n", "\r\nhost: other.example\r\n"] {
@@ -148,7 +88,7 @@ async fn an_http_check_says_who_asks(target: &Target) {
     let url = format!("http://{}/", probed.addr);
     let check = with_check(target, json!({ "HTTP": url, "Interval": INTERVAL })).await;
     becomes(target, &check, "passing").await;
-    let asked = probed.asked.lock().await[0].to_lowercase();
+    let asked = probed.asked()[0].to_lowercase();
     assert!(asked.starts_with("get / http/1.1\r\n"), "{asked}");
     let headers = [
         &format!("host: {}", probed.addr),
@@ -169,7 +109,7 @@ async fn an_http_check_follows_redirects(target: &Target) {
     let check = with_check(target, json!({ "HTTP": url, "Interval": INTERVAL })).await;
     let output = becomes(target, &check, "passing").await;
     assert_eq!(output, format!("HTTP GET {url}: 200 OK Output: it lives"));
-    assert!(there.asked.lock().await[0].starts_with("GET /there HTTP/1.1\r\n"));
+    assert!(there.asked()[0].starts_with("GET /there HTTP/1.1\r\n"));
 }
 
 async fn an_http_check_keeps_no_more_than_4096_bytes(target: &Target) {
@@ -226,7 +166,7 @@ async fn a_deregistered_check_runs_no_more(target: &Target) {
     target.put(format!("/v1/agent/check/deregister/{check}")).await.is(200, "");
     // One may be under way.
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    let runs = probed.asked.lock().await.len();
+    let runs = probed.asked().len();
     tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
-    assert_eq!(probed.asked.lock().await.len(), runs);
+    assert_eq!(probed.asked().len(), runs);
 }

@@ -1,0 +1,142 @@
+//! HTTP checks: 2xx passes, 429 warns, all else is critical. The answer's head decides; of its body what came in time is shown.
+
+mod hop;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use consul_wire::check::CheckStatus;
+use http::{Response, StatusCode, header::LOCATION};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, client::conn::http1, ext::ReasonPhrase};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::TcpStream,
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
+
+use self::hop::{Hop, shown};
+use super::Finding;
+use crate::state::HttpCheck;
+
+/// A check makes at most so many requests, all but the first for redirects. Go's limit.
+const REQUESTS_MAX: usize = 10;
+/// So many headers are read of an answer.
+const HEADERS_MAX: usize = 512;
+/// So long a head is read.
+const HEAD_BYTES_MAX: usize = 1024 * 1024;
+/// So much of a body is read; what is shown of it is the end of this.
+const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+pub(super) async fn look(check: &HttpCheck) -> Finding {
+    let deadline = Instant::now() + check.timeout;
+    match timeout_at(deadline, fetch(check)).await {
+        Ok(Ok((answer, _connection))) => judge(check, answer, deadline).await,
+        Ok(Err(err)) => critical(check, &err),
+        Err(_) => critical(check, &format!("no answer within {:?}", check.timeout)),
+    }
+}
+
+fn critical(check: &HttpCheck, why: &str) -> Finding {
+    (CheckStatus::Critical, format!("{} {:?}: {why}", check.method, shown(&check.url)))
+}
+
+/// The answer to the last request.
+async fn fetch(check: &HttpCheck) -> Result<(Response<Incoming>, Connection), String> {
+    let mut hop = Hop::first(check)?;
+    for _ in 0..REQUESTS_MAX {
+        let (answer, connection) = ask(&hop).await?;
+        match hop.next(answer.status(), answer.headers().get(LOCATION))? {
+            Some(next) => hop = next,
+            None => return Ok((answer, connection)),
+        }
+    }
+    Err(format!("stopped after {REQUESTS_MAX} redirects"))
+}
+
+/// A connection's task, which ends with this.
+struct Connection(JoinHandle<()>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn ask(hop: &Hop) -> Result<(Response<Incoming>, Connection), String> {
+    let request = hop.request()?;
+    let (host, port) = hop.address()?;
+    let stream = TcpStream::connect((host.as_str(), port))
+        .await
+        .map_err(|err| format!("dial tcp {host}:{port}: {err}"))?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
+        .await
+        .map_err(|err| err.to_string())?;
+    let driver = tokio::spawn(async move {
+        if let Err(err) = connection.await {
+            tracing::debug!(%err, "the connection of a check ended in disorder");
+        }
+    });
+    let connection = Connection(driver);
+    let answer = sender.send_request(request).await;
+    Ok((answer.map_err(|err| err.to_string())?, connection))
+}
+
+async fn judge(check: &HttpCheck, answer: Response<Incoming>, deadline: Instant) -> Finding {
+    let code = answer.status();
+    let status = match code {
+        StatusCode::TOO_MANY_REQUESTS => CheckStatus::Warning,
+        code if code.is_success() => CheckStatus::Passing,
+        _ => CheckStatus::Critical,
+    };
+    let words = words(&answer);
+    let mut said = Tail { bytes: Vec::new(), bytes_max: check.output_bytes_max };
+    if timeout_at(deadline, said.read(answer.into_body())).await.is_err() {
+        tracing::debug!(
+            url = shown(&check.url),
+            "the body of a check's answer did not end in time"
+        );
+    }
+    let (method, url) = (&check.method, shown(&check.url));
+    (status, format!("HTTP {method} {url}: {words} Output: {}", said.text()))
+}
+
+/// The status as the server says it: `200 OK`.
+fn words(answer: &Response<Incoming>) -> String {
+    let code = answer.status();
+    let said = answer.extensions().get::<ReasonPhrase>();
+    let reason = match said {
+        Some(said) => String::from_utf8_lossy(said.as_bytes()),
+        None => code.canonical_reason().unwrap_or_default().into(),
+    };
+    format!("{} {reason}", code.as_str()).trim_end().to_owned()
+}
+
+/// The end of a body: what a program says last says most.
+struct Tail {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl Tail {
+    /// Reads to the end of the body, as far as it can be had. Dropped before that, what came so far is kept.
+    async fn read(&mut self, mut body: Incoming) {
+        let mut left = BODY_BYTES_MAX;
+        while left > 0 {
+            let Some(Ok(frame)) = body.frame().await else { return };
+            if let Some(data) = frame.data_ref() {
+                left = left.saturating_sub(data.len());
+                self.bytes.extend_from_slice(data);
+                self.bytes.drain(..self.bytes.len().saturating_sub(self.bytes_max));
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
