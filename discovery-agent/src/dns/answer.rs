@@ -54,8 +54,11 @@ pub(crate) fn answer(state: &State, owner: &Name, kind: RecordType, subject: &Su
             // Somebody else may know; Consul would ask, had it anybody to ask.
             None => Answer::bare(ResponseCode::ServFail),
         },
-        (_, RecordType::SOA) => apex(&zone, soa(), vec![zone.ns()]),
-        (_, RecordType::NS) => apex(&zone, zone.ns(), Vec::new()),
+        (_, RecordType::AXFR) => {
+            Answer { authoritative: true, ..Answer::bare(ResponseCode::NotImp) }
+        }
+        (_, RecordType::SOA) => apex(&zone, Some(soa()), zone.ns()),
+        (_, RecordType::NS) => apex(&zone, zone.ns(), None),
         (subject, kind) => zone.look(owner, kind, subject).map_or_else(missing, found),
     }
 }
@@ -73,11 +76,11 @@ fn missing() -> Answer {
 }
 
 /// About the zone itself, wherever in it was asked.
-fn apex(zone: &Zone<'_>, record: Record, authority: Vec<Record>) -> Answer {
+fn apex(zone: &Zone<'_>, record: Option<Record>, authority: Option<Record>) -> Answer {
     Answer {
         authoritative: true,
-        entries: vec![record.into()],
-        authority,
+        entries: record.into_iter().map(Entry::from).collect(),
+        authority: authority.into_iter().collect(),
         additional: zone.node_address().into_iter().collect(),
         ..Answer::default()
     }

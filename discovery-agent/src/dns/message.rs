@@ -4,13 +4,13 @@
 //! who cannot ask again by TCP at least sees a steady set.
 
 use hickory_proto::{
-    op::{Edns, Message, MessageType, Metadata, OpCode, ResponseCode},
+    op::{Edns, Message, MessageType, Metadata, ResponseCode},
     rr::DNSClass,
 };
 
 use super::{
     answer::{Answer, answer},
-    name,
+    name, question,
 };
 use crate::state::State;
 
@@ -39,13 +39,20 @@ pub(crate) struct Ready {
     pub(crate) lasting: bool,
 }
 
+impl Ready {
+    /// One that is made anew each time.
+    pub(crate) const fn once(bytes: Vec<u8>) -> Self {
+        Self { bytes, turns: 1, lasting: false }
+    }
+}
+
 /// Answers the bytes of a question; `None` for what is no question at all. `turn`: how far to turn the records, so that clients that take the
 /// first do not all take the same.
 pub(crate) fn reply(bytes: &[u8], via: Transport, state: &State, turn: usize) -> Option<Ready> {
-    let question = Message::from_vec(bytes).ok()?;
-    if question.metadata.message_type != MessageType::Query {
-        return None;
-    }
+    let question = match question::read(bytes) {
+        Ok(question) => question,
+        Err(refusal) => return refusal.map(Ready::once),
+    };
     let answer = find(&question, state);
     let limit = limit(&question, via);
     let kept = fitting(&question, &answer, limit);
@@ -62,14 +69,13 @@ pub(crate) fn reply(bytes: &[u8], via: Transport, state: &State, turn: usize) ->
 
 /// The same question answered with a code alone.
 pub(crate) fn code(bytes: &[u8], code: ResponseCode) -> Option<Vec<u8>> {
-    let question = Message::from_vec(bytes).ok()?;
-    write(&question, &Answer::bare(code), 0, 0)
+    match question::read(bytes) {
+        Ok(question) => write(&question, &Answer::bare(code), 0, 0),
+        Err(refusal) => refusal,
+    }
 }
 
 fn find(question: &Message, state: &State) -> Answer {
-    if question.metadata.op_code != OpCode::Query {
-        return Answer::bare(ResponseCode::NotImp);
-    }
     let [query] = &question.queries[..] else { return Answer::bare(ResponseCode::FormErr) };
     if !matches!(query.query_class(), DNSClass::IN | DNSClass::ANY) {
         return Answer::bare(ResponseCode::Refused);

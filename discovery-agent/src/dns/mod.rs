@@ -5,6 +5,7 @@ mod datagrams;
 mod message;
 mod name;
 mod places;
+mod question;
 mod record;
 mod tcp;
 #[cfg(test)]
@@ -28,9 +29,6 @@ fn reply(engine: &Engine, bytes: &[u8], via: Transport, turn: usize) -> Option<R
     match mood {
         Mood::Well => engine.read(|state| message::reply(bytes, via, state, turn)),
         Mood::Frozen => None,
-        Mood::Failing(_) => {
-            let bytes = message::code(bytes, ResponseCode::ServFail)?;
-            Some(Ready { bytes, turns: 1, lasting: false })
-        }
+        Mood::Failing(_) => message::code(bytes, ResponseCode::ServFail).map(Ready::once),
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn apex() -> Name {
 
 /// A whole name; `None` for what can be none. Labels that no host would have (`_`, a space) are let through, as Consul does.
 pub(super) fn fqdn(text: &str) -> Option<Name> {
-    let labels = text.trim_end_matches('.').split('.').map(str::as_bytes);
+    let labels = text.strip_suffix('.').unwrap_or(text).split('.').map(str::as_bytes);
     let mut name = Name::from_labels(labels).ok()?;
     name.set_fqdn(true);
     Some(name)

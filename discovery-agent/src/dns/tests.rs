@@ -8,7 +8,7 @@ use hickory_proto::{
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::message::{Transport, reply};
+use super::message::{Transport, code, reply};
 use crate::state::{CheckDefinition, CheckKind, Command, Identity, ServiceDefinition, State};
 
 /// A state with so many instances of `web`, every third of them warning, and whose it is.
@@ -78,32 +78,49 @@ fn sorted(message: &Message) -> Vec<String> {
     answers
 }
 
+/// Bytes of any kind, and questions with some bytes changed or cut off.
+fn messages() -> impl Strategy<Value = Vec<u8>> {
+    let bytes = prop::collection::vec(any::<u8>(), 0..600);
+    let name = "[a-z0-9][a-z0-9_-]{0,19}(\\.[a-z0-9][a-z0-9_-]{0,19}){0,3}";
+    let damage = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6);
+    let cut = prop::option::of(any::<prop::sample::Index>());
+    let damaged = (name, any::<u16>(), prop::option::of(any::<u16>()), damage, cut);
+    let damaged = damaged.prop_map(|(name, kind, payload, damage, cut)| {
+        let mut bytes = question(&format!("{name}.service.consul."), kind.into(), payload);
+        for (at, to) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = to;
+        }
+        bytes.truncate(cut.map_or(usize::MAX, |cut| cut.index(bytes.len())));
+        bytes
+    });
+    prop_oneof![bytes, damaged]
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn no_bytes_bring_it_down(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-        reply(&bytes, Transport::Udp, &state(3).0, 0);
-    }
-
-    #[test]
-    fn no_damage_to_a_question_brings_it_down(
-        at in 0usize..60,
-        to in any::<u8>(),
-        kind in any::<u16>(),
-        name in "[a-z0-9_.-]{0,40}",
-    ) {
-        let name = format!("{name}.service.consul.");
-        let Ok(name) = Name::from_ascii(&name) else { return Ok(()) };
-        let mut bytes = question(&name.to_ascii(), kind.into(), Some(1232));
-        let at = at % bytes.len();
-        bytes[at] = to;
-        reply(&bytes, Transport::Udp, &state(3).0, 0);
+    fn every_question_has_an_answer_and_nothing_else_has_one(bytes in messages()) {
+        for via in [Transport::Udp, Transport::Tcp] {
+            let ready = reply(&bytes, via, &state(3).0, 0);
+            let is_question = bytes.len() >= 12 && bytes[2] & 0x80 == 0;
+            prop_assert_eq!(ready.is_some(), is_question);
+            let failed = code(&bytes, ResponseCode::ServFail);
+            prop_assert_eq!(failed.is_some(), is_question);
+            for answer in ready.map(|ready| ready.bytes).into_iter().chain(failed) {
+                prop_assert!(answer.len() <= 1232);
+                prop_assert_eq!(&answer[..2], &bytes[..2]);
+                let read = Message::from_vec(&answer).expect("an answer that can be read");
+                prop_assert_eq!(read.metadata.message_type, MessageType::Response);
+                prop_assert_eq!(u8::from(read.metadata.op_code), bytes[2] >> 3 & 0xf);
+            }
+        }
     }
 
     #[test]
     fn what_is_cut_says_so_and_what_stays_is_steady(
-        instances in 0usize..400,
+        instances in 0usize..200,
         payload in prop::option::of(any::<u16>()),
         srv in any::<bool>(),
         turns in (0usize..200, 0usize..200),
@@ -173,12 +190,50 @@ fn a_name_of_the_zone_that_another_stands_for_is_told_along() {
 }
 
 #[test]
-fn answers_to_nobody_are_none() {
+fn what_is_no_question_has_no_answer() {
     let mut bytes = question("web.service.consul.", RecordType::A, None);
     bytes[2] |= 0x80;
     assert!(reply(&bytes, Transport::Udp, &state(1).0, 0).is_none(), "an answer, not a question");
+    assert!(code(&bytes, ResponseCode::ServFail).is_none(), "nor when the agent fails");
     assert!(reply(&[], Transport::Udp, &state(1).0, 0).is_none());
-    assert!(reply(&[0; 12], Transport::Udp, &state(1).0, 0).is_some_and(|it| {
-        Message::from_vec(&it.bytes).unwrap().metadata.response_code == ResponseCode::FormErr
-    }));
+    assert!(reply(&bytes[..11], Transport::Udp, &state(1).0, 0).is_none());
+}
+
+/// An address that is too long for a name, next to one that is fine.
+#[test]
+fn what_dns_cannot_carry_is_left_out() {
+    for address in [".", "a..b", &"x".repeat(64), &"abcdefgh.".repeat(30)] {
+        let mut state = state(1).0;
+        add(&mut state, with("web", "odd", address, false));
+        add(&mut state, with("odd", "only", address, false));
+        let bytes = question("web.service.consul.", RecordType::SRV, None);
+        let (answer, _) = ask(&state, &bytes, Transport::Udp, 0);
+        assert_eq!(answer.answers.len(), 1, "{address}: {:?}", answer.answers);
+        for kind in [RecordType::SRV, RecordType::A, RecordType::AAAA] {
+            let (answer, _) =
+                ask(&state, &question("odd.service.consul.", kind, None), Transport::Udp, 0);
+            let code = answer.metadata.response_code;
+            assert_eq!((code, answer.answers.len()), (ResponseCode::NoError, 0), "{address}");
+        }
+    }
+}
+
+/// A node's name may be no name for DNS. Then nothing leads to it.
+#[test]
+fn a_node_without_a_name_is_no_target() {
+    let mut identity = state(0).1;
+    identity.node_name = "x".repeat(64);
+    let mut state = State::new(&identity);
+    add(&mut state, with("web", "1", "", false));
+    let questions = [
+        ("web.service.consul.", RecordType::SRV),
+        ("consul.", RecordType::NS),
+        ("consul.", RecordType::SOA),
+    ];
+    for (name, kind) in questions {
+        let (answer, _) = ask(&state, &question(name, kind, None), Transport::Udp, 0);
+        let records = answer.answers.iter().chain(&answer.authorities).map(ToString::to_string);
+        let to_root: Vec<_> = records.filter(|record| record.ends_with(" .")).collect();
+        assert!(to_root.is_empty(), "{kind}: {to_root:?}");
+    }
 }

@@ -66,9 +66,9 @@ impl<'a> Zone<'a> {
     /// Whose address is it? The node's, or else the first service's.
     pub(super) fn reverse(&self, owner: &Name, ip: Option<IpAddr>) -> Option<Record> {
         let node = self.node();
-        let is_it = |address: &str| ip.is_some_and(|ip| address.parse() == Ok(ip));
+        let is_it = |address: &str| ip.is_some() && read_ip(address) == ip;
         let name = if is_it(&node.address) {
-            self.node_name()
+            self.node_name()?
         } else {
             let service = self.state.registered().find(|service| is_it(&service.address))?;
             fqdn(&format!("{}.service.{}.{DOMAIN}", service.service, node.datacenter))?
@@ -77,13 +77,12 @@ impl<'a> Zone<'a> {
     }
 
     /// The zone's name server: the node.
-    pub(super) fn ns(&self) -> Record {
-        record(&apex(), RData::NS(NS(self.node_name())))
+    pub(super) fn ns(&self) -> Option<Record> {
+        Some(record(&apex(), RData::NS(NS(self.node_name()?))))
     }
 
     pub(super) fn node_address(&self) -> Option<Record> {
-        let ip = self.node().address.parse().ok()?;
-        Some(address(&self.node_name(), ip))
+        Some(address(&self.node_name()?, read_ip(&self.node().address)?))
     }
 
     fn node(&self) -> &'a Node {
@@ -105,10 +104,8 @@ impl<'a> Zone<'a> {
     fn addresses(&self, owner: &Name, kind: RecordType, instances: &[Instance<'_>]) -> Vec<Entry> {
         let hosts = || instances.iter().map(|instance| self.host(instance.service));
         let mut seen = HashSet::new();
-        let ips: Vec<IpAddr> = hosts()
-            .filter_map(|host| host.parse().ok())
-            .filter(|ip| fits(*ip, kind) && seen.insert(*ip))
-            .collect();
+        let ips: Vec<IpAddr> =
+            hosts().filter_map(read_ip).filter(|ip| fits(*ip, kind) && seen.insert(*ip)).collect();
         if !ips.is_empty() {
             return ips.into_iter().map(|ip| address(owner, ip).into()).collect();
         }
@@ -116,7 +113,7 @@ impl<'a> Zone<'a> {
             return Vec::new();
         }
         // A name may stand for one other name only.
-        let alias = hosts().find(|host| host.parse::<IpAddr>().is_err()).and_then(fqdn);
+        let alias = hosts().filter(|host| read_ip(host).is_none()).find_map(fqdn);
         alias.map_or_else(Vec::new, |target| self.alias(owner, kind, target))
     }
 
@@ -140,7 +137,7 @@ impl<'a> Zone<'a> {
         let mut entries: Vec<_> = instances
             .iter()
             .filter(|it| places.insert((self.host(it.service), it.service.port)))
-            .map(|it| self.srv(owner, it))
+            .filter_map(|it| self.srv(owner, it))
             .collect();
         // Several instances behind one address need it told once: by the first, which is cut last.
         let mut told = HashSet::new();
@@ -150,19 +147,20 @@ impl<'a> Zone<'a> {
         entries
     }
 
-    fn srv(&self, owner: &Name, instance: &Instance<'_>) -> Entry {
+    /// `None` for an instance whose address no name can stand for: a target of "." would say that there is no service (RFC 2782).
+    fn srv(&self, owner: &Name, instance: &Instance<'_>) -> Option<Entry> {
         let service = instance.service;
         let weight = match instance.status {
             CheckStatus::Passing => service.weights.passing,
             CheckStatus::Warning | CheckStatus::Critical => service.weights.warning,
         };
         let host = self.host(service);
-        let ip = host.parse::<IpAddr>().ok();
+        let ip = read_ip(host);
         let target = match ip {
             Some(_) if service.address.is_empty() => self.node_name(),
             Some(ip) => self.address_name(ip),
-            None => fqdn(host).unwrap_or_default(),
-        };
+            None => fqdn(host),
+        }?;
         let additional = match ip {
             Some(ip) => Some(address(&target, ip)),
             None => {
@@ -171,12 +169,12 @@ impl<'a> Zone<'a> {
             }
         };
         let data = SRV::new(1, weight, service.port, target);
-        Entry { record: record(owner, RData::SRV(data)), additional }
+        Some(Entry { record: record(owner, RData::SRV(data)), additional })
     }
 
     fn node_records(&self, owner: &Name, kind: RecordType) -> Vec<Entry> {
         let mut entries = Vec::new();
-        if let Ok(ip) = self.node().address.parse()
+        if let Some(ip) = read_ip(&self.node().address)
             && fits(ip, kind)
             && kind != RecordType::TXT
         {
@@ -190,18 +188,19 @@ impl<'a> Zone<'a> {
         entries
     }
 
-    fn node_name(&self) -> Name {
+    /// `None` when the node is called what DNS cannot carry.
+    fn node_name(&self) -> Option<Name> {
         let node = self.node();
-        fqdn(&format!("{}.node.{}.{DOMAIN}", node.node, node.datacenter)).unwrap_or_default()
+        fqdn(&format!("{}.node.{}.{DOMAIN}", node.node, node.datacenter))
     }
 
     /// The name that stands for an address, so that a client can ask for it like for any other.
-    fn address_name(&self, ip: IpAddr) -> Name {
+    fn address_name(&self, ip: IpAddr) -> Option<Name> {
         let hex = match ip {
             IpAddr::V4(ip) => format!("{:08x}", ip.to_bits()),
             IpAddr::V6(ip) => format!("{:032x}", ip.to_bits()),
         };
-        fqdn(&format!("{hex}.addr.{}.{DOMAIN}", self.node().datacenter)).unwrap_or_default()
+        fqdn(&format!("{hex}.addr.{}.{DOMAIN}", self.node().datacenter))
     }
 
     /// Where an instance is: an IP address or a name.
@@ -211,6 +210,11 @@ impl<'a> Zone<'a> {
     {
         if service.address.is_empty() { &self.node().address } else { &service.address }
     }
+}
+
+/// An address that is an IP address; an IPv4 address written as IPv6 is IPv4, as for Consul.
+fn read_ip(text: &str) -> Option<IpAddr> {
+    text.parse().ok().map(|ip: IpAddr| ip.to_canonical())
 }
 
 const fn is_address(kind: RecordType) -> bool {

@@ -36,6 +36,7 @@ pub(crate) const ROWS: &[&[Row]] = &[
     query::ROWS,
     http::ROWS,
     hosts::ROWS,
+    dns::MESSAGES,
     dns::NAMES,
     dns::RECORDS,
     dns::SIZES,

@@ -1,5 +1,6 @@
 //! Consul's DNS: what is under which name, and how much of it fits into an answer.
 
+mod messages;
 mod names;
 mod records;
 mod sizes;
@@ -14,6 +15,7 @@ use testkit::dns::{
 
 use crate::{table::Row, target::Target};
 
+pub(crate) const MESSAGES: &[Row] = messages::ROWS;
 pub(crate) const NAMES: &[Row] = names::ROWS;
 pub(crate) const RECORDS: &[Row] = records::ROWS;
 pub(crate) const SIZES: &[Row] = sizes::ROWS;

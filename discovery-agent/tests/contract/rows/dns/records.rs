@@ -19,7 +19,11 @@ pub(crate) const ROWS: &[Row] = &[
     row!(a_host_name_is_a_target_and_an_alias),
     row!(a_host_name_of_consul_is_followed),
     row!(ipv6_addresses_are_aaaa),
+    row!(ipv4_written_as_ipv6_is_ipv4),
     row!(families_do_not_mix),
+    row!(no_target_is_the_root).ours_is_better(
+        "Consul sends a target of \".\", by which SRV says that there is no such service, or nothing at all where an address is no name",
+    ),
     row!(two_on_one_address_are_one_address_and_two_services),
     row!(two_in_one_place_are_one),
     row!(deregistered_it_has_no_name),
@@ -155,6 +159,28 @@ async fn ipv6_addresses_are_aaaa(target: &Target) {
     is_no_data(&ask(target, &name, RecordType::A).await);
     let answer = ask(target, &name, RecordType::SRV).await;
     assert_eq!(data(&answer), ["1 1 7 20010db8000300060000000000000001.addr.dc1.consul."]);
+}
+
+async fn ipv4_written_as_ipv6_is_ipv4(target: &Target) {
+    let name =
+        register(target, json!({ "Name": "mapped", "Address": "::ffff:10.3.6.1", "Port": 7 }))
+            .await;
+    assert_eq!(data(&ask(target, &name, RecordType::A).await), ["10.3.6.1"]);
+    is_no_data(&ask(target, &name, RecordType::AAAA).await);
+    let srv = data(&ask(target, &name, RecordType::SRV).await);
+    assert_eq!(srv, ["1 1 7 0a030601.addr.dc1.consul."]);
+    let expected = ["0a030601.addr.dc1.consul. 0 A 10.3.6.1"];
+    assert_eq!(addresses_with(target, &name).await, expected);
+}
+
+async fn no_target_is_the_root(target: &Target) {
+    let name = register(target, json!({ "Name": "root", "Address": ".", "Port": 7 })).await;
+    let answer = ask(target, &name, RecordType::SRV).await;
+    if target.is_real() {
+        assert_eq!(data(&answer), ["1 1 7 ."]);
+    } else {
+        is_no_data(&answer);
+    }
 }
 
 async fn families_do_not_mix(target: &Target) {
