@@ -1,60 +1,93 @@
-//! What the contract cannot see of checks: that they end.
+//! What the contract cannot see of checks: that one task runs each, which ends with the agent.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, net::SocketAddr};
 
 use discovery_agent::Agent;
 use serde_json::json;
-use tokio::{net::TcpListener, time};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::JoinSet,
+    time,
+};
 
-use crate::talk::{put, until};
+use crate::talk::{SOON, put};
 
-/// Counts who connects.
-async fn counting() -> (SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let count = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&count);
-    tokio::spawn(async move {
-        while listener.accept().await.is_ok() {
-            counted.fetch_add(1, Ordering::Relaxed);
-        }
-    });
-    (addr, count)
+/// Hands out every request, unanswered.
+struct Probed {
+    addr: SocketAddr,
+    asked: mpsc::UnboundedReceiver<(String, TcpStream)>,
+    _task: JoinSet<()>,
+}
+
+impl Probed {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (asked_tx, asked) = mpsc::unbounded_channel();
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = [0; 4096];
+                let length = stream.read(&mut head).await.unwrap();
+                let head = String::from_utf8_lossy(&head[..length]);
+                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                if asked_tx.send((path, stream)).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { addr, asked, _task: task }
+    }
+
+    /// The next request: its path, and the connection that waits for its answer.
+    async fn next(&mut self) -> (String, TcpStream) {
+        let asked = time::timeout(SOON, self.asked.recv()).await;
+        asked.expect("a check should run").unwrap()
+    }
+
+    /// Registers a service whose check asks for this path, every second, and waits for its answer longer than any test does.
+    async fn check(&self, agent: &Agent, path: &str) {
+        let url = format!("http://{}{path}", self.addr);
+        let check = json!({ "HTTP": url, "Interval": "1s", "Timeout": "1h" });
+        let service = json!({ "Name": path.trim_start_matches('/'), "Check": check });
+        let answer = put(agent.http_addr(), "/v1/agent/service/register", &service).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
 }
 
 #[tokio::test]
 async fn no_check_outlives_its_agent() {
-    let (addr, count) = counting().await;
+    let mut probed = Probed::start().await;
     let agent = Agent::start().await.unwrap();
-    let check = json!({ "TCP": addr.to_string(), "Interval": "1s" });
-    let service = json!({ "Name": "web", "Check": check });
-    put(agent.http_addr(), "/v1/agent/service/register", &service).await;
-    until(|| count.load(Ordering::Relaxed) > 0).await;
+    probed.check(&agent, "/held").await;
+    let (_, mut held) = probed.next().await;
     drop(agent);
-    // One may have been on its way.
-    time::sleep(Duration::from_millis(100)).await;
-    let last = count.load(Ordering::Relaxed);
-    time::sleep(Duration::from_millis(2500)).await;
-    assert_eq!(count.load(Ordering::Relaxed), last);
+    // The run is cut off: its connection ends while it waits for the answer.
+    let end = time::timeout(SOON, held.read(&mut [0])).await.expect("the run should end");
+    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
 }
 
 #[tokio::test]
 async fn a_check_registered_again_as_it_is_goes_on() {
-    let (addr, count) = counting().await;
+    let mut probed = Probed::start().await;
     let agent = Agent::start().await.unwrap();
-    let check = json!({ "TCP": addr.to_string(), "Interval": "1s" });
-    let service = json!({ "Name": "web", "Check": check });
+    probed.check(&agent, "/held").await;
+    let (_, held) = probed.next().await;
     for _ in 0..10 {
-        put(agent.http_addr(), "/v1/agent/service/register", &service).await;
+        probed.check(&agent, "/held").await;
     }
-    until(|| count.load(Ordering::Relaxed) > 0).await;
-    let first = count.load(Ordering::Relaxed);
-    assert_eq!(first, 1, "one task looks, not one for each registration");
+    // By the second run of a check that is registered later, every task that looks at the first would have asked again.
+    probed.check(&agent, "/marker").await;
+    for _ in 0..2 {
+        let (path, mut stream) = probed.next().await;
+        assert_eq!(
+            path, "/marker",
+            "the first run is still under way, and there should be no other"
+        );
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    }
+    let open = held.try_read(&mut [0]).unwrap_err();
+    assert_eq!(open.kind(), io::ErrorKind::WouldBlock, "the run should go on");
 }

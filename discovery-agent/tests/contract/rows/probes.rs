@@ -15,7 +15,7 @@ pub(crate) const ROWS: &[Row] = &[
     row!(an_http_check_asks_as_it_is_told),
     row!(an_http_check_says_who_asks),
     row!(an_http_check_follows_redirects),
-    row!(an_http_check_keeps_no_more_than_4096_bytes),
+    row!(an_http_check_keeps_the_last_4096_bytes),
     row!(an_http_check_ends_with_its_timeout),
     row!(an_http_check_of_nobody_is_critical),
     row!(a_tcp_check_goes_by_the_connection),
@@ -112,12 +112,13 @@ async fn an_http_check_follows_redirects(target: &Target) {
     assert!(there.asked()[0].starts_with("GET /there HTTP/1.1\r\n"));
 }
 
-async fn an_http_check_keeps_no_more_than_4096_bytes(target: &Target) {
-    let probed = Probed::answering(200, "", &"x".repeat(10_000)).await;
+async fn an_http_check_keeps_the_last_4096_bytes(target: &Target) {
+    let body = "first".repeat(2000) + &"last!".repeat(800);
+    let probed = Probed::answering(200, "", &body).await;
     let url = format!("http://{}/", probed.addr);
     let check = with_check(target, json!({ "HTTP": url, "Interval": INTERVAL })).await;
     let output = becomes(target, &check, "passing").await;
-    assert_eq!(output, format!("HTTP GET {url}: 200 OK Output: {}", "x".repeat(4096)));
+    assert_eq!(output, format!("HTTP GET {url}: 200 OK Output: {}", &body[body.len() - 4096..]));
 }
 
 async fn an_http_check_ends_with_its_timeout(target: &Target) {
@@ -164,9 +165,11 @@ async fn a_deregistered_check_runs_no_more(target: &Target) {
     let check = with_check(target, check).await;
     becomes(target, &check, "passing").await;
     target.put(format!("/v1/agent/check/deregister/{check}")).await.is(200, "");
-    // One may be under way.
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    // One may be under way, until another check ran; after two more runs of that one the first would have run again.
+    let other = Probed::start().await;
+    with_check(target, json!({ "HTTP": other.url("/"), "Interval": INTERVAL })).await;
+    target.until("another check runs", || async { !other.asked().is_empty() }).await;
     let runs = probed.asked().len();
-    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    target.until("another check runs thrice", || async { other.asked().len() > 2 }).await;
     assert_eq!(probed.asked().len(), runs);
 }
