@@ -22,6 +22,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
+    runtime::{self, Handle},
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -46,6 +47,7 @@ pub(crate) struct Connection {
     driver: Option<http1::Connection<TokioIo<Socket>, Upload>>,
     traffic: Arc<Traffic>,
     bell: Arc<Bell>,
+    runtime: runtime::Id,
     /// Set for the deadline of some request, and for a later one only once it fires: most answers come long before, and setting a timer
     /// for each would cost more than everything else that waiting costs.
     timer: Pin<Box<Sleep>>,
@@ -73,7 +75,13 @@ impl Connection {
             .await;
         let (sender, driver) = opened.map_err(|_| Why::Closed)?;
         let timer = Box::pin(sleep_until(deadline.at));
-        Ok(Self { sender, driver: Some(driver), traffic, bell: Bell::new(), timer })
+        let (bell, runtime) = (Bell::new(), Handle::current().id());
+        Ok(Self { sender, driver: Some(driver), traffic, bell, runtime, timer })
+    }
+
+    /// The runtime on which it was opened. It is of use only while that drives it.
+    pub(crate) fn runtime(&self) -> runtime::Id {
+        self.runtime
     }
 
     /// Sends a request and waits for the head of its answer. A connection whose answer is given up has to be dropped.

@@ -71,20 +71,24 @@ impl Kept {
         self.state().runtime = Some(Handle::current());
     }
 
-    /// An idle connection that is young enough. The server may have closed it nevertheless.
+    /// An idle connection of this runtime that is young enough: on another one, which may have ended, nothing drives it. The server may have
+    /// closed it nevertheless.
     pub(crate) fn take(&self, now: Instant) -> Option<Box<Connection>> {
+        let here = Handle::current().id();
+        let is_usable =
+            |idle: &Idle| idle.connection.runtime() == here && now - idle.used_at < KEPT_FOR;
         let mut state = self.state();
-        while let Some(last) = state.idle.pop() {
-            if now - last.used_at < KEPT_FOR {
-                return Some(last.connection);
-            }
-        }
-        None
+        let place = state.idle.iter().rposition(is_usable)?;
+        Some(state.idle.remove(place).connection)
     }
 
     /// Keeps a connection that is idle, unless there are enough.
     fn put(self: &Arc<Self>, connection: Box<Connection>, used_at: Instant) {
         let mut state = self.state();
+        if state.idle.len() >= KEPT_MAX {
+            // Those of a runtime that ended have no reaper.
+            state.idle.retain(|idle| used_at.saturating_duration_since(idle.used_at) < KEPT_FOR);
+        }
         if state.idle.len() >= KEPT_MAX {
             return;
         }
