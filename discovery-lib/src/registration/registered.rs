@@ -76,8 +76,10 @@ impl Registered {
         let settled = |report: &Report| report.was_ready || report.state == State::Replaced;
         let text = match report_rx.wait_for(settled).await {
             Ok(report) if report.is_ready() => return Ok(()),
-            Ok(_) => format!("another run took the id {}", self.id()),
-            Err(_) => format!("{} is no longer kept registered", self.id()),
+            Ok(report) if report.state == State::Replaced => {
+                format!("another run took the id {}", self.id())
+            }
+            Ok(_) | Err(_) => format!("{} is no longer kept registered", self.id()),
         };
         Err(Error::new(Kind::Ended, text))
     }
@@ -118,7 +120,8 @@ impl Registered {
 
 impl Report {
     pub(super) fn is_ready(self) -> bool {
-        let ended = matches!(self.state, State::Replaced | State::Leaving | State::Left);
+        let ended =
+            matches!(self.state, State::Replaced | State::Leaving | State::Left | State::Abandoned);
         self.was_ready && !ended
     }
 }

@@ -148,7 +148,11 @@ impl Registrar {
                 warn!(%service, %id, "another run registered under this id; leaving it alone");
             }
             State::Left => info!(%service, %id, "left"),
-            State::Probing | State::Registering | State::Registered | State::Leaving => {
+            State::Probing
+            | State::Registering
+            | State::Registered
+            | State::Leaving
+            | State::Abandoned => {
                 debug!(%service, %id, ?state, "registration moved on");
             }
         }
@@ -183,6 +187,21 @@ impl Registrar {
             warn!(%service, %id, ?call, %err, cause, "failed; the registrar goes on");
         } else {
             debug!(%service, %id, ?call, %err, cause, "failed again");
+        }
+    }
+}
+
+/// Whatever ended it, its runtime above all: who holds the handle is told.
+impl Drop for Registrar {
+    fn drop(&mut self) {
+        let state = self.machine.state();
+        if state == State::Left {
+            return;
+        }
+        self.report_tx.send_modify(|report| report.state = State::Abandoned);
+        if state != State::Replaced {
+            let (service, id) = (&self.subject.registration.name, &self.subject.id);
+            warn!(%service, %id, "the registrar ended without having left; nothing keeps it registered any more");
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{admin::word, statuses::Statuses};
 use crate::{Leaving, Pool, Rank, registration::State};
 
 /// Every state has its line, so that one that ended is seen to end.
-const STATES: [State; 7] = [
+const STATES: [State; 8] = [
     State::Probing,
     State::Registering,
     State::Registered,
@@ -23,6 +23,7 @@ const STATES: [State; 7] = [
     State::Replaced,
     State::Leaving,
     State::Left,
+    State::Abandoned,
 ];
 const RANKS: [Rank; 5] = [Rank::Passing, Rank::Warning, Rank::Spare, Rank::Ejected, Rank::Reserve];
 

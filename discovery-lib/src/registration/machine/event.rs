@@ -19,6 +19,8 @@ pub enum State {
     Leaving,
     /// Over.
     Left,
+    /// Nothing keeps it registered any more: its registrar ended without having left, with the runtime where it ran.
+    Abandoned,
 }
 
 /// What happened.
