@@ -82,7 +82,7 @@ impl Pooled {
         sleep(ARRIVES_WITHIN).await;
         let start = Instant::now();
         let (_, published_at) = tokio::join!(change(agent, "watched", round), async {
-            self.watch.changed().await.unwrap();
+            self.watch.changed().await;
             while self.is_in() != (round % 2 == 1) {
                 yield_now().await;
             }
@@ -97,7 +97,7 @@ async fn measure(name: &str, agent: SocketAddr) {
     let discovery = Discovery::new(Settings { agent: settings, ..Settings::default() }).unwrap();
     let watch = discovery.watch("watched", &Resolve::Catalog);
     let mut pooled = Pooled { watch, pool: discovery.pool("watched") };
-    pooled.watch.changed().await.unwrap();
+    pooled.watch.changed().await;
     pooled.pool.ready().await.unwrap();
     let mut rounds = Vec::new();
     for round in 1..=ROUNDS {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Client, Error, Pool, Registered, Registration, Resolve, Settings, Watch, agent::AgentClient,
-    pool::StandingPools, watch::Standing,
+    Client, Error, Pool, Registered, Registration, Resolve, Settings, Snapshot, Watch,
+    agent::AgentClient, lifetime::LINGER, pool::StandingPools, watch::Standing,
 };
 
 /// Service discovery through one Consul agent. Cheap to clone; clones share connections. There is no global state: two of them in one
@@ -51,16 +51,27 @@ impl Discovery {
         &self.agent
     }
 
-    /// A watch of a service. The first one starts to ask, others share its question, and it ends with the last one that is dropped.
+    /// A watch of a service. The first one starts to ask and others share its question, which is asked for another 60 s after the last one
+    /// was dropped. Of questions that nothing holds any more 256 are asked; beyond that the one that was dropped first ends early.
     ///
     /// # Panics
     /// Outside of a tokio runtime, when it has to start.
     pub fn watch(&self, service: &str, resolve: &Resolve) -> Watch {
-        self.standing.watch(service, resolve)
+        self.standing.watch(service, resolve, LINGER)
     }
 
-    /// The members of a service, found as [`Settings::resolve`] says. All who ask for a service share one pool, which ends with the last of
-    /// them.
+    /// Asks once who the instances of a service are, without waiting for a change: nothing is left behind at the agent. For a program that
+    /// asks and ends.
+    ///
+    /// # Errors
+    /// Nothing answered (within 10 s, by DNS within 3 s), or the answer makes no sense.
+    pub async fn ask(&self, service: &str, resolve: &Resolve) -> Result<Snapshot, Error> {
+        self.standing.ask(service, resolve).await
+    }
+
+    /// The members of a service, found as [`Settings::resolve`] says. All who ask for a service share one pool, which lives for another 60 s
+    /// after the last of them dropped it: so it costs nothing to ask for one in each handler. Of pools that nothing holds any more 256 are
+    /// kept; beyond that the one that was dropped first ends early.
     ///
     /// # Panics
     /// Outside of a tokio runtime, when it has to start.

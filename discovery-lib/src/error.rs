@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Status(StatusCode),
     /// What was asked about is over.
     Ended,
+    /// More of something than is allowed at a time: it was not tried.
+    Limit,
 }
 
 impl Error {
@@ -75,7 +77,7 @@ impl Error {
     /// The request was surely not served: no instance was found or took it, or it was never sent. Whatever its method, sending it again
     /// can't have it done twice.
     pub fn is_unserved(&self) -> bool {
-        matches!(self.0.kind, Kind::NoInstance | Kind::Setting)
+        matches!(self.0.kind, Kind::NoInstance | Kind::Setting | Kind::Limit)
     }
 
     /// The same request may be answered well later, and sending it again does no harm: nobody answered, not in time, or with a 5xx or 429.
@@ -87,13 +89,19 @@ impl Error {
                 Kind::Status(status) => {
                     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
                 }
-                Kind::Setting | Kind::Answer | Kind::Ended => false,
+                Kind::Setting | Kind::Answer | Kind::Ended | Kind::Limit => false,
             }
     }
 
     /// A setting can't be understood: nothing was tried.
     pub fn is_setting(&self) -> bool {
         self.0.kind == Kind::Setting
+    }
+
+    /// A limit of this program was reached, as of the services that a client calls at a time: nothing was tried, and trying elsewhere does
+    /// not help.
+    pub fn is_limit(&self) -> bool {
+        self.0.kind == Kind::Limit
     }
 
     /// A deadline passed. What was asked may still be done, or have been done.
@@ -115,7 +123,8 @@ impl Error {
             | Kind::Unreachable
             | Kind::Timeout
             | Kind::Answer
-            | Kind::Ended => None,
+            | Kind::Ended
+            | Kind::Limit => None,
         }
     }
 

@@ -67,6 +67,7 @@ mod discovery;
 mod error;
 mod instance;
 mod later;
+mod lifetime;
 mod member;
 mod pool;
 #[cfg(feature = "program")]

@@ -53,9 +53,8 @@ impl Watch {
         let paint = Paint::stdout();
         loop {
             let (news, way, other) = tokio::select! {
-                Some(watched) = http_watch.changed() => (http.learn(watched), &http, &dns),
-                Some(watched) = dns_watch.changed() => (dns.learn(watched), &dns, &http),
-                else => return Ok(()),
+                watched = http_watch.changed() => (http.learn(watched), &http, &dns),
+                watched = dns_watch.changed() => (dns.learn(watched), &dns, &http),
             };
             let now = time_of_day(SystemTime::now());
             for news in news {

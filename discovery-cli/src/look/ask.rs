@@ -72,13 +72,26 @@ impl Consul {
 
     /// A service, asked both ways at once.
     pub(crate) async fn look(&self, service: &str) -> Sight {
-        let (mut http, mut dns) = self.watch(service);
-        let (http, dns) = tokio::join!(first(&mut http), first(&mut dns));
-        let Settings { agent, dns: dns_addr, .. } = self.0.settings();
-        Sight {
-            http: http
-                .unwrap_or_else(|| Err(no_answer(&format!("the agent at {}", agent.address)))),
-            dns: dns.unwrap_or_else(|| Err(no_answer(&format!("the DNS server at {dns_addr}")))),
+        let (http, dns) =
+            tokio::join!(self.ask(service, &Resolve::Catalog), self.ask(service, &Resolve::Dns));
+        Sight { http, dns }
+    }
+
+    /// Asks once. A question that waits for a change would stay at the agent when this program is long over.
+    async fn ask(&self, service: &str, resolve: &Resolve) -> Seen {
+        let Self(discovery) = self;
+        match timeout(ANSWER_WITHIN, discovery.ask(service, resolve)).await {
+            Ok(Ok(snapshot)) => Ok(Arc::new(snapshot)),
+            Ok(Err(err)) => Err(with_hint(&err)),
+            Err(_) => {
+                let Settings { agent, dns, .. } = discovery.settings();
+                Err(no_answer(&match resolve {
+                    Resolve::Dns => format!("the DNS server at {dns}"),
+                    Resolve::Catalog | Resolve::Fixed(_) => {
+                        format!("the agent at {}", agent.address)
+                    }
+                }))
+            }
         }
     }
 
@@ -129,13 +142,4 @@ fn with_hint(err: &Error) -> String {
 
 fn no_answer(whom: &str) -> String {
     format!("{whom} did not answer within {} s", ANSWER_WITHIN.as_secs())
-}
-
-async fn first(watch: &mut Watch) -> Option<Seen> {
-    let watched = timeout(ANSWER_WITHIN, watch.changed()).await.ok()??;
-    match (watched.snapshot, watched.failure) {
-        (Some(snapshot), _) => Some(Ok(snapshot)),
-        (None, Some(err)) => Some(Err(with_hint(&err))),
-        (None, None) => None,
-    }
 }

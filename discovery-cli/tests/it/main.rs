@@ -4,6 +4,7 @@
 
 mod asking;
 mod chain;
+mod places;
 mod process;
 mod services;
 mod terminal;

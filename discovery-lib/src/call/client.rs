@@ -3,7 +3,8 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -11,10 +12,12 @@ use http::{HeaderValue, Request, Response, Uri, uri::Scheme};
 use tokio::time::Instant;
 
 use super::{Body, Deadlines, outgoing::Outgoing, upstream::Upstream};
-use crate::{Error, Pool, error::Kind, redact::without_secrets};
+use crate::{Error, Pool, error::Kind, lifetime::LINGER, redact::without_secrets};
 
-/// Services that a client keeps pools of. Beyond that the one that was called longest ago makes room: asked for again, it is watched anew.
+/// Services that a client calls at a time. Beyond that a call is refused: names may come from outside, and each is a question to Consul.
 pub(crate) const SERVICES_MAX: usize = 256;
+/// A service that was not called for so long makes room for another one.
+pub(crate) const UNUSED_MAX: Duration = LINGER;
 
 /// A caller of services by name. Cheap to clone; clones share pools, connections and retry budgets.
 ///
@@ -33,8 +36,8 @@ struct Shared {
 }
 
 impl Client {
-    /// A client that calls the instances of these pools. `find` is asked when a service is called for the first time; where several calls are
-    /// the first at the same moment, each may ask, and the pool of one of them serves all.
+    /// A client that calls the instances of these pools. A service is asked for at its first call, and again when it was not called for
+    /// 60 s; where several calls are the first at the same moment, each may ask, and the pool of one of them serves all.
     ///
     /// ```
     /// # use discovery::{Client, Pool};
@@ -79,7 +82,7 @@ impl Client {
     /// # Errors
     ///
     /// Nobody can take the call ([`Error::is_no_instance`]: it was surely not served), nobody answered in time ([`Error::is_timeout`]), or
-    /// every answer broke off before its head. [`Error::tried`] says who was tried and why each failed.
+    /// every answer broke off before its head; or too many services are called already ([`Error::is_limit`]). [`Error::tried`] says who was tried and why each failed.
     pub async fn request<B: Into<Bytes>>(
         &self,
         request: Request<B>,
@@ -90,31 +93,63 @@ impl Client {
     }
 
     fn upstream(&self, service: &str) -> Result<Arc<Upstream>, Error> {
-        let upstreams = &self.shared.upstreams;
-        if let Some(known) = upstreams.read().unwrap_or_else(PoisonError::into_inner).get(service) {
-            return Ok(known.clone());
+        let known = |upstreams: &Upstreams| {
+            upstreams.get(service).filter(|known| !known.has_ended()).cloned()
+        };
+        if let Some(known) = known(&self.shared.read()) {
+            return Ok(known);
         }
         let name = HeaderValue::from_str(service)
             .map_err(|error| not_callable(service, "no name of a service").because(error))?;
-        // Whatever this does, it holds no lock: it may use this client.
-        let new = Arc::new(Upstream::new((self.shared.find)(service), name, Instant::now()));
-        let mut upstreams = upstreams.write().unwrap_or_else(PoisonError::into_inner);
-        let is_full = !upstreams.contains_key(service) && upstreams.len() >= SERVICES_MAX;
-        let forgotten = is_full.then(|| make_room(&mut upstreams));
-        let upstream = upstreams.entry(service.into()).or_insert(new).clone();
-        drop(upstreams);
-        drop(forgotten);
-        Ok(upstream)
+        let now = Instant::now();
+        make_room(&mut self.shared.write(), service, now)?;
+        // Not under the lock: who finds the pool may use this client.
+        let new = Arc::new(Upstream::new((self.shared.find)(service), name, now));
+        let mut upstreams = self.shared.write();
+        if let Some(known) = known(&upstreams) {
+            return Ok(known);
+        }
+        make_room(&mut upstreams, service, now)?;
+        upstreams.insert(service.into(), new.clone());
+        Ok(new)
+    }
+}
+
+impl Shared {
+    fn read(&self) -> RwLockReadGuard<'_, Upstreams> {
+        self.upstreams.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Upstreams> {
+        self.upstreams.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 type Upstreams = HashMap<Box<str>, Arc<Upstream>>;
 
-/// Forgets the service that was called longest ago.
-fn make_room(upstreams: &mut Upstreams) -> Option<Arc<Upstream>> {
-    let oldest = upstreams.iter().min_by_key(|(_, upstream)| upstream.last_called_at());
-    let service = oldest.map(|(service, _)| service.clone())?;
-    upstreams.remove(&service)
+/// Makes room for a service by forgetting those that were not called for [`UNUSED_MAX`], or else the one without instances that was called
+/// longest ago: names that nobody has must not shut out those of services. What is called and has instances stays.
+///
+/// # Errors
+/// All of them are.
+fn make_room(upstreams: &mut Upstreams, service: &str, now: Instant) -> Result<(), Error> {
+    if upstreams.contains_key(service) || upstreams.len() < SERVICES_MAX {
+        return Ok(());
+    }
+    upstreams.retain(|_, upstream| now - upstream.last_called_at() < UNUSED_MAX);
+    if upstreams.len() < SERVICES_MAX {
+        return Ok(());
+    }
+    let without = upstreams.iter().filter(|(_, upstream)| !upstream.has_instances());
+    let oldest = without.min_by_key(|(_, upstream)| upstream.last_called_at());
+    let Some(oldest) = oldest.map(|(service, _)| service.clone()) else {
+        let text = format!(
+            "no call to {service}: {SERVICES_MAX} other services were called in the last {UNUSED_MAX:?}, which is the limit of a client"
+        );
+        return Err(Error::new(Kind::Limit, text));
+    };
+    upstreams.remove(&oldest);
+    Ok(())
 }
 
 /// The service that a URL names.

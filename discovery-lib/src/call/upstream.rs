@@ -26,6 +26,7 @@ pub(crate) const FIRST_ANSWER_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Upstream {
+    /// Not held, so that it ends when it is not called any more.
     pool: Pool,
     budget: Budget,
     name: HeaderValue,
@@ -40,11 +41,20 @@ struct Miss {
 
 impl Upstream {
     pub(crate) fn new(pool: Pool, name: HeaderValue, now: Instant) -> Self {
-        Self { pool, budget: Budget::new(now), name }
+        Self { pool: pool.without_hold(), budget: Budget::new(now), name }
     }
 
     pub(crate) fn name(&self) -> &HeaderValue {
         &self.name
+    }
+
+    /// Whether its pool ended, since nothing used it or its runtime ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.pool.has_ended()
+    }
+
+    pub(crate) fn has_instances(&self) -> bool {
+        self.pool.has_instances()
     }
 
     pub(crate) fn last_called_at(&self) -> Instant {
@@ -58,6 +68,7 @@ impl Upstream {
         deadlines: Deadlines,
     ) -> Result<Response<Body>, Error> {
         let now = Instant::now();
+        self.pool.touch(now);
         self.budget.request(now);
         let mut tries = Tries::new(request.method.clone(), deadlines, now);
         let (mut pick, mut now) = first_pick(&self.pool, tries.until(), now).await?;
@@ -167,7 +178,7 @@ pub(crate) async fn first_pick(
             let (service, wait) = (pool.service(), Span(wait.span));
             let text =
                 format!("no call to {service}: nobody has said in {wait} who its instances are");
-            Err(Error::new(Kind::NoInstance, text))
+            Err(Error::new(Kind::NoInstance, text).because(pool.silence()))
         }
     }
 }

@@ -1,23 +1,21 @@
 //! The task that carries answers into a pool, and time to its reserves.
 
-use std::{future::poll_fn, pin::Pin, sync::Arc};
+use std::{fmt, future::poll_fn, pin::Pin, sync::Arc};
 
 use futures_core::Stream;
 use tokio::{
     sync::watch,
-    task::JoinHandle,
     time::{Instant, sleep_until},
 };
+use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use super::state::State;
-use crate::{Snapshot, Watch, Watched};
+use crate::{Snapshot, Watch, Watched, lifetime::Background};
 
-/// Where the answers come from.
+/// Where the answers of a pool come from that was made by hand.
 pub(super) enum Source {
     Watch(watch::Receiver<Watched>),
-    /// Held, so that the question stands as long as the pool.
-    Standing(Watch),
     Stream(Pin<Box<dyn Stream<Item = Snapshot> + Send>>),
 }
 
@@ -32,7 +30,6 @@ impl Source {
     fn latest(&self) -> Option<watch::Receiver<Watched>> {
         match self {
             Self::Watch(watched) => Some(watched.clone()),
-            Self::Standing(watch) => Some(watch.subscribe()),
             Self::Stream(_) => None,
         }
     }
@@ -44,7 +41,6 @@ impl Source {
                 watched.changed().await.ok()?;
                 Some(watched.borrow_and_update().clone())
             }
-            Self::Standing(watch) => watch.changed().await,
             Self::Stream(snapshots) => {
                 let snapshot = poll_fn(|cx| snapshots.as_mut().poll_next(cx)).await?;
                 Some(Watched { snapshot: Some(Arc::new(snapshot)), failure: None })
@@ -53,32 +49,87 @@ impl Source {
     }
 }
 
-/// The running task; dropped, it ends.
-#[derive(Debug)]
-pub(super) struct Feed {
-    task: JoinHandle<()>,
-    latest: Option<watch::Receiver<Watched>>,
+/// The task; dropped, it ends.
+pub(super) enum Feed {
+    /// Ends with its source, or with the runtime where it was started.
+    Once { _task: AbortOnDropHandle<()>, latest: Option<watch::Receiver<Watched>> },
+    /// Holds a watch for as long as the pool is used, and is started again with a new one. Shows where that is to be seen.
+    Standing(Background<watch::Receiver<Watched>>),
 }
 
 impl Feed {
     pub(super) fn start(state: Arc<State>, source: Source) -> Self {
         let latest = source.latest();
-        Self { task: tokio::spawn(run(state, source)), latest }
+        let task = tokio::spawn(run(Ended(state), source));
+        Self::Once { _task: AbortOnDropHandle::new(task), latest }
+    }
+
+    /// Starts nothing yet.
+    pub(super) fn standing(
+        state: &Arc<State>,
+        watch: impl Fn() -> Watch + Send + Sync + 'static,
+    ) -> Self {
+        let (fed, left) = (state.clone(), state.clone());
+        let start = move || {
+            // What was known when it ended may be long over.
+            fed.forget();
+            let watch = watch();
+            let latest = watch.subscribe();
+            (latest, Box::pin(follow(fed.clone(), watch)) as _)
+        };
+        Self::Standing(Background::new(start, move || left.forget()))
     }
 
     /// What is known at this moment, as fresh as it is; None if only the task knows.
     pub(super) fn latest(&self) -> Option<Watched> {
-        self.latest.as_ref().map(|latest| latest.borrow().clone())
+        let latest = match self {
+            Self::Once { latest, .. } => latest.clone(),
+            Self::Standing(following) => {
+                following.shown().filter(|latest| latest.has_changed().is_ok())
+            }
+        };
+        latest.map(|latest| latest.borrow().clone())
+    }
+
+    pub(super) fn background(&self) -> Option<&Background<watch::Receiver<Watched>>> {
+        match self {
+            Self::Once { .. } => None,
+            Self::Standing(following) => Some(following),
+        }
     }
 }
 
-impl Drop for Feed {
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_standing = self.background().is_some();
+        f.debug_struct("Feed").field("is_standing", &is_standing).finish_non_exhaustive()
+    }
+}
+
+/// Tells those who wait for the first answer that none will come, also when the runtime ended.
+struct Ended(Arc<State>);
+
+impl Drop for Ended {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.end();
     }
 }
 
-async fn run(state: Arc<State>, mut source: Source) {
+/// Follows a watch until it is dropped.
+async fn follow(state: Arc<State>, mut watch: Watch) {
+    let mut last = Watched::default();
+    let mut deadline = None;
+    loop {
+        tokio::select! {
+            news = watch.changed() => last = news,
+            () = until(deadline) => {}
+        }
+        deadline = state.publish(last.clone(), Instant::now());
+    }
+}
+
+async fn run(ended: Ended, mut source: Source) {
+    let state = &ended.0;
     let mut last = Watched::default();
     let mut deadline = None;
     loop {

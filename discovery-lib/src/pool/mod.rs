@@ -17,6 +17,8 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     Error, Instance, Origin, Snapshot, Watch, Watched,
+    error::Kind,
+    lifetime::{Background, Hold, LINGER},
     member::{Call, MemberId},
 };
 pub use explain::{Explained, ExplainedMember, Explanation};
@@ -25,13 +27,20 @@ pub use pick::{InFlight, Pick, PickError};
 pub(crate) use standing::StandingPools;
 use state::State;
 
-/// The members of a service, ready to pick from. Cheap to clone; clones share what they learn. The task that feeds it ends with the last clone,
-/// picks notwithstanding.
+/// The members of a service, ready to pick from. Cheap to clone; clones share what they learn.
+///
+/// The task that feeds it ends with the last clone, whatever picks there are. A pool of [`Discovery::pool`](crate::Discovery::pool) is fed for
+/// another 60 s, so that the next one finds what is known and learnt. When the runtime where it is fed ends before it, it is started again on
+/// the runtime where it is used next, and begins as a new one does: knowing nothing.
 #[derive(Debug, Clone)]
 pub struct Pool {
     state: Arc<State>,
     /// Keeps the feeding task alive; none for a fixed list.
     feed: Option<Arc<Feed>>,
+    /// Keeps a standing task running.
+    _hold: Option<Hold>,
+    /// Whom its watch asks, for errors; none where no watch of ours feeds it.
+    whom: Option<Arc<str>>,
 }
 
 impl Pool {
@@ -50,7 +59,7 @@ impl Pool {
         let snapshot = Snapshot { instances, index: 0, origin: Origin::Fixed, as_of: now };
         let state = Arc::new(State::new(service, now));
         state.publish(Watched { snapshot: Some(Arc::new(snapshot)), failure: None }, now);
-        Self { state, feed: None }
+        Self { state, feed: None, _hold: None, whom: None }
     }
 
     /// A pool that follows a watch, and starts the task that does so.
@@ -62,9 +71,63 @@ impl Pool {
         Self::fed(service.into(), Source::watch(watched))
     }
 
-    /// A pool that holds a watch and follows it.
-    pub(crate) fn standing(service: Arc<str>, watch: Watch) -> Self {
-        Self::fed(service, Source::Standing(watch))
+    /// A pool that follows a watch of its own while it is held or used. Not held yet.
+    fn standing(
+        service: Arc<str>,
+        whom: &str,
+        watch: impl Fn() -> Watch + Send + Sync + 'static,
+    ) -> Self {
+        let state = Arc::new(State::new(service, Instant::now()));
+        let feed = Arc::new(Feed::standing(&state, watch));
+        Self { state, feed: Some(feed), _hold: None, whom: Some(whom.into()) }
+    }
+
+    /// The same pool, held.
+    fn held(&self) -> Self {
+        let hold = self.background().map(|background| background.hold(LINGER));
+        Self { _hold: hold, ..self.clone() }
+    }
+
+    /// The same pool, not held: it ends [`LINGER`] after the last [`Pool::touch`].
+    pub(crate) fn without_hold(self) -> Self {
+        Self { _hold: None, ..self }
+    }
+
+    /// Uses it, so that it lives on.
+    pub(crate) fn touch(&self, now: Instant) {
+        if let Some(background) = self.background() {
+            background.touch(now);
+        }
+    }
+
+    /// Whether any instance is known that may be called.
+    pub(crate) fn has_instances(&self) -> bool {
+        self.state.published().has_any()
+    }
+
+    /// Whether what feeds it has ended and can be started again.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.background().is_some_and(|background| !background.is_running())
+    }
+
+    fn background(&self) -> Option<&Background<watch::Receiver<Watched>>> {
+        self.feed.as_ref()?.background()
+    }
+
+    /// Has it fed again, should the runtime have ended where it was. A read of memory otherwise.
+    fn keep_fed(&self) {
+        if let Some(background) = self.background() {
+            background.keep_running();
+        }
+    }
+
+    /// Why there was no first answer in time: the failure of its watch, or whom that waits for.
+    pub(crate) fn silence(&self) -> Arc<Error> {
+        let latest = self.feed.as_ref().and_then(|feed| feed.latest());
+        latest.and_then(|watched| watched.failure).unwrap_or_else(|| {
+            let whom = self.whom.as_deref().unwrap_or("what feeds the pool");
+            Arc::new(Error::new(Kind::Timeout, format!("no answer yet from {whom}")))
+        })
     }
 
     /// A pool that follows a stream of full snapshots, and starts the task that does so. When the stream ends, the last one stays.
@@ -82,7 +145,7 @@ impl Pool {
     fn fed(service: Arc<str>, source: Source) -> Self {
         let state = Arc::new(State::new(service, Instant::now()));
         let feed = Arc::new(Feed::start(Arc::clone(&state), source));
-        Self { state, feed: Some(feed) }
+        Self { state, feed: Some(feed), _hold: None, whom: None }
     }
 
     /// The service.
@@ -96,6 +159,7 @@ impl Pool {
     ///
     /// If what feeds the pool has ended without any answer.
     pub async fn ready(&self) -> Result<(), Error> {
+        self.keep_fed();
         self.state.ready().await
     }
 
@@ -114,6 +178,7 @@ impl Pool {
     ///
     /// If there is nobody to call, or nobody else ([`PickError::AllTried`]): then [`Pool::pick`] takes one again.
     pub fn pick_apart_from(&self, tried: &[MemberId]) -> Result<Pick, PickError> {
+        self.keep_fed();
         let published = self.state.published();
         let now = self.state.now();
         let mut draws = fastrand::Rng::with_seed(fastrand::u64(..));

@@ -48,6 +48,15 @@ enum Start {
 }
 
 impl Published {
+    fn nothing() -> Self {
+        Self {
+            members: Vec::new(),
+            ranks: Ranks::new(&TwoChoices, &[]),
+            empty: PickError::NoAnswerYet,
+            watched: Watched::default(),
+        }
+    }
+
     /// Whether there is anyone who may be called.
     pub(super) fn has_any(&self) -> bool {
         !self.members.iter().all(|member| member.is_dropped())
@@ -56,17 +65,11 @@ impl Published {
 
 impl State {
     pub(super) fn new(service: Arc<str>, now: Instant) -> Self {
-        let nothing = Published {
-            members: Vec::new(),
-            ranks: Ranks::new(&TwoChoices, &[]),
-            empty: PickError::NoAnswerYet,
-            watched: Watched::default(),
-        };
         Self {
             service,
             epoch: now,
             allowance: Arc::default(),
-            published: ArcSwap::from_pointee(nothing),
+            published: ArcSwap::from_pointee(Published::nothing()),
             start: watch::Sender::new(Start::NoAnswerYet),
         }
     }
@@ -159,6 +162,15 @@ impl State {
                 let text = format!("the watch of {} ended without any answer", self.service);
                 Err(Error::new(Kind::Unreachable, text))
             }
+        }
+    }
+
+    /// Begins anew, knowing nothing.
+    pub(super) fn forget(&self) {
+        let old = self.published.swap(Arc::new(Published::nothing()));
+        self.start.send_replace(Start::NoAnswerYet);
+        for member in &old.members {
+            member.learnt.switch_off();
         }
     }
 

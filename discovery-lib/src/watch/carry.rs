@@ -21,6 +21,9 @@ pub(super) trait Source: Send + Sync + 'static {
         &self,
         after: Option<(u64, Duration)>,
     ) -> impl Future<Output = Result<Reply, Error>> + Send;
+
+    /// Whom it asks, for errors.
+    fn whom(&self) -> String;
 }
 
 /// Watches until it is dropped.

@@ -1,18 +1,18 @@
 //! Consul's HTTP catalog as a source: `/v1/health/service/NAME?stale`, all instances whatever their status, so that one that turned critical
-//! is told apart from one that left. Asking for all of them wakes no oftener than `?passing` does (M12).
+//! is told apart from one that left. Asking for all of them does not wake more often than `?passing` does (M12).
 
 use std::{sync::Arc, time::Duration};
 
-use super::{carry::Source, entry, machine::Reply, seats::Seats, snapshot::Origin};
+use super::{carry::Source, entry, machine::Reply, permits::Permits, snapshot::Origin};
 use crate::{
     Error,
     agent::{AgentClient, Question},
 };
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Catalog {
     pub(super) agent: AgentClient,
-    pub(super) seats: Arc<Seats>,
+    pub(super) permits: Arc<Permits>,
     pub(super) service: Arc<str>,
     pub(super) datacenter: Option<String>,
 }
@@ -21,13 +21,22 @@ impl Source for Catalog {
     const ORIGIN: Origin = Origin::Catalog;
 
     async fn ask(&self, after: Option<(u64, Duration)>) -> Result<Reply, Error> {
-        if after.is_some()
-            && let Some(_seat) = self.seats.waiting().await
+        if let Some((_, wait)) = after
+            && let Some(permit) = self.permits.waiting(wait).await
         {
-            return self.question(after).await;
+            let answered = self.question(after).await;
+            // After a timeout the agent may have the question still. Any other failure means that the connection is gone at its end too.
+            if !answered.as_ref().is_err_and(Error::is_timeout) {
+                permit.answered();
+            }
+            return answered;
         }
-        let _place = self.seats.at_once().await;
+        let _permit = self.permits.at_once().await;
         self.question(None).await
+    }
+
+    fn whom(&self) -> String {
+        format!("the agent at {}", self.agent.address())
     }
 }
 

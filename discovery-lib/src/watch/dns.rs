@@ -22,7 +22,11 @@ use hickory_resolver::{
         rr::{Name, RecordType},
     },
 };
-use tokio::{net::lookup_host, time::timeout};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    runtime::{self, Handle},
+    time::timeout,
+};
 
 use super::{
     carry::Source,
@@ -42,12 +46,13 @@ const IN_FLIGHT_MAX: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Server {
     address: DnsAddress,
-    /// None until somebody asks, and after a failure: then the server may be elsewhere.
-    resolver: Mutex<Option<TokioResolver>>,
+    /// None until somebody asks, and after a failure: then the server may be elsewhere. Its connection is of use on the runtime where it was
+    /// opened, and ends with that.
+    resolver: Mutex<Option<(runtime::Id, TokioResolver)>>,
 }
 
 /// The SRV records of one service.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Dns {
     pub(super) server: Arc<Server>,
     pub(super) service: Arc<str>,
@@ -67,7 +72,15 @@ impl Source for Dns {
         };
         let answered = timeout(ANSWER_WITHIN, self.answer(&question)).await;
         let answered = answered.unwrap_or(Err(NetError::Timeout));
-        answered.map_err(|err| self.server.failed(&question, err))
+        match answered {
+            Ok(reply) => Ok(reply),
+            Err(NetError::NoConnections) => Err(self.server.not_connected(&question).await),
+            Err(err) => Err(self.server.failed(&question, err)),
+        }
+    }
+
+    fn whom(&self) -> String {
+        format!("the DNS server at {}", self.server.address)
     }
 }
 
@@ -125,7 +138,10 @@ impl Server {
 
     /// Hickory's, which keeps one connection, makes a new one when it breaks, and tells questions on it apart.
     async fn resolver(&self) -> Result<TokioResolver, NetError> {
-        if let Some(resolver) = &*self.lock() {
+        let here = Handle::current().id();
+        if let Some((runtime, resolver)) = &*self.lock()
+            && *runtime == here
+        {
             return Ok(resolver.clone());
         }
         let DnsAddress { host, port } = &self.address;
@@ -134,12 +150,30 @@ impl Server {
             Host::Name(name) => lookup_host((&**name, *port)).await?.collect(),
         };
         let resolver = asking(&addresses)?;
-        *self.lock() = Some(resolver.clone());
+        *self.lock() = Some((here, resolver.clone()));
         Ok(resolver)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<TokioResolver>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(runtime::Id, TokioResolver)>> {
         self.resolver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hickory doesn't say why it could not connect: a connection of our own tells.
+    async fn not_connected(&self, question: &Name) -> Error {
+        let DnsAddress { host, port } = &self.address;
+        let host = match host {
+            Host::Ip(ip) => ip.to_string(),
+            Host::Name(name) => name.to_string(),
+        };
+        let connected = timeout(ANSWER_WITHIN, TcpStream::connect((host, *port))).await;
+        self.failed(
+            question,
+            match connected {
+                Ok(Ok(_)) => NetError::NoConnections,
+                Ok(Err(err)) => err.into(),
+                Err(_) => NetError::Timeout,
+            },
+        )
     }
 
     /// What went wrong, in words. Where it was not the server that said so, the next question looks for it anew.

@@ -15,10 +15,13 @@ use super::{
 };
 use crate::{Error, Instance, backoff::backoff};
 
-/// How long a question waits for a change, before jitter. Longer asks less often, and makes the age of a quiet service say less.
-pub(super) const WAIT: Duration = Duration::from_secs(30);
-/// The jitter on top of [`WAIT`], so that watches which started together do not ask together forever.
-pub(super) const WAIT_JITTER: Duration = Duration::from_secs(3);
+/// How long a question waits for a change at most, before jitter. Longer asks less often, and makes the age of a quiet service say less.
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long it waits at least. A question waits no longer than its watch has lived: Consul keeps a question whose client is gone until its
+/// wait ends, so what a program leaves behind that is started and ended over and over is bounded by the time that it lived.
+pub(super) const WAIT_MIN: Duration = Duration::from_secs(1);
+/// Each wait is longer by up to this share of it, so that watches which started together do not ask together forever.
+pub(super) const WAIT_JITTER: f64 = 0.1;
 /// Polls are at least so far apart, whatever the TTL says (Consul's DNS says 0).
 pub(super) const POLL_MIN: Duration = Duration::from_secs(1);
 /// Polls are at most so far apart, whatever the TTL says.
@@ -50,6 +53,18 @@ pub(super) struct Reply {
     pub(super) ttl: Duration,
 }
 
+impl Reply {
+    /// What it says of the service at this moment.
+    pub(super) fn into_snapshot(self, origin: Origin, at: Instant) -> Snapshot {
+        Snapshot {
+            instances: self.instances.into_iter().map(Arc::new).collect(),
+            index: self.index.unwrap_or(0),
+            origin,
+            as_of: at.checked_sub(self.last_contact).unwrap_or(at),
+        }
+    }
+}
+
 /// What to do about it: perhaps tell something, and then exactly one thing.
 #[derive(Debug)]
 pub(super) struct Step {
@@ -79,6 +94,7 @@ pub(super) enum Next {
 #[derive(Debug)]
 pub(super) struct Machine {
     origin: Origin,
+    started_at: Instant,
     /// The index that the next question carries.
     after: Option<u64>,
     /// The index that the last question carried, and when it was sent.
@@ -91,7 +107,15 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) const fn new(origin: Origin, now: Instant) -> Self {
-        Self { origin, after: None, asked: None, sent_at: now, failures: 0, bucket: Bucket::full() }
+        Self {
+            origin,
+            started_at: now,
+            after: None,
+            asked: None,
+            sent_at: now,
+            failures: 0,
+            bucket: Bucket::full(),
+        }
     }
 
     /// Takes an event. `draw` is uniform in 0..1.
@@ -114,12 +138,7 @@ impl Machine {
             Verdict::Forward(index) => (Some(index), now, now),
         };
         self.after = after;
-        let snapshot = Snapshot {
-            instances: reply.instances.into_iter().map(Arc::new).collect(),
-            index: reply.index.unwrap_or(0),
-            origin: self.origin,
-            as_of: as_of.checked_sub(reply.last_contact).unwrap_or(as_of),
-        };
+        let snapshot = reply.into_snapshot(self.origin, as_of);
         let next =
             if not_before > now { Next::SleepUntil(not_before) } else { self.ask(now, draw) };
         Step { tell: Some(Tell::Publish(snapshot)), next }
@@ -143,7 +162,8 @@ impl Machine {
         self.bucket.take(now);
         self.asked = self.after;
         self.sent_at = now;
-        Next::Ask(self.after.map(|index| (index, WAIT + WAIT_JITTER.mul_f64(draw))))
+        let wait = (now - self.started_at).clamp(WAIT_MIN, WAIT_MAX);
+        Next::Ask(self.after.map(|index| (index, wait.mul_f64(1.0 + WAIT_JITTER * draw))))
     }
 
     /// Counted from when the last question was sent, so that one that waited is followed at once.

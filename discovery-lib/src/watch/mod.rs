@@ -1,8 +1,8 @@
 //! A standing question for the instances of a service.
 //!
 //! A source (`catalog`, `dns`) can be asked once. The `machine`, which is pure, decides when to ask and what to make of the answer; `carry`
-//! is the task between the two, `publish` what others see of it. `standing` holds one such task for each service, and `handle` is what
-//! callers hold. A pool meets a watch only as a receiver of snapshots.
+//! is the task between the two, `publish` what others see of it. `standing` has one such task for each service, and `handle` is what
+//! callers hold; how long a task lives is `lifetime`'s business. `permits` limits the connections to the agent. A pool meets a watch only as a receiver of snapshots.
 
 mod carry;
 mod catalog;
@@ -13,9 +13,9 @@ mod handle;
 mod index;
 mod machine;
 mod pace;
+mod permits;
 mod publish;
 mod resolve;
-mod seats;
 mod snapshot;
 mod srv;
 mod standing;
@@ -23,4 +23,4 @@ mod standing;
 pub use handle::Watch;
 pub use resolve::Resolve;
 pub use snapshot::{Origin, Snapshot, Watched};
-pub(crate) use standing::Standing;
+pub(crate) use standing::{LINGERING_MAX, Standing};

@@ -4,6 +4,7 @@
 
 mod agent;
 mod call;
+mod lifetimes;
 mod registration;
 mod watch;
 mod world;

@@ -8,7 +8,7 @@ use discovery::{Origin, Resolve};
 use testkit::proxy::Mode;
 use tokio::time::{Instant, sleep};
 
-use crate::world::{SOON, everywhere};
+use crate::world::everywhere;
 use until::{shown, until, until_instances};
 
 #[tokio::test]
@@ -90,20 +90,25 @@ async fn failures_change_nothing_that_is_known(resolve: Resolve, modes: &[Mode])
             proxy.cut().await.unwrap();
             let failed = until(&mut watch, |watched| watched.failure.is_some()).await;
             assert_eq!(shown(&failed), known, "{mode:?}");
-            let asked = proxy.requests() + proxy.accepted();
-            let (before, start) = (age(&failed), Instant::now());
+            let (asked, start) = (proxy.requests() + proxy.accepted(), Instant::now());
             sleep(Duration::from_secs(1)).await;
             let asked = proxy.requests() + proxy.accepted() - asked;
-            assert!(asked < 20, "{asked} requests and connections in a second, {mode:?}");
+            let allowed = questions_in(start.elapsed()) * 2;
+            assert!(asked <= allowed, "{asked} requests and connections, not {allowed}, {mode:?}");
             let still = watch.current();
             assert_eq!(shown(&still), known, "{mode:?}");
-            assert!(age(&still) >= before + start.elapsed() / 2, "{mode:?}");
+            assert_eq!(as_of(&still), as_of(&failed), "{mode:?}: it grows older");
             proxy.set(Mode::Pass).await.unwrap();
             let well = until(&mut watch, |watched| watched.failure.is_none()).await;
             assert_eq!(shown(&well), known, "{mode:?}");
         }
     })
     .await;
+}
+
+/// How many questions may begin in this time: two at once, and one more every 100 ms. Each is a connection and a request at most.
+fn questions_in(elapsed: Duration) -> u64 {
+    2 + elapsed.as_millis() as u64 / 100
 }
 
 #[tokio::test]
@@ -138,8 +143,8 @@ async fn a_frozen_agent_is_a_failure_until_it_thaws() {
     .await;
 }
 
-fn age(watched: &discovery::Watched) -> Duration {
-    watched.snapshot.as_ref().unwrap().age(Instant::now())
+fn as_of(watched: &discovery::Watched) -> Instant {
+    watched.snapshot.as_ref().unwrap().as_of
 }
 
 #[tokio::test]
@@ -179,11 +184,9 @@ async fn many_services_share_few_connections_and_all_hear_of_changes() {
             for name in &names {
                 world.register(name, round).await;
             }
-            let start = Instant::now();
             for watch in &mut watches {
                 until(watch, |watched| shown(watched).len() == usize::from(round)).await;
             }
-            assert!(start.elapsed() < SOON);
         }
         assert!(world.http.accepted() <= 64, "{} connections", world.http.accepted());
     })

@@ -107,6 +107,20 @@ impl World {
         assert!(answer.status.is_success(), "{target}: {} {}", answer.status, answer.text());
     }
 
+    /// Connections that the engine holds, those included that their client has closed: of those Consul counts 200 for an address.
+    pub(crate) fn held(&self) -> usize {
+        const ESTABLISHED: &str = "01";
+        const CLOSE_WAIT: &str = "08";
+        let port = format!(":{:04X}", self.engine.http_addr().port());
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let is_held = |line: &&str| {
+            let mut words = line.split_whitespace().skip(1);
+            let (local, state) = (words.next().unwrap_or_default(), words.nth(1));
+            local.ends_with(&port) && matches!(state, Some(ESTABLISHED | CLOSE_WAIT))
+        };
+        table.lines().filter(is_held).count()
+    }
+
     /// Takes questions and answers none.
     pub(crate) fn freeze(&self) {
         match &self.engine {

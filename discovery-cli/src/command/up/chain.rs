@@ -106,8 +106,8 @@ impl Chain {
                         self.say(&saying)?;
                     }
                 }
-                Some(_) = watch1.changed() => {}
-                Some(_) = watch2.changed() => {}
+                _ = watch1.changed() => {}
+                _ = watch2.changed() => {}
                 () = sleep_until(self.up_by), if !self.board.is_up() => {
                     let missing = self.board.missing().join(", ");
                     return Err(format!("not at work in time: {missing}; what they log is above").into());

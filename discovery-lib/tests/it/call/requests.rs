@@ -107,24 +107,6 @@ async fn a_service_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn a_client_that_calls_very_many_services_forgets_the_one_called_longest_ago() {
-    let server = Server::always(OK).await;
-    let (asked, address) = (Arc::new(std::sync::atomic::AtomicUsize::new(0)), server.address);
-    let count = asked.clone();
-    let client = discovery::Client::new(move |service| {
-        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Pool::fixed(service, [address])
-    });
-    for service in 0..400 {
-        client.get(&format!("http://s{service}/")).await.unwrap();
-    }
-    client.get("http://s399/").await.unwrap();
-    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 400);
-    let kept = format!("{client:?}").matches("\"s").count();
-    assert_eq!(kept, 256);
-}
-
-#[tokio::test]
 async fn what_finds_a_pool_may_use_its_client() {
     let server = Server::always(OK).await;
     let (own, address) = (Arc::new(OnceLock::<discovery::Client>::new()), server.address);

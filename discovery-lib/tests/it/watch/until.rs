@@ -19,7 +19,7 @@ pub(super) fn until(
                 if what(&watched) {
                     return watched;
                 }
-                watch.changed().await.unwrap();
+                watch.changed().await;
             }
         });
         let Ok(watched) = waited.await else {

@@ -1,0 +1,116 @@
+//! A call that does not learn who the instances are says why not.
+
+use discovery::{
+    Discovery, DnsAddress, Host, Resolve, Settings, agent::Address, agent::AgentSettings,
+};
+use std::{error::Error as _, net::SocketAddr};
+use testkit::ports;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+/// Answers every connection with these bytes once something was asked.
+async fn answers(bytes: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut read = Vec::new();
+                while stream.read_buf(&mut read).await.is_ok_and(|count| count > 0) {
+                    stream.write_all(bytes).await.ok();
+                }
+            });
+        }
+    });
+    at
+}
+
+/// A DNS server that answers every question over TCP with SERVFAIL.
+async fn servfail() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                while let Ok(length) = stream.read_u16().await {
+                    let mut message = vec![0; length.into()];
+                    if stream.read_exact(&mut message).await.is_err() {
+                        return;
+                    }
+                    // QR, and the response code 2.
+                    message[2] |= 0x80;
+                    message[3] = 2;
+                    stream.write_u16(length).await.ok();
+                    stream.write_all(&message).await.ok();
+                }
+            });
+        }
+    });
+    at
+}
+
+#[tokio::test]
+async fn a_call_without_an_answer_to_who_the_instances_are_says_why() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = silent.local_addr().unwrap();
+    let nobody = ports::nobody().unwrap();
+    let denied = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 17\r\n\r\nPermission denied";
+    let broken =
+        b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 17\r\n\r\nNo cluster leader";
+    for (resolve, at, said) in [
+        (
+            Resolve::Catalog,
+            nobody,
+            vec!["no agent can be reached at ADDRESS", "Connection refused"],
+        ),
+        (
+            Resolve::Catalog,
+            answers(denied).await,
+            vec!["the agent at ADDRESS answered 403: Permission denied"],
+        ),
+        (
+            Resolve::Catalog,
+            answers(broken).await,
+            vec!["the agent at ADDRESS answered 500: No cluster leader"],
+        ),
+        (
+            Resolve::Catalog,
+            answers(b"220 mail ready\r\n").await,
+            vec!["what answers at ADDRESS does not speak HTTP"],
+        ),
+        (Resolve::Catalog, silent, vec!["no answer yet from the agent at ADDRESS"]),
+        (Resolve::Dns, nobody, vec!["no DNS server can be asked at ADDRESS (TCP)", "refused"]),
+        (
+            Resolve::Dns,
+            servfail().await,
+            vec!["the DNS server at ADDRESS answered", "Server Failure"],
+        ),
+        (Resolve::Dns, silent, vec!["no answer yet from the DNS server at ADDRESS"]),
+    ] {
+        let discovery = Discovery::new(Settings {
+            agent: AgentSettings { address: Address::from(at), ..AgentSettings::default() },
+            dns: DnsAddress { host: Host::Ip(at.ip()), port: at.port() },
+            resolve: resolve.clone(),
+            ..Settings::default()
+        })
+        .unwrap();
+        let error = discovery.client().get("http://web/").await.unwrap_err();
+        assert!(error.is_no_instance(), "{error}");
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        let starts = "no call to web: nobody has said in 1 s who its instances are: ";
+        assert!(text.starts_with(starts), "{resolve} at {at}: {text}");
+        for words in said {
+            let words = words.replace("ADDRESS", &at.to_string());
+            assert!(text.contains(&words), "{resolve}: {text}, without {words:?}");
+        }
+        let connecting = discovery.pool("web").connect().await.unwrap_err();
+        assert!(connecting.source().is_some(), "{connecting}");
+    }
+}

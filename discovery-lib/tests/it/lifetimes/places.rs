@@ -1,0 +1,68 @@
+//! Consul keeps a place for a question that waits until its wait ends, also when its client is gone, and refuses every client of an address
+//! that holds 200 of them. However a program uses the library, its host keeps its access to the agent.
+
+use std::time::Duration;
+
+use discovery::{Discovery, Resolve};
+use tokio::time::{sleep, timeout};
+
+use crate::world::{SOON, World, everywhere};
+
+/// More than the agent grants one address.
+const OFTEN: usize = 1_000;
+/// A `Discovery` takes 64; the agent may be slow to let go of some, and others hold a few.
+const HELD_MAX: usize = 100;
+
+async fn ready(discovery: &Discovery, service: &str) {
+    let pool = discovery.pool(service);
+    timeout(SOON, pool.ready()).await.expect("no answer").unwrap();
+}
+
+/// New connections from the same address are answered.
+async fn has_access(world: &World) {
+    for port in 1..=3 {
+        world.register("access", port).await;
+    }
+}
+
+#[tokio::test]
+async fn a_pool_made_for_each_request_costs_one_question() {
+    everywhere(async |world| {
+        for _ in 0..OFTEN {
+            ready(&world.discovery, "web").await;
+            // As between two requests.
+            sleep(Duration::from_millis(1)).await;
+        }
+        has_access(&world).await;
+        assert!(world.http.requests() < 20, "{} questions", world.http.requests());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pool_of_another_service_for_each_request_stays_within_the_connections() {
+    everywhere(async |world| {
+        for number in 0..OFTEN {
+            ready(&world.discovery, &format!("web{number}")).await;
+            if number % 50 == 0 {
+                assert!(world.held() < HELD_MAX, "{} connections", world.held());
+            }
+        }
+        has_access(&world).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn watches_that_are_given_up_before_their_answer_leave_no_places_taken() {
+    everywhere(async |world| {
+        for number in 0..OFTEN {
+            drop(world.discovery.watch(&format!("web{number}"), &Resolve::Catalog));
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert!(world.held() < HELD_MAX, "{} connections", world.held());
+        ready(&world.discovery, "web").await;
+        has_access(&world).await;
+    })
+    .await;
+}
