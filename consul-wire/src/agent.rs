@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     check::{CheckStatus, HealthCheck},
-    lenient::null_is_default,
+    lenient::{null_is_default, odd_is_default, port_or_none},
     service::{TaggedAddress, Weights},
 };
 
@@ -67,8 +67,8 @@ pub struct AgentService {
     /// What the service says of itself.
     #[serde(default, deserialize_with = "null_is_default")]
     pub meta: BTreeMap<String, String>,
-    /// 0 when it has none.
-    #[serde(default)]
+    /// 0 when it has none, or a number that is no port.
+    #[serde(default, deserialize_with = "port_or_none")]
     pub port: u16,
     /// Empty means the node's address.
     #[serde(default)]
@@ -81,7 +81,7 @@ pub struct AgentService {
     )]
     pub tagged_addresses: BTreeMap<String, TaggedAddress>,
     /// Its share, by status.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "odd_is_default")]
     pub weights: Weights,
     /// Whether others may change its tags in the catalog.
     #[serde(default)]

@@ -21,7 +21,8 @@ pub enum CheckStatus {
     Passing,
     /// Usable, though something is off.
     Warning,
-    /// Not usable.
+    /// Not usable. A word that is none of these is read as this: the catalog takes any, and only `passing` counts as passing.
+    #[serde(other)]
     Critical,
 }
 

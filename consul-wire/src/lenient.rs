@@ -1,6 +1,9 @@
-//! `null` read as nothing: Go writes a nil list or map as `null`.
+//! Reading what Consul serves and a strict type would refuse: `null` for a nil list or map of Go, numbers that nobody checked.
 
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny},
+};
 
 /// For `#[serde(default, deserialize_with = "null_is_default")]`.
 pub(crate) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -9,6 +12,37 @@ where
     T: Default + Deserialize<'de>,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// For `#[serde(default, deserialize_with = "odd_is_default")]`: what is no `T` is the default.
+pub(crate) fn odd_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Read<T> {
+        Good(T),
+        Odd(IgnoredAny),
+    }
+    Ok(match Read::deserialize(deserializer)? {
+        Read::Good(good) => good,
+        Read::Odd(IgnoredAny) => T::default(),
+    })
+}
+
+/// For `#[serde(deserialize_with = "port")]`: Consul keeps a port as a Go `int` and takes any.
+pub(crate) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let port = Option::<i64>::deserialize(deserializer)?.unwrap_or_default();
+    port.try_into()
+        .map_err(|_| D::Error::custom(format_args!("{port} is no port: a port is 1 to 65535")))
+}
+
+/// For `#[serde(deserialize_with = "port_or_none")]`: 0 where there is none, or none that can be used.
+pub(crate) fn port_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let port = Option::<i64>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(port.try_into().unwrap_or_default())
 }
 
 /// For `#[serde(serialize_with = "empty_is_null")]`: Go writes a nil map as `null`, and Consul keeps it so for the `Meta` of a service.

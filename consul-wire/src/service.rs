@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     check::HealthCheck,
-    lenient::{empty_is_null, null_is_default},
+    lenient::{empty_is_null, null_is_default, odd_is_default, port, port_or_none},
 };
 
 /// One element of `/v1/health/service/:name`: an instance, its node, and the checks of both.
@@ -84,10 +84,10 @@ pub struct Service {
     #[serde(default, deserialize_with = "null_is_default", serialize_with = "empty_is_null")]
     pub meta: BTreeMap<String, String>,
     /// 0 when it has none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "port")]
     pub port: u16,
     /// Its share, by status.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "odd_is_default")]
     pub weights: Weights,
     /// Whether others may change its tags in the catalog.
     #[serde(default)]
@@ -111,8 +111,10 @@ pub struct Service {
 #[serde(rename_all = "PascalCase")]
 pub struct TaggedAddress {
     /// An IP address.
+    #[serde(default)]
     pub address: String,
-    /// The port on it.
+    /// The port on it; 0 when it has none.
+    #[serde(default, deserialize_with = "port_or_none")]
     pub port: u16,
 }
 

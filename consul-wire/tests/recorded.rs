@@ -9,9 +9,9 @@ use consul_wire::{
     agent::{AgentSelf, AgentService, AgentServiceHealth, Member},
     catalog::{CatalogService, NodeServices, Services},
     check::{CheckStatus, HealthCheck},
-    service::{Node, ServiceEntry},
+    service::{Node, ServiceEntry, Weights},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 type Map<T> = std::collections::BTreeMap<String, T>;
@@ -79,6 +79,25 @@ fn fields_are_read_for_what_they_are() {
     assert_eq!((own.config.server, own.config.version.as_str()), (true, "1.8.7"));
 }
 
+/// Consul keeps any number as a port and any word as a status.
+#[test]
+fn odd_records_are_read_one_by_one_and_only_a_port_that_is_none_makes_one_unusable() {
+    let records: Vec<Value> = read("health-service-odd");
+    let read: Vec<_> = records.iter().map(|it| ServiceEntry::deserialize(it)).collect();
+    let ports: Vec<_> = records.iter().map(|it| it["Service"]["Port"].as_i64().unwrap()).collect();
+    assert_eq!(ports, [85, 85, -1, 0, 70_000, 99_999_999_999_999]);
+    let usable: Vec<_> = read.iter().map(Result::is_ok).collect();
+    assert_eq!(usable, [true, true, false, true, false, false]);
+    let says = read[4].as_ref().unwrap_err().to_string();
+    assert_eq!(says, "70000 is no port: a port is 1 to 65535");
+    let status = &read[0].as_ref().unwrap().checks[0];
+    assert_eq!(
+        (records[0]["Checks"][0]["Status"].as_str(), status.status),
+        (Some("maintenance"), CheckStatus::Critical)
+    );
+    assert_eq!(read[1].as_ref().unwrap().service.tagged_addresses["lan"].port, 0, "-7 as served");
+}
+
 /// A client must read what newer and older Consuls write.
 #[test]
 fn missing_null_and_unknown_fields_are_no_hindrance() {
@@ -89,4 +108,11 @@ fn missing_null_and_unknown_fields_are_no_hindrance() {
     let entry = format!(r#"{{"Node":{{"Node":"n"}},"Service":{service},"Checks":null}}"#);
     let read: ServiceEntry = serde_json::from_str(&entry).unwrap();
     assert!(read.checks.is_empty());
+    for weights in ["null", r#"{"Passing":-1,"Warning":1}"#, r#"{"Passing":70000}"#] {
+        let service = format!(r#"{{"ID":"a","Service":"a","Weights":{weights}}}"#);
+        let read: consul_wire::service::Service = serde_json::from_str(&service).unwrap();
+        assert_eq!(read.weights, Weights::default(), "{weights}");
+        let read: AgentService = serde_json::from_str(&service).unwrap();
+        assert_eq!(read.weights, Weights::default(), "{weights}");
+    }
 }

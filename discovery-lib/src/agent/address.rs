@@ -9,6 +9,9 @@ use crate::{
 
 /// The port of Consul's HTTP API.
 const HTTP_PORT: u16 = 8500;
+/// What a name, and a part of it between dots, may have at most (RFC 1035, 2.3.4).
+const NAME_MAX: usize = 253;
+const LABEL_MAX: usize = 63;
 /// The port that `http://` means where none is said, to Consul's own command too.
 const URL_PORT: u16 = 80;
 
@@ -132,13 +135,16 @@ pub(crate) fn split_host_port(text: &str) -> Option<(Option<Host>, Option<u16>)>
 }
 
 /// An IPv4 address, an IPv6 address in brackets, or what can be a host name; a number alone is a port that lost its colon.
-fn is_host(text: &str) -> bool {
+pub(crate) fn is_host(text: &str) -> bool {
     if let Some(inner) = text.strip_prefix('[') {
         return inner.strip_suffix(']').is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
     }
     let is_number = text.bytes().all(|b| b.is_ascii_digit());
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    !is_number && text.chars().all(named)
+    let labels = text.strip_suffix('.').unwrap_or(text);
+    let fits = |label: &str| (1..=LABEL_MAX).contains(&label.len());
+    let is_short = labels.len() <= NAME_MAX && labels.split('.').all(fits);
+    !is_number && is_short && text.chars().all(named)
 }
 
 #[cfg(test)]
@@ -195,6 +201,9 @@ mod tests {
             ("a b", None),
             ("8500", None),
             ("user@db:80", None),
+            ("db.example.:80", Some((Some("db.example."), Some(80)))),
+            ("db..example:80", None),
+            (".:80", None),
         ] {
             let expected = expected.map(|(host, port)| (host.map(Host::from), port));
             assert_eq!(split_host_port(text), expected, "{text:?}");

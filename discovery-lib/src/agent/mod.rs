@@ -5,6 +5,7 @@
 
 mod address;
 mod credentials;
+mod entries;
 mod question;
 mod request;
 #[cfg(test)]
@@ -19,12 +20,11 @@ use consul_wire::{
     service::ServiceEntry,
 };
 use http::StatusCode;
-use serde::de::DeserializeOwned;
 
 pub use address::Address;
-pub(crate) use address::{NO_TLS, split_host_port};
+pub(crate) use address::{NO_TLS, is_host, split_host_port};
 pub use credentials::{BasicAuth, Secret, Token};
-pub use question::{Answer, Question};
+pub use question::{Answer, LeftOut, Question};
 
 use crate::{Error, ServiceId, instance::INCARNATION};
 use request::Request;
@@ -158,7 +158,7 @@ impl AgentClient {
     }
 
     /// All instances of a service with their nodes and checks, whatever their status. Within 10 s, or `wait` * 17/16 + 5 s when the
-    /// question waits for a change.
+    /// question waits for a change. A record that can't be read is left out ([`Answer::left_out`]).
     ///
     /// # Errors
     /// Nobody answered (in time), the agent refused, or what it says makes no sense.
@@ -167,7 +167,10 @@ impl AgentClient {
         service: &str,
         question: &Question,
     ) -> Result<Answer<Vec<ServiceEntry>>, Error> {
-        self.read(Request::get("/v1/health/service", READ_WITHIN).segment(service)?, question).await
+        let request = Request::get("/v1/health/service", READ_WITHIN).segment(service)?;
+        let reply = self.transport.send(request.question(question)).await?.success()?;
+        let (entries, left_out) = entries::read(&reply)?;
+        Ok(Answer::new(entries, left_out, &reply.headers))
     }
 
     /// The node at which the catalog, from which others read, shows this run of a service. Any server may answer. Within 10 s.
@@ -187,7 +190,9 @@ impl AgentClient {
     /// # Errors
     /// Nobody answered (in time), the agent refused, or what it says makes no sense.
     pub async fn services(&self, question: &Question) -> Result<Answer<catalog::Services>, Error> {
-        self.read(Request::get("/v1/catalog/services", READ_WITHIN), question).await
+        let request = Request::get("/v1/catalog/services", READ_WITHIN).question(question);
+        let reply = self.transport.send(request).await?.success()?;
+        Ok(Answer::new(reply.json()?, Vec::new(), &reply.headers))
     }
 
     /// What the agent says of itself. Within 1 s.
@@ -211,14 +216,5 @@ impl AgentClient {
 
     async fn done(&self, request: Request) -> Result<(), Error> {
         self.transport.send(request).await?.success().map(drop)
-    }
-
-    async fn read<T: DeserializeOwned>(
-        &self,
-        request: Request,
-        question: &Question,
-    ) -> Result<Answer<T>, Error> {
-        let reply = self.transport.send(request.question(question)).await?.success()?;
-        Ok(Answer::new(reply.json()?, &reply.headers))
     }
 }

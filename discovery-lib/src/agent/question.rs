@@ -36,10 +36,33 @@ pub struct Answer<T> {
     pub last_contact: Duration,
     /// Whether the answering server knew of a leader when the question arrived.
     pub known_leader: bool,
+    /// Records of a list that are not in `body`, since they can't be read.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A record of an answer that can't be used, and why: the others are used without it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeftOut {
+    /// Its node; empty where the answer does not say (DNS).
+    pub node: String,
+    /// Its id; in DNS its target and port.
+    pub id: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl LeftOut {
+    pub(crate) fn new(
+        node: impl Into<String>,
+        id: impl Into<String>,
+        why: impl Into<String>,
+    ) -> Self {
+        Self { node: node.into(), id: id.into(), why: why.into() }
+    }
 }
 
 impl<T> Answer<T> {
-    pub(super) fn new(body: T, headers: &HeaderMap) -> Self {
+    pub(super) fn new(body: T, left_out: Vec<LeftOut>, headers: &HeaderMap) -> Self {
         use consul_wire::header;
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let number = |name: &str| text(name).and_then(|value| value.parse::<u64>().ok());
@@ -48,6 +71,7 @@ impl<T> Answer<T> {
             index: number(header::INDEX),
             last_contact: Duration::from_millis(number(header::LAST_CONTACT).unwrap_or(0)),
             known_leader: text(header::KNOWN_LEADER) == Some("true"),
+            left_out,
         }
     }
 }

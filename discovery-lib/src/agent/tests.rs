@@ -58,6 +58,24 @@ async fn an_answer_that_is_none_is_said_to_be_none() {
 }
 
 #[tokio::test]
+async fn a_record_that_can_not_be_read_is_left_out_and_named() {
+    let record = |id: &str, port: i64| {
+        format!(
+            r#"{{"Node":{{"Node":"larry"}},"Service":{{"ID":"{id}","Service":"web","Port":{port}}}}}"#
+        )
+    };
+    let list = [record("a", 70_000), record("b", 80), record("c", -1)].join(",");
+    let (settings, _asked) = answering(ok(&format!("[{list}]"))).await;
+    let client = AgentClient::new(settings).unwrap();
+    let answer = client.health("web", &Question::default()).await.unwrap();
+    let ids: Vec<_> = answer.body.iter().map(|entry| entry.service.id.as_str()).collect();
+    assert_eq!(ids, ["b"]);
+    let why = |port| format!("{port} is no port: a port is 1 to 65535");
+    let left_out = [("a", why("70000")), ("c", why("-1"))];
+    assert_eq!(answer.left_out, left_out.map(|(id, why)| LeftOut::new("larry", id, why)));
+}
+
+#[tokio::test]
 async fn nobody_there_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

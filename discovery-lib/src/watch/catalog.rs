@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{carry::Source, entry, machine::Reply, permits::Permits, snapshot::Origin};
+use super::{carry::Source, entry, machine::Reply, odd::Odd, permits::Permits, snapshot::Origin};
 use crate::{
     Error,
     agent::{AgentClient, Question},
@@ -15,6 +15,7 @@ pub(super) struct Catalog {
     pub(super) permits: Arc<Permits>,
     pub(super) service: Arc<str>,
     pub(super) datacenter: Option<String>,
+    pub(super) odd: Odd,
 }
 
 impl Source for Catalog {
@@ -44,8 +45,10 @@ impl Catalog {
     async fn question(&self, after: Option<(u64, Duration)>) -> Result<Reply, Error> {
         let question = Question { after, stale: true, datacenter: self.datacenter.clone() };
         let answer = self.agent.health(&self.service, &question).await?;
+        let (instances, unusable) = entry::instances(answer.body);
+        self.odd.tell(&self.service, answer.left_out.into_iter().chain(unusable).collect());
         Ok(Reply {
-            instances: entry::instances(answer.body),
+            instances,
             index: answer.index,
             last_contact: answer.last_contact,
             ttl: Duration::ZERO,

@@ -31,6 +31,7 @@ use tokio::{
 use super::{
     carry::Source,
     machine::Reply,
+    odd::Odd,
     snapshot::Origin,
     srv::{self, Target},
 };
@@ -57,6 +58,7 @@ pub(super) struct Dns {
     pub(super) server: Arc<Server>,
     pub(super) service: Arc<str>,
     pub(super) datacenter: Option<String>,
+    pub(super) odd: Odd,
 }
 
 impl Source for Dns {
@@ -88,7 +90,8 @@ impl Dns {
     async fn answer(&self, question: &Name) -> Result<Reply, NetError> {
         let resolver = self.server.resolver().await?;
         let message = records(&resolver, question, RecordType::SRV).await?;
-        let mut targets = srv::targets(&message);
+        let (mut targets, left_out) = srv::targets(&message);
+        self.odd.tell(&self.service, left_out);
         for target in &mut targets {
             if target.host.is_none() {
                 target.host = address(&resolver, target).await?;

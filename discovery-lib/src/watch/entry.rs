@@ -5,19 +5,30 @@ use consul_wire::{
     service::ServiceEntry,
 };
 
-use crate::{Host, Instance, Status, Weights};
+use super::place::{self, NO_PORT};
+use crate::{Instance, Status, Weights, agent::LeftOut};
 
-/// The instances of an answer, sorted by node and id.
-pub(super) fn instances(entries: Vec<ServiceEntry>) -> Vec<Instance> {
-    let mut instances: Vec<_> = entries.into_iter().map(instance).collect();
+/// The instances of an answer, sorted by node and id, and the records that are none that can be called.
+pub(super) fn instances(entries: Vec<ServiceEntry>) -> (Vec<Instance>, Vec<LeftOut>) {
+    let (mut instances, mut left_out) = (Vec::with_capacity(entries.len()), Vec::new());
+    for entry in entries {
+        match instance(entry) {
+            Ok(instance) => instances.push(instance),
+            Err(unusable) => left_out.push(unusable),
+        }
+    }
     instances.sort_by(|a, b| (&a.node, &a.id).cmp(&(&b.node, &b.id)));
-    instances
+    (instances, left_out)
 }
 
-fn instance(entry: ServiceEntry) -> Instance {
-    let host = Host::from(entry.address());
+fn instance(entry: ServiceEntry) -> Result<Instance, LeftOut> {
+    let wrong = |why: String| LeftOut::new(&entry.node.node, &entry.service.id, why);
+    if entry.service.port == 0 {
+        return Err(wrong(NO_PORT.to_owned()));
+    }
+    let host = place::host(entry.address()).map_err(wrong)?;
     let ServiceEntry { node, service, checks } = entry;
-    Instance {
+    Ok(Instance {
         host,
         id: service.id.into(),
         service: service.service.into(),
@@ -27,7 +38,7 @@ fn instance(entry: ServiceEntry) -> Instance {
         meta: service.meta,
         weights: Weights { passing: service.weights.passing, warning: service.weights.warning },
         status: checks.iter().map(status).max().unwrap_or(Status::Passing),
-    }
+    })
 }
 
 /// Maintenance is a critical check with an id of its own.
@@ -49,6 +60,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::Host;
 
     /// An entry as Consul writes it, as far as it matters here.
     fn entry(node: &str, id: &str, address: &str, checks: &[(&str, &str)]) -> ServiceEntry {
@@ -76,8 +88,15 @@ mod tests {
             (&[(serf, "critical"), (own, "warning")], Status::Critical),
             (&[(own, "passing"), (by_hand, "critical")], Status::Maintenance),
             (&[(own, "critical"), (node, "critical")], Status::Maintenance),
+            (&[(serf, "passing"), (own, "unknown")], Status::Critical),
+            (&[(own, "Passing")], Status::Critical),
+            (&[(own, "")], Status::Critical),
         ] {
-            assert_eq!(instance(entry("n", "web", "", checks)).status, status, "{checks:?}");
+            assert_eq!(
+                instance(entry("n", "web", "", checks)).unwrap().status,
+                status,
+                "{checks:?}"
+            );
         }
     }
 
@@ -86,13 +105,32 @@ mod tests {
         for (address, host) in
             [("", "10.0.0.9"), ("10.0.0.1", "10.0.0.1"), ("db.example", "db.example")]
         {
-            assert_eq!(instance(entry("n", "web", address, &[])).host, Host::from(host));
+            assert_eq!(instance(entry("n", "web", address, &[])).unwrap().host, Host::from(host));
         }
     }
 
     #[test]
+    fn what_can_not_be_called_is_left_out_and_the_others_stay() {
+        let portless = |id: &str| {
+            let mut entry = entry("larry", id, "", &[]);
+            entry.service.port = 0;
+            entry
+        };
+        let (usable, left_out) = instances(vec![
+            portless("a"),
+            entry("larry", "b", "a host with spaces", &[]),
+            entry("larry", "c", "", &[]),
+        ]);
+        let ids: Vec<_> = usable.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, ["c"]);
+        let spaces = "\"a host with spaces\" is neither an IP address nor a host name";
+        let expected = [("a", NO_PORT), ("b", spaces)];
+        assert_eq!(left_out, expected.map(|(id, why)| LeftOut::new("larry", id, why)));
+    }
+
+    #[test]
     fn everything_that_callers_need_is_kept() {
-        let instance = instance(entry("larry", "web-1", "10.0.0.1", &[("service:web", "warning")]));
+        let entry = entry("larry", "web-1", "10.0.0.1", &[("service:web", "warning")]);
         let expected = Instance {
             id: "web-1".into(),
             node: "larry".into(),
@@ -102,12 +140,12 @@ mod tests {
             status: Status::Warning,
             ..Instance::at("web", "10.0.0.1".into(), 80)
         };
-        assert_eq!(instance, expected);
+        assert_eq!(instance(entry).unwrap(), expected);
     }
 
     #[test]
     fn instances_are_sorted_by_node_and_id() {
-        let sorted = instances(vec![
+        let (sorted, _) = instances(vec![
             entry("moe", "a", "", &[]),
             entry("larry", "b", "", &[]),
             entry("larry", "a", "", &[]),

@@ -13,10 +13,11 @@ use std::{
 
 use hickory_resolver::proto::{
     op::Message,
-    rr::{Name, RData, Record},
+    rr::{Name, RData, Record, rdata::SRV},
 };
 
-use crate::{Host, Instance, Weights};
+use super::place::{self, NO_PORT};
+use crate::{Host, Instance, Weights, agent::LeftOut};
 
 /// Consul's top domain, by default.
 const DOMAIN: &str = "consul";
@@ -44,20 +45,36 @@ pub(super) struct Target {
     pub(super) host: Option<Host>,
 }
 
-/// The targets of an answer.
-pub(super) fn targets(answer: &Message) -> Vec<Target> {
+/// The targets of an answer, and the records that are none that can be called. A port that is none can't be seen: Consul cuts 70000 down to
+/// 4464 before it answers.
+pub(super) fn targets(answer: &Message) -> (Vec<Target>, Vec<LeftOut>) {
     let told = addresses(&answer.additionals);
     let srv = answer.answers.iter().filter_map(|record| match &record.data {
-        // RFC 2782: a target of "." says that there is decidedly no such service.
+        // RFC 2782: a target of "." says that there is no such service.
         RData::SRV(srv) if !srv.target.is_root() => Some(srv),
         _ => None,
     });
-    srv.map(|srv| {
+    let (mut targets, mut left_out) = (Vec::new(), Vec::new());
+    for srv in srv {
         let ip = told.get(&srv.target).copied().or_else(|| decoded(&srv.target));
-        let host = ip.map(Host::Ip).or_else(|| foreign(&srv.target));
-        Target { name: srv.target.clone(), port: srv.port, weight: srv.weight, host }
-    })
-    .collect()
+        let host = match ip.map(Host::Ip) {
+            None => foreign(&srv.target),
+            known => Ok(known),
+        };
+        match host {
+            Ok(host) if srv.port > 0 => {
+                let (port, weight) = (srv.port, srv.weight);
+                targets.push(Target { name: srv.target.clone(), port, weight, host });
+            }
+            Ok(_) => left_out.push(unusable(srv, NO_PORT.to_owned())),
+            Err(why) => left_out.push(unusable(srv, why)),
+        }
+    }
+    (targets, left_out)
+}
+
+fn unusable(srv: &SRV, why: String) -> LeftOut {
+    LeftOut::new("", format!("{}:{}", srv.target, srv.port), why)
 }
 
 /// How long the answer may be kept: the shortest of its records.
@@ -114,17 +131,17 @@ fn decoded(target: &Name) -> Option<IpAddr> {
 }
 
 /// A name outside of Consul's domain is for the system to resolve, at each new connection.
-fn foreign(target: &Name) -> Option<Host> {
-    let top = target.iter().next_back()?;
-    let text = target.to_ascii();
-    (!top.eq_ignore_ascii_case(DOMAIN.as_bytes())).then(|| text.trim_end_matches('.').into())
+fn foreign(target: &Name) -> Result<Option<Host>, String> {
+    let is_ours =
+        target.iter().next_back().is_none_or(|top| top.eq_ignore_ascii_case(DOMAIN.as_bytes()));
+    if is_ours { Ok(None) } else { place::host(target.to_ascii().trim_end_matches('.')).map(Some) }
 }
 
 #[cfg(test)]
 mod tests {
     use hickory_resolver::proto::{
         op::OpCode,
-        rr::rdata::{A, AAAA, SRV},
+        rr::rdata::{A, AAAA},
     };
 
     use super::*;
@@ -152,7 +169,8 @@ mod tests {
 
     #[track_caller]
     fn check(srv: &[(u16, u16, &str)], addresses: &[(&str, &str)], expected: &[&str]) {
-        let instances = instances(&"web".into(), targets(&answer(srv, addresses)));
+        let (targets, _) = targets(&answer(srv, addresses));
+        let instances = instances(&"web".into(), targets);
         let ids: Vec<_> = instances.iter().map(|instance| instance.id.as_str()).collect();
         assert_eq!(ids, expected);
     }
@@ -197,7 +215,7 @@ mod tests {
         for target in
             ["larry.node.dc1.consul.", "zz000001.addr.dc1.consul.", "0a0000.addr.dc1.consul."]
         {
-            assert_eq!(targets(&answer(&[(1, 80, target)], &[]))[0].host, None, "{target}");
+            assert_eq!(targets(&answer(&[(1, 80, target)], &[])).0[0].host, None, "{target}");
         }
     }
 
@@ -207,8 +225,21 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_can_not_be_called_is_left_out_and_the_others_stay() {
+        let good = "0a000001.addr.dc1.consul.";
+        for (odd, port, id, why) in [
+            (good, 0, "0a000001.addr.dc1.consul.:0", NO_PORT),
+            ("8500.", 80, "8500.:80", "\"8500\" is neither an IP address nor a host name"),
+        ] {
+            let (targets, left_out) = targets(&answer(&[(1, port, odd), (1, 81, good)], &[]));
+            assert_eq!(targets.iter().map(|target| target.port).collect::<Vec<_>>(), [81]);
+            assert_eq!(left_out, [LeftOut::new("", id, why)]);
+        }
+    }
+
+    #[test]
     fn weights_are_those_of_the_records() {
-        let targets = targets(&answer(&[(7, 80, "0a000001.addr.dc1.consul.")], &[]));
+        let (targets, _) = targets(&answer(&[(7, 80, "0a000001.addr.dc1.consul.")], &[]));
         assert_eq!(instances(&"web".into(), targets)[0].weight(), 7);
     }
 
@@ -216,7 +247,7 @@ mod tests {
     fn of_several_at_one_place_it_is_always_the_same() {
         let host = "0a000001.addr.dc1.consul.";
         for srv in [[(1, 80, host), (7, 80, host)], [(7, 80, host), (1, 80, host)]] {
-            let instances = instances(&"web".into(), targets(&answer(&srv, &[])));
+            let instances = instances(&"web".into(), targets(&answer(&srv, &[])).0);
             assert_eq!(instances.iter().map(Instance::weight).collect::<Vec<_>>(), [7]);
         }
     }

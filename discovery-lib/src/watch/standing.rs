@@ -15,6 +15,7 @@ use super::{
     fixed,
     handle::{Question, Watch},
     machine::Tell,
+    odd::Odd,
     permits::Permits,
     publish::Publisher,
     resolve::Resolve,
@@ -111,12 +112,12 @@ impl Standing {
     fn catalog(&self, service: Arc<str>) -> Catalog {
         let Inner { agent, permits, datacenter, .. } = &*self.inner;
         let (agent, permits, datacenter) = (agent.clone(), permits.clone(), datacenter.clone());
-        Catalog { agent, permits, service, datacenter }
+        Catalog { agent, permits, service, datacenter, odd: Odd::default() }
     }
 
     fn dns(&self, service: Arc<str>) -> Dns {
         let Inner { dns, datacenter, .. } = &*self.inner;
-        Dns { server: dns.clone(), service, datacenter: datacenter.clone() }
+        Dns { server: dns.clone(), service, datacenter: datacenter.clone(), odd: Odd::default() }
     }
 
     /// The question that stands already, or a new one. Those that ended are swept out whenever one is added.

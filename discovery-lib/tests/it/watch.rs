@@ -1,5 +1,6 @@
 //! Watches of a Consul that works, that fails and that forgets.
 
+mod odd;
 mod until;
 
 use std::time::Duration;

@@ -86,7 +86,7 @@ async fn server(host: &str, says: Says) -> (Dns, AbortOnDropHandle<()>) {
     let port = listener.local_addr().unwrap().port();
     let task = AbortOnDropHandle::new(tokio::spawn(serve(listener, says)));
     let server = Arc::new(Server::new(DnsAddress { host: host.into(), port }));
-    (Dns { server, service: "web".into(), datacenter: None }, task)
+    (Dns { server, service: "web".into(), datacenter: None, odd: Odd::default() }, task)
 }
 
 /// The ids of the instances, or the error without the server's port.
