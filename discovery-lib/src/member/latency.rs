@@ -25,31 +25,43 @@ const EQUAL: f32 = 2.0;
 /// a good try takes. So a newcomer is preferred to one that fails.
 const UNKNOWN_AT_MOST: f32 = 1_000_000.0;
 
-/// An estimate is stamped in ticks of 64 µs. 32 bits of them last 76 hours; one that nobody has touched for half of that may count as fresh again.
-const TICK_BITS: u32 = 6;
+/// An estimate is stamped in ticks of 1.024 ms.
+const TICK_BITS: u32 = 10;
+/// Bits of the stamp: 35 years, after which time stands still. It never wraps: an old estimate must not count as fresh again.
+const STAMP_BITS: u32 = 40;
+const STAMP_MAX: u64 = (1 << STAMP_BITS) - 1;
 
-/// Microseconds, at least one, and the tick at which they were learnt.
+/// The bits of 1.0, the smallest number of microseconds, and what is left out of the bits of others: all but 19 of their mantissa, a
+/// precision of one in a million.
+const ONE: u32 = 1.0_f32.to_bits();
+const DROPPED_BITS: u32 = 4;
+/// The longest latency: 35 minutes. Up to here an exponent takes 5 bits.
+const MICROS_MAX: f32 = 2_147_481_600.0;
+
+/// Microseconds, from 1 to [`MICROS_MAX`], and the tick at which they were learnt.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Estimate {
     micros: f32,
-    at: u32,
+    at: u64,
 }
 
 impl Estimate {
-    /// The word of a member that nobody has measured.
-    const UNKNOWN: u64 = 0;
-
+    /// Bits of positive numbers sort as the numbers do, so that what they are above those of 1 is a small number. One more than that leaves
+    /// 0 for a member that nobody has measured.
     fn pack(self) -> u64 {
-        (u64::from(self.micros.to_bits()) << 32) | u64::from(self.at)
+        let above_one = self.micros.clamp(1.0, MICROS_MAX).to_bits() - ONE;
+        let rounded = (above_one + (1 << (DROPPED_BITS - 1))) >> DROPPED_BITS;
+        (u64::from(rounded + 1) << STAMP_BITS) | self.at
     }
 
     fn unpack(word: u64) -> Option<Self> {
-        let micros = f32::from_bits((word >> 32) as u32);
-        (word != Self::UNKNOWN).then_some(Self { micros, at: word as u32 })
+        let rounded = u32::try_from(word >> STAMP_BITS).ok()?.checked_sub(1)?;
+        let micros = f32::from_bits((rounded << DROPPED_BITS) + ONE);
+        Some(Self { micros, at: word & STAMP_MAX })
     }
 
     fn new(latency: Duration, now: Moment) -> Self {
-        Self { micros: (latency.as_secs_f32() * 1e6).max(1.0), at: tick(now) }
+        Self { micros: (latency.as_secs_f32() * 1e6).clamp(1.0, MICROS_MAX), at: tick(now) }
     }
 
     /// After one more answer.
@@ -65,7 +77,7 @@ impl Estimate {
     /// How much of it is left now, from 1 down to 0.
     fn remaining(self, now: Moment) -> f32 {
         // Answers are learnt in any order: one from the future has no age.
-        let ticks = (tick(now).wrapping_sub(self.at) as i32).max(0);
+        let ticks = tick(now).saturating_sub(self.at);
         if ticks == 0 {
             return 1.0;
         }
@@ -83,8 +95,8 @@ impl Estimate {
     }
 }
 
-fn tick(now: Moment) -> u32 {
-    (now.as_micros() >> TICK_BITS) as u32
+fn tick(now: Moment) -> u64 {
+    (now.as_micros() >> TICK_BITS).min(STAMP_MAX)
 }
 
 /// How many times slower each is than the other: at least one of them is 1.
@@ -130,7 +142,7 @@ impl Latency {
             let latency = learn(before)?;
             let after =
                 before.map_or_else(|| Estimate::new(latency, now), |it| it.after(latency, now));
-            (Some(after) != before).then(|| after.pack())
+            Some(after.pack()).filter(|after| *after != word)
         };
         // An error is a step that changes nothing.
         self.0.fetch_update(Relaxed, Relaxed, step).ok();
@@ -216,10 +228,13 @@ mod tests {
     #[test]
     fn the_rate_of_answers_does_not_change_how_quickly_they_are_believed() {
         for gap_micros in [10, 100, 10_000] {
-            let mut estimate = Estimate::new(millis(100), at(0));
+            let latency = Latency::default();
+            latency.charge(Charge::Measured, millis(100), at(0));
             for step in 0..(10_000_000 / gap_micros) {
-                estimate = estimate.after(millis(10), Moment::from_micros(step * gap_micros));
+                let now = Moment::from_micros(step * gap_micros);
+                latency.charge(Charge::Measured, millis(10), now);
             }
+            let estimate = latency.load().unwrap();
             let expected = 10_000.0 + 90_000.0 * (-2.0_f32).exp();
             let off = (estimate.micros / expected - 1.0).abs();
             assert!(off < 0.02, "every {gap_micros} µs: {} instead of {expected}", estimate.micros);
@@ -248,13 +263,52 @@ mod tests {
     }
 
     fn estimate() -> impl Strategy<Value = Estimate> {
-        (1.0_f32..1e9, any::<u32>()).prop_map(|(micros, at)| Estimate { micros, at })
+        (1.0_f32..MICROS_MAX, 0..=STAMP_MAX).prop_map(|(micros, at)| Estimate { micros, at })
+    }
+
+    /// From a moment to decades, as many of each length.
+    fn idle() -> impl Strategy<Value = u64> {
+        (0_u32..50, any::<u64>()).prop_map(|(bits, random)| random & ((1 << bits) - 1))
+    }
+
+    #[test]
+    fn latencies_of_any_length_are_kept_within_limits() {
+        let latency = Latency::default();
+        for (elapsed, kept) in
+            [(Duration::ZERO, 1.0), (Duration::from_secs(1), 1e6), (Duration::MAX, MICROS_MAX)]
+        {
+            latency.charge(Charge::Measured, elapsed, at(0));
+            assert_eq!(latency.load().map(|it| it.micros), Some(kept), "{elapsed:?}");
+        }
     }
 
     proptest! {
         #[test]
         fn a_word_holds_an_estimate(estimate in estimate()) {
-            prop_assert_eq!(Estimate::unpack(estimate.pack()), Some(estimate));
+            let read = Estimate::unpack(estimate.pack()).unwrap();
+            prop_assert_eq!(read.at, estimate.at);
+            prop_assert!((read.micros / estimate.micros - 1.0).abs() < 1e-6);
+            prop_assert_eq!(read.pack(), estimate.pack());
+        }
+
+        #[test]
+        fn however_long_nobody_called_one_that_failed_once_is_an_equal_after_a_while(
+            idle in idle(), moment in 0_u64..100_000_000, failed_first: bool,
+        ) {
+            let (bad, good) = (Latency::default(), Latency::default());
+            let learn = |latency: &Latency, elapsed, now| {
+                latency.charge(Charge::Measured, millis(elapsed), Moment::from_micros(now));
+            };
+            learn(&bad, if failed_first { 5000 } else { 5 }, moment);
+            learn(&good, 5, moment);
+            let now = moment + idle;
+            if !failed_first {
+                learn(&bad, 5000, now);
+            }
+            let later = Moment::from_micros(now.max(moment) + 40_000_000);
+            prop_assert_eq!(bad.handicaps(&good, later), (1.0, 1.0));
+            learn(&good, 5, later.as_micros());
+            prop_assert_eq!(bad.handicaps(&good, later), (1.0, 1.0));
         }
 
         #[test]

@@ -15,11 +15,11 @@ const OUTCOMES_MIN: u32 = 20;
 /// The rate is low when fewer than half of the outcomes are good: one bad request path among many must not take an instance out.
 const GOOD_MIN_PERCENT: u32 = 50;
 
-const COUNT_BITS: u32 = 20;
+const COUNT_BITS: u32 = 16;
 /// Past so many outcomes in one second further ones are not counted.
 const COUNT_MAX: u32 = (1 << COUNT_BITS) - 1;
-/// The number of a second has 24 bits, 194 days.
-const SECOND_MASK: u64 = (1 << 24) - 1;
+/// The number of a second has the other 32 bits, 136 years.
+const SECOND_MASK: u64 = (1 << 32) - 1;
 
 /// The outcomes of one second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +124,15 @@ mod tests {
             [(0, 20, true), (0, 29, true), (0, 30, false), (20, 21, true), (21, 21, false)]
         {
             assert_eq!(window.is_low(at(since), at(now)), low, "since {since}, at {now}");
+        }
+    }
+
+    #[test]
+    fn what_is_older_than_the_window_stays_so_for_years() {
+        let window = window(&[(20, Outcome::Bad, 30)]);
+        for bits in 5..32 {
+            let now = 20 + (1 << bits);
+            assert!(!window.is_low(at(0), at(now)), "{now} s");
         }
     }
 
