@@ -13,7 +13,7 @@ use fastrand::Rng;
 use crate::member::{Member, Moment};
 
 pub(crate) use p2c::TwoChoices;
-pub(crate) use ranks::Ranks;
+pub(crate) use ranks::{May, Ranks};
 
 /// How to choose, for any set of members.
 pub(crate) trait Policy {

@@ -15,6 +15,15 @@ pub(crate) struct Ranks<P> {
     reserve: P,
 }
 
+/// Whether the call that a pick is for may be made twice, so that it may be the probe of one that is ejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum May {
+    /// It may: if it fails, another is tried, and its caller sees nothing of it.
+    Probe,
+    /// It may not, or nobody knows. It probes only one that has waited for long.
+    NotProbe,
+}
+
 /// Who was chosen.
 #[derive(Debug)]
 pub(crate) struct Choice<'a> {
@@ -35,21 +44,23 @@ impl<P: Picker> Ranks<P> {
         }
     }
 
-    /// One of the best rank that has anyone apart from those tried. One that is ejected and due is probed by the first try of a call only: who
-    /// has failed once needs a good one.
+    /// One of the best rank that has anyone apart from those tried. One that is ejected and due is probed by the first try of a call only, if
+    /// that may be made twice: a call that has failed once needs a good one.
     pub(crate) fn pick(
         &self,
         draws: &mut Rng,
         now: Moment,
         tried: &[MemberId],
+        may: May,
     ) -> Option<Choice<'_>> {
         let is_new = |member: &Arc<Member>| !tried.contains(&member.learnt.id());
         for picker in &self.live {
             let mut due = None;
             let chosen = picker.pick(draws, now, |member| match member.learnt.standing(now) {
                 Standing::In => is_new(member),
+                Standing::Due if may == May::NotProbe => false,
                 Standing::Out => false,
-                Standing::Due => {
+                Standing::Due | Standing::Overdue => {
                     due = Some(member);
                     false
                 }

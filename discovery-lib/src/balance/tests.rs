@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 use fastrand::Rng;
 use tokio::time::Instant;
 
-use super::{Policy, Ranks, TwoChoices};
+use super::{May, Policy, Ranks, TwoChoices};
 use crate::{
     Host, Instance, Verdict, Weights,
     member::{Allowance, Call, Learnt, Member, Moment},
@@ -105,7 +105,8 @@ impl Simulation {
     }
 
     fn call(&mut self) {
-        let choice = self.ranks.pick(&mut self.draws, self.now, &[]).expect("somebody to call");
+        let choice =
+            self.ranks.pick(&mut self.draws, self.now, &[], May::Probe).expect("somebody to call");
         let call = Call { picked: self.now, is_out: choice.is_out };
         choice.member.learnt.enter();
         let place = usize::from(choice.member.instance.port) - 1;

@@ -30,7 +30,8 @@ impl Pool {
         let deadlines = Deadlines::default();
         let now = Instant::now();
         let mut tries = Tries::new(Method::CONNECT, deadlines, now);
-        let (mut pick, mut now) = first_pick(self, tries.until(), now).await?;
+        let (mut pick, mut now) =
+            first_pick(self, Pool::pick_repeatable, tries.until(), now).await?;
         loop {
             let connect = tries.until().at_most(deadlines.connect, now);
             let why = match dial(pick.instance(), connect).await {

@@ -14,7 +14,7 @@ use super::{
     deadlines::Deadline,
     headers,
     kept::{Kept, Line},
-    outcome::{Outcome, Retry},
+    outcome::{Outcome, Retry, is_repeatable},
     outgoing::Outgoing,
     tried::Span,
     tries::{Failed, Stop, Tries},
@@ -71,7 +71,8 @@ impl Upstream {
         self.pool.touch(now);
         self.budget.request(now);
         let mut tries = Tries::new(request.method.clone(), deadlines, now);
-        let (mut pick, mut now) = first_pick(&self.pool, tries.until(), now).await?;
+        let pick = if is_repeatable(&request.method) { Pool::pick_repeatable } else { Pool::pick };
+        let (mut pick, mut now) = first_pick(&self.pool, pick, tries.until(), now).await?;
         loop {
             let miss = match self.attempt(pick, request, &tries, now).await {
                 Ok(answer) => return Ok(answer),
@@ -160,19 +161,20 @@ fn judge_answer(
 /// Takes a member, and says when; before the first answer to who they are, waits for that.
 pub(crate) async fn first_pick(
     pool: &Pool,
+    pick: fn(&Pool) -> Result<Pick, PickError>,
     until: Deadline,
     now: Instant,
 ) -> Result<(Pick, Instant), Error> {
     let nobody = |error: PickError| {
         Error::new(Kind::NoInstance, format!("no call to {}: {error}", pool.service()))
     };
-    match pool.pick() {
+    match pick(pool) {
         Err(PickError::NoAnswerYet) => {}
         picked => return picked.map(|pick| (pick, now)).map_err(nobody),
     }
     let wait = until.at_most(FIRST_ANSWER_WAIT, now);
     match timeout_at(wait.at, pool.ready()).await {
-        Ok(Ok(())) => pool.pick().map(|pick| (pick, Instant::now())).map_err(nobody),
+        Ok(Ok(())) => pick(pool).map(|pick| (pick, Instant::now())).map_err(nobody),
         Ok(Err(error)) => Err(nobody(PickError::NoAnswerYet).because(error)),
         Err(_) => {
             let (service, wait) = (pool.service(), Span(wait.span));

@@ -27,6 +27,10 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(30);
 /// A probe without an answer holds its place so long; then another may try.
 const PROBE_MAX: Duration = Duration::from_secs(10);
 
+/// So long only a call that may be made twice probes one whose ejection is over. Then any does: a service that gets nothing but POSTs would
+/// never have it back otherwise.
+const REPEATABLE_ONLY: Duration = Duration::from_secs(60);
+
 /// After a probe that said nothing (its caller left, or was told to slow down).
 const PROBE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -50,8 +54,10 @@ pub(crate) enum Standing {
     In,
     /// Leave it, while there is anyone else.
     Out,
-    /// As `Out`, but one pick may probe it.
+    /// As `Out`, but one pick for a call that may be made twice may probe it.
     Due,
+    /// As `Due`, for long: one pick for any call may probe it.
+    Overdue,
 }
 
 impl Breaker {
@@ -66,10 +72,15 @@ impl Breaker {
     pub(crate) fn standing(self, now: Moment) -> Standing {
         match self {
             Self::Off | Self::Well { .. } => Standing::In,
-            Self::Ejected { until, .. } | Self::Probing { until, .. } if until <= now => {
-                Standing::Due
+            Self::Ejected { until, .. } | Self::Probing { until, .. } => {
+                if now < until {
+                    Standing::Out
+                } else if now < until.after(REPEATABLE_ONLY) {
+                    Standing::Due
+                } else {
+                    Standing::Overdue
+                }
             }
-            Self::Ejected { .. } | Self::Probing { .. } => Standing::Out,
         }
     }
 

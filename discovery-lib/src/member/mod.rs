@@ -70,7 +70,7 @@ impl Member {
     pub(crate) fn rank(&self, now: Moment) -> Rank {
         match self.learnt.standing(now) {
             Standing::In => self.rank_in_consul(),
-            Standing::Out | Standing::Due => Rank::Ejected,
+            Standing::Out | Standing::Due | Standing::Overdue => Rank::Ejected,
         }
     }
 }

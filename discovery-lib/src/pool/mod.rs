@@ -17,6 +17,7 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     Error, Instance, Origin, Snapshot, Watch, Watched,
+    balance::May,
     error::Kind,
     lifetime::{Background, Hold, LINGER},
     member::{Call, MemberId},
@@ -165,11 +166,24 @@ impl Pool {
 
     /// Takes a member for one call. No lock, no allocation, no await.
     ///
+    /// It is none that is ejected, unless there is no other, or none has been probed for a minute after its ejection was over: the call may be
+    /// one that must not be made twice.
+    ///
     /// # Errors
     ///
     /// If there is nobody to call.
     pub fn pick(&self) -> Result<Pick, PickError> {
-        self.pick_apart_from(&[])
+        self.pick_of(&[], May::NotProbe)
+    }
+
+    /// As [`Pool::pick`], for a call that may be made twice, such as a GET or a connection: it may be the probe of a member whose ejection is
+    /// over. When it fails, try again with [`Pool::pick_apart_from`].
+    ///
+    /// # Errors
+    ///
+    /// If there is nobody to call.
+    pub fn pick_repeatable(&self) -> Result<Pick, PickError> {
+        self.pick_of(&[], May::Probe)
     }
 
     /// As [`Pool::pick`], but none of those that this call has tried already; they may be of a worse rank, but are never ejected ones on probe.
@@ -178,11 +192,15 @@ impl Pool {
     ///
     /// If there is nobody to call, or nobody else ([`PickError::AllTried`]): then [`Pool::pick`] takes one again.
     pub fn pick_apart_from(&self, tried: &[MemberId]) -> Result<Pick, PickError> {
+        self.pick_of(tried, May::NotProbe)
+    }
+
+    fn pick_of(&self, tried: &[MemberId], may: May) -> Result<Pick, PickError> {
         self.keep_fed();
         let published = self.state.published();
         let now = self.state.now();
         let mut draws = fastrand::Rng::with_seed(fastrand::u64(..));
-        match published.ranks.pick(&mut draws, now, tried) {
+        match published.ranks.pick(&mut draws, now, tried, may) {
             Some(choice) => {
                 let call = Call { picked: now, is_out: choice.is_out };
                 Ok(Pick::new(Arc::clone(choice.member), call))

@@ -196,6 +196,24 @@ async fn one_that_leaves_makes_room_for_another_ejection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pick_for_who_knows_what_is_no_probe_and_one_for_what_may_be_done_twice_is() {
+    let fed = Fed::new();
+    fed.answer([instance(1, Status::Passing), instance(2, Status::Passing)]).await;
+    fail(&fed, |port| port == 1);
+    // Longer than the first ejection, jitter included.
+    advance(Duration::from_secs(2)).await;
+    for _ in 0..100 {
+        let pick = fed.pool.pick().unwrap();
+        assert_eq!(port(&pick), 2);
+        pick.succeed();
+    }
+    let probe = fed.pool.pick_repeatable().unwrap();
+    assert_eq!(port(&probe), 1);
+    probe.succeed();
+    assert!((0..100).any(|_| port(&fed.pool.pick().unwrap()) == 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_refused_before_it_vanished_gets_a_chance_as_reserve() {
     let fed = Fed::new();
     fed.answer([instance(1, Status::Passing)]).await;

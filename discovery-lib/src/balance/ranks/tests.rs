@@ -13,7 +13,7 @@ use fastrand::Rng;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::Ranks;
+use super::{May, Ranks};
 use crate::{
     Host, Instance, Status, Verdict, Weights,
     balance::{Policy, TwoChoices},
@@ -90,7 +90,7 @@ proptest! {
                 tried.push(member.learnt.id());
             }
         }
-        let choice = ranks.pick(&mut Rng::with_seed(seed), NOW, &tried);
+        let choice = ranks.pick(&mut Rng::with_seed(seed), NOW, &tried, May::Probe);
         prop_assert_eq!(choice.as_ref().map(|choice| choice.member.rank(NOW)), best);
         if let Some(choice) = choice {
             prop_assert!(!tried.contains(&choice.member.learnt.id()));
@@ -104,7 +104,9 @@ fn one_whose_ejection_is_over_is_probed_once_and_by_a_first_try_only() {
     let (members, ranks) = members(&[Rank::Ejected, Rank::Passing, Rank::Passing]);
     let mut draws = Rng::with_seed(3);
     let mut probes = |tried: &[MemberId], picks| {
-        (0..picks).filter(|_| ranks.pick(&mut draws, LATER, tried).unwrap().is_out).count()
+        (0..picks)
+            .filter(|_| ranks.pick(&mut draws, LATER, tried, May::Probe).unwrap().is_out)
+            .count()
     };
     assert_eq!(probes(&[members[1].learnt.id()], 100), 0);
     assert_eq!(probes(&[], 100), 1);
@@ -116,7 +118,28 @@ fn one_whose_ejection_is_over_is_probed_once_and_by_a_first_try_only() {
     );
     assert_eq!(probes(&[], 100), 0, "not at once again");
     let again = LATER.after(Duration::from_secs(2));
-    assert!((0..100).any(|_| ranks.pick(&mut Rng::with_seed(4), again, &[]).unwrap().is_out));
+    assert!(
+        (0..100)
+            .any(|_| ranks.pick(&mut Rng::with_seed(4), again, &[], May::Probe).unwrap().is_out)
+    );
+}
+
+#[test]
+fn a_call_that_must_not_be_made_twice_probes_only_one_that_nobody_probed_for_a_minute() {
+    let until = Moment::from_micros(1000).after(Duration::from_secs(1));
+    for (later, probes) in [(0, 0), (59, 0), (60, 1), (3600, 1)] {
+        let (_, ranks) = members(&[Rank::Ejected, Rank::Passing, Rank::Passing]);
+        let (now, mut draws) = (until.after(Duration::from_secs(later)), Rng::with_seed(3));
+        let mut is_probe = |may| ranks.pick(&mut draws, now, &[], may).unwrap().is_out;
+        let taken = (0..100).filter(|_| is_probe(May::NotProbe)).count();
+        assert_eq!(taken, probes, "{later} s after its ejection");
+        let taken = (0..100).filter(|_| is_probe(May::Probe)).count();
+        assert_eq!(
+            taken,
+            1 - probes,
+            "{later} s after its ejection, unless it was probed just now"
+        );
+    }
 }
 
 #[test]
@@ -131,7 +154,7 @@ fn of_two_threads_at_the_same_moment_one_gets_the_probe() {
             while here.load(Relaxed) < 2 {
                 thread::yield_now();
             }
-            let mut is_probe = || ranks.pick(&mut draws, LATER, &[]).unwrap().is_out;
+            let mut is_probe = || ranks.pick(&mut draws, LATER, &[], May::Probe).unwrap().is_out;
             (0..20).filter(|_| is_probe()).count()
         };
         let both = thread::scope(|scope| {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use discovery::{Client, Deadlines, Pool};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 use super::{
     client, in_flight, nobody, request,
@@ -45,6 +45,29 @@ async fn all_succeed(bad: Reply, method: Method) -> bool {
     }
     assert!(!bad.requests().is_empty());
     all
+}
+
+#[tokio::test]
+async fn a_call_that_must_not_be_made_twice_is_never_the_probe_of_an_ejected_instance() {
+    const BAD: Reply = Reply::Send("HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n");
+    let (bad, good) = (Server::always(BAD).await, Server::always(OK).await);
+    let pool = Pool::fixed("service2", [bad.address, good.address]);
+    let client = client(&pool);
+    let ejected_until =
+        || pool.explain().instances.iter().find_map(|it| it.member.and_then(|it| it.ejected_until));
+    // Held all at once, so that each member has its share of them.
+    let picks: Vec<_> = (0..40).map(|_| pool.pick().unwrap()).collect();
+    for pick in picks {
+        if pick.instance().port == bad.address.port() { pick.fail() } else { pick.succeed() }
+    }
+    sleep_until(ejected_until().unwrap() + Duration::from_millis(1)).await;
+    for _ in 0..CALLS {
+        let answer = client.request(request(Method::POST)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+    assert_eq!(bad.requests().len(), 0);
+    client.request(request(Method::GET)).await.unwrap();
+    assert_eq!(bad.requests().len(), 1, "a GET is the probe, and tried elsewhere");
 }
 
 #[tokio::test]
