@@ -116,14 +116,14 @@ fn status() -> impl Strategy<Value = Status> {
     ])
 }
 
-/// An answer, each id in it at most once; and how many seconds after the one before.
-fn answer() -> impl Strategy<Value = (Vec<Arc<Instance>>, u64)> {
+/// An answer, each id in it at most once; how many seconds after the one before; which of the reserves refuse a caller before the next.
+fn answer() -> impl Strategy<Value = (Vec<Arc<Instance>>, u64, [bool; 8])> {
     let one = (0_u16..4, 0_u8..2, status());
     let some = prop::collection::btree_map(0_u8..6, one, 0..6);
-    (some, 0_u64..50).prop_map(|(some, wait)| {
+    (some, 0_u64..50, any::<[bool; 8]>()).prop_map(|(some, wait, refusing)| {
         let instances =
             some.into_iter().map(|(id, (port, run, status))| instance(id, port, run, status));
-        (instances.collect(), wait)
+        (instances.collect(), wait, refusing)
     })
 }
 
@@ -135,7 +135,7 @@ proptest! {
         let mut now = Instant::now();
         let mut old: Vec<Old> = Vec::new();
         let mut last_well: HashMap<Arc<str>, Instant> = HashMap::new();
-        for (answer, wait) in answers {
+        for (answer, wait, refusing) in answers {
             now += Duration::from_secs(wait);
             let next = updated(&old, &answer, now);
             let copy = |it: &Instance| -> Arc<str> { format!("{} {it} {:?}", it.id, it.meta).into() };
@@ -158,6 +158,10 @@ proptest! {
                     }
                 }
             }
+            for dropped in old.iter().filter(|it| it.is_dropped) {
+                let same = next.iter().filter(|it| it.instance.is_same_copy(&dropped.instance));
+                prop_assert!({ same }.all(|it| it.reserve_until.is_none()), "a reserve refused, and stays");
+            }
             let mut keys: Vec<_> = next.iter().map(|it| key(&it.instance)).collect();
             keys.sort_unstable();
             keys.dedup();
@@ -168,7 +172,12 @@ proptest! {
             }
             old = next
                 .into_iter()
-                .map(|it| Old { instance: it.instance, reserve_until: it.reserve_until, is_dropped: false })
+                .zip(refusing.into_iter().cycle())
+                .map(|(it, refuses)| Old {
+                    is_dropped: refuses && it.reserve_until.is_some(),
+                    instance: it.instance,
+                    reserve_until: it.reserve_until,
+                })
                 .collect();
         }
     }

@@ -13,7 +13,6 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::Instant,
 };
 use tokio_util::task::AbortOnDropHandle;
 
@@ -121,13 +120,12 @@ async fn every_other_code_is_a_failure() {
 
 #[tokio::test]
 async fn silence_ends_at_the_deadline() {
-    let start = Instant::now();
-    let said = ask(Says::Nothing).await.unwrap_err();
+    let asked = timeout(Duration::from_secs(30), ask(Says::Nothing));
+    let said = asked.await.expect("an end to the waiting").unwrap_err();
     assert_eq!(
         said,
         "SRV web.service.consul.: no answer from the DNS server at 127.0.0.1:PORT (TCP) within 3s"
     );
-    assert!(start.elapsed() < ANSWER_WITHIN + Duration::from_secs(10));
 }
 
 #[tokio::test]
