@@ -7,10 +7,13 @@ use http::HeaderMap;
 /// Longer than its `wait` plus Consul's sixteenth, a blocking question takes only when something is wrong.
 const SLACK: Duration = Duration::from_secs(5);
 
+/// The longest wait that Consul grants: it cuts longer ones down to this, and refuses numbers that it can't read.
+const WAIT_MAX: Duration = Duration::from_secs(600);
+
 /// Options of a read.
 #[derive(Debug, Clone, Default)]
 pub struct Question {
-    /// Wait for a change after this index, at most so long (Consul adds up to a sixteenth). None: answer at once.
+    /// Wait for a change after this index, at most so long, and at most 10 min (Consul adds up to a sixteenth). None: answer at once.
     pub after: Option<(u64, Duration)>,
     /// Any server may answer, so that an answer comes without a leader too.
     pub stale: bool,
@@ -19,9 +22,14 @@ pub struct Question {
 }
 
 impl Question {
+    /// The index after which a change is waited for, and for how long.
+    pub(super) fn waits(&self) -> Option<(u64, Duration)> {
+        self.after.map(|(index, wait)| (index, wait.min(WAIT_MAX)))
+    }
+
     /// How long an answer may take; `at_once` for a question that doesn't wait.
     pub(super) fn deadline(&self, at_once: Duration) -> Duration {
-        self.after.map_or(at_once, |(_, wait)| wait + wait / 16 + SLACK)
+        self.waits().map_or(at_once, |(_, wait)| wait + wait / 16 + SLACK)
     }
 }
 

@@ -65,7 +65,7 @@ impl Request {
 
     /// The options of a read, and the deadline that they imply.
     pub(super) fn question(mut self, question: &Question) -> Self {
-        if let Some((index, wait)) = question.after {
+        if let Some((index, wait)) = question.waits() {
             self.deadline = question.deadline(self.deadline);
             self = self
                 .query(query::INDEX, &index.to_string())
@@ -116,6 +116,11 @@ mod tests {
         });
         assert_eq!(asked.path, "/v1/x?index=7&wait=32000ms&stale&dc=dc%202");
         assert_eq!(asked.deadline, Duration::from_secs(32 + 2 + 5));
+        for wait in [Duration::from_secs(601), Duration::MAX] {
+            let after = Some((7, wait));
+            let asked = get("/v1/x").question(&Question { after, ..Question::default() });
+            assert_eq!(asked.path, "/v1/x?index=7&wait=600000ms");
+        }
         let at_once = get("/v1/x").question(&Question::default());
         assert_eq!((at_once.path.as_str(), at_once.deadline), ("/v1/x", Duration::from_secs(1)));
     }

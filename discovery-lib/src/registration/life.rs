@@ -12,7 +12,10 @@ use tokio::{
 use tracing::info;
 
 use super::{Leaving, Registered, Signals, leaving::Stage};
-use crate::error::{Error, Kind};
+use crate::{
+    error::{Error, Kind},
+    later::later,
+};
 
 /// A server that stopped accepting has so long to finish what is in flight.
 const FINISH_WITHIN: Duration = Duration::from_secs(30);
@@ -69,8 +72,8 @@ impl Registered {
         info!(service = self.service(), id = %self.id(), ?drain, "leaving");
         stage_tx.send_replace(Stage::Draining);
         let now = Instant::now();
-        let drained_at = now + drain;
-        let leave = self.leave_until(now + drain / 2, drained_at + AGENT_GRACE);
+        let drained_at = later(now, drain);
+        let leave = self.leave_until(later(now, drain / 2), drained_at + AGENT_GRACE);
         let finish = async {
             select! {
                 ended = &mut serving => return Ok(ended),

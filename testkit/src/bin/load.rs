@@ -14,11 +14,11 @@ use tokio::{
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Requests a second.
-    #[arg(long, default_value_t = 100.0, value_parser = positive)]
+    #[arg(long, default_value_t = 100.0, value_parser = rate)]
     rate: f64,
     /// How long; without it, until a signal comes.
-    #[arg(long, value_parser = positive)]
-    seconds: Option<f64>,
+    #[arg(long, value_parser = seconds)]
+    seconds: Option<Duration>,
     /// A new connection for each request.
     #[arg(long)]
     close: bool,
@@ -59,7 +59,7 @@ async fn run(arguments: Arguments) -> io::Result<Report> {
     let load = Load::start(&arguments.url, settings)?;
     let over = async {
         match arguments.seconds {
-            Some(seconds) => time::sleep(Duration::from_secs_f64(seconds)).await,
+            Some(seconds) => time::sleep(seconds).await,
             None => std::future::pending().await,
         }
     };
@@ -71,9 +71,12 @@ async fn run(arguments: Arguments) -> io::Result<Report> {
     load.stop().await
 }
 
-fn positive(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(number) if number > 0.0 && f64::is_finite(number) => Ok(number),
-        _ => Err("not a positive number".to_owned()),
-    }
+fn rate(text: &str) -> Result<f64, &'static str> {
+    let rate = text.parse().ok().filter(|rate| (0.001..=1e6).contains(rate));
+    rate.ok_or("it takes a number from 0.001 to 1000000")
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|seconds| !seconds.is_zero()).ok_or("it takes a positive number of seconds")
 }

@@ -60,6 +60,19 @@ async fn ready(leaving: &Leaving) {
 }
 
 #[tokio::test]
+async fn a_drain_of_any_length_ends_with_a_second_signal() {
+    let world = World::embedded().await;
+    let ending = live(&world, Duration::MAX, greet, async |leaving, trigger| {
+        ready(&leaving).await;
+        trigger.fire();
+        leaving.begun().await;
+        trigger.fire();
+    });
+    let error = ending.await.unwrap_err();
+    assert_eq!(error.to_string(), "a second signal ended it at once");
+}
+
+#[tokio::test]
 async fn a_signal_ends_it_in_order() {
     everywhere(async |world| {
         let ending = live(&world, DRAIN, greet, async |leaving, trigger| {
