@@ -69,6 +69,7 @@ mod instance;
 mod later;
 mod lifetime;
 mod member;
+mod names;
 mod pool;
 #[cfg(feature = "program")]
 pub mod program;

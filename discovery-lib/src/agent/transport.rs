@@ -4,14 +4,25 @@ use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::{AgentSettings, request::Request};
-use crate::error::{Error, Kind};
+use crate::{
+    error::{Error, Kind},
+    names::Names,
+};
 
 /// No connection in this time: the agent is not reachable. It is on this machine or near.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// A connection on which nothing came for so long is asked for a sign of life, so often; an agent that gives none for [`SILENT_MAX`] (its host
+/// lost its power or its network) is dead, also to a question that waits for a change.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(5);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
+const SILENT_MAX: Duration = Duration::from_secs(10);
+/// Where there is no TCP_USER_TIMEOUT, so many unanswered ones say the same.
+const KEEPALIVE_PROBES: u32 = 3;
 /// A connection unused for so long is closed; longer than a beat, so that beats share one.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// The longest answer that is read: some 20 000 instances of one service.
@@ -51,7 +62,15 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_WITHIN)
             .pool_idle_timeout(IDLE_MAX)
+            .tcp_keepalive(KEEPALIVE_AFTER)
+            .tcp_keepalive_interval(KEEPALIVE_EVERY)
+            .tcp_keepalive_retries(KEEPALIVE_PROBES)
+            .dns_resolver(Resolver::default())
             .user_agent(concat!("discovery/", env!("CARGO_PKG_VERSION")));
+        #[cfg(target_os = "linux")]
+        {
+            builder = builder.tcp_user_timeout(SILENT_MAX);
+        }
         if let super::Address::Unix(path) = &settings.address {
             builder = builder.unix_socket(path.as_path());
         }
@@ -101,6 +120,20 @@ impl Transport {
         let body = asked.read(&mut response, limit).await?;
         let headers = std::mem::take(response.headers_mut());
         Ok(Reply { status: response.status(), headers, body, asked })
+    }
+}
+
+/// Looks up the agent's host as instances' hosts are.
+#[derive(Debug, Default)]
+struct Resolver(Arc<Names>);
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let names = self.0.clone();
+        Box::pin(async move {
+            let found = names.find(name.as_str()).await?;
+            Ok(Box::new(found.to_vec().into_iter()) as Addrs)
+        })
     }
 }
 

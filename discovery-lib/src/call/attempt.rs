@@ -16,12 +16,13 @@ use super::{
     patience::Limits,
     tried::Why,
 };
-use crate::Instance;
+use crate::{Instance, names::Names};
 
 /// Where a try goes, and how long it may take.
 #[derive(Debug)]
 pub(crate) struct Attempt<'a> {
     pub(crate) instance: &'a Instance,
+    pub(crate) names: &'a Names,
     pub(crate) kept: Arc<Kept>,
     /// Whether a kept connection may serve.
     pub(crate) may_reuse: bool,
@@ -55,7 +56,8 @@ impl Attempt<'_> {
                 Err(Lost::OutOfTime(why)) => return Err(Fault::out_of_time(why)),
             }
         }
-        let stream = dial(self.instance, self.connect).await.map_err(Fault::not_connected)?;
+        let stream =
+            dial(self.instance, self.names, self.connect).await.map_err(Fault::not_connected)?;
         let opened =
             Connection::open(stream, self.limits.answer).await.map_err(Fault::not_connected)?;
         let mut connection = Box::new(opened);

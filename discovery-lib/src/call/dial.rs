@@ -1,35 +1,91 @@
 //! A TCP connection to an instance, or why there is none.
 
-use std::io;
+use std::{io, net::SocketAddr};
 
 use tokio::{
-    net::{TcpStream, lookup_host},
-    time::timeout_at,
+    net::TcpStream,
+    time::{Instant, timeout_at},
 };
 
 use super::{deadlines::Deadline, tried::Why};
-use crate::{Host, Instance};
+use crate::{Host, Instance, names::Names};
 
-/// Connects before the deadline; small writes leave at once (`TCP_NODELAY`). A name is resolved anew each time, and its addresses are tried
-/// in the order of the resolver.
-pub(crate) async fn dial(instance: &Instance, deadline: Deadline) -> Result<TcpStream, Why> {
-    timeout_at(deadline.at, reach(instance)).await.unwrap_or(Err(Why::NotConnected(deadline.span)))
-}
-
-async fn reach(instance: &Instance) -> Result<TcpStream, Why> {
-    let connected = match &instance.host {
-        Host::Ip(ip) => TcpStream::connect((*ip, instance.port)).await,
+/// Connects before the deadline, the look-up of a name included; small writes leave at once (`TCP_NODELAY`). The addresses of a name are tried
+/// in the order of the system, each with an equal share of the time that is left.
+pub(crate) async fn dial(
+    instance: &Instance,
+    names: &Names,
+    deadline: Deadline,
+) -> Result<TcpStream, Why> {
+    match &instance.host {
+        Host::Ip(ip) => connect(&[SocketAddr::new(*ip, instance.port)], deadline).await,
         Host::Name(name) => {
-            let found = lookup_host((&**name, instance.port)).await.map_err(|error| {
+            let found = timeout_at(deadline.at, names.find(name)).await;
+            let found = found.map_err(|_| Why::NotConnected(deadline.span))?.map_err(|error| {
                 tracing::debug!(host = %name, %error, "host name not resolved");
                 Why::Unresolved
             })?;
-            TcpStream::connect(found.collect::<Vec<_>>().as_slice()).await
+            let mut addresses = found.to_vec();
+            addresses.iter_mut().for_each(|address| address.set_port(instance.port));
+            connect(&addresses, deadline).await
         }
-    };
-    let quick = |stream: TcpStream| stream.set_nodelay(true).map(|()| stream);
-    connected.and_then(quick).map_err(|error| match error.kind() {
+    }
+}
+
+/// To the first of these that accepts. Of several reasons why none did, the last.
+async fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream, Why> {
+    let mut why = Why::Unresolved;
+    for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
+        let now = Instant::now();
+        let share = deadline.at.saturating_duration_since(now) / u32::try_from(left).unwrap_or(1);
+        why = match timeout_at(now + share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return stream.set_nodelay(true).map(|()| stream).map_err(reason),
+            Ok(Err(error)) => reason(error),
+            Err(_) => Why::NotConnected(deadline.span),
+        };
+    }
+    Err(why)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn reason(error: io::Error) -> Why {
+    match error.kind() {
         io::ErrorKind::ConnectionRefused => Why::Refused,
         kind => Why::Unreachable(kind),
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    /// A listener whose queue is full, so that nobody connects.
+    async fn full() -> (TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let mut queued = Vec::new();
+        let connect = || TcpStream::connect(listener.local_addr().unwrap());
+        while let Ok(stream) = tokio::time::timeout(Duration::from_millis(500), connect()).await {
+            queued.push(stream.unwrap());
+        }
+        (listener, queued)
+    }
+
+    #[tokio::test]
+    async fn each_address_of_a_host_has_its_turn() {
+        let (silent, _queued) = full().await;
+        let refusing = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = [silent.local_addr().unwrap(), refusing, good.local_addr().unwrap()];
+        let deadline = Deadline::after(Duration::from_secs(3), Instant::now());
+        let stream = connect(&addresses, deadline).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good.local_addr().unwrap());
+        let why = connect(&addresses[..2], deadline).await.unwrap_err();
+        assert!(matches!(why, Why::Refused), "{why:?}");
+    }
 }

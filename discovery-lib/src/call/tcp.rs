@@ -34,7 +34,7 @@ impl Pool {
             first_pick(self, Pool::pick_repeatable, tries.until(), now).await?;
         loop {
             let connect = tries.until().at_most(deadlines.connect, now);
-            let why = match dial(pick.instance(), connect).await {
+            let why = match dial(pick.instance(), self.names(), connect).await {
                 Ok(stream) => return Ok((stream, pick)),
                 Err(why) => why,
             };

@@ -110,6 +110,7 @@ impl Upstream {
         let limits = tries.limits(now);
         let attempt = Attempt {
             instance: pick.instance(),
+            names: self.pool.names(),
             kept: Kept::of(&pick),
             may_reuse: !tries.wants_fresh_connection(),
             connect: limits.answer.at_most(tries.deadlines().connect, now),

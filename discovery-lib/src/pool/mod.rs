@@ -21,6 +21,7 @@ use crate::{
     error::Kind,
     lifetime::{Background, Hold, LINGER},
     member::{Call, MemberId},
+    names::Names,
 };
 pub use explain::{Explained, ExplainedMember, Explanation};
 use feed::{Feed, Source};
@@ -152,6 +153,10 @@ impl Pool {
     /// The service.
     pub fn service(&self) -> &Arc<str> {
         self.state.service()
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        self.state.names()
     }
 
     /// Waits for the first answer, good or empty. Afterwards it returns at once. Cancel-safe.

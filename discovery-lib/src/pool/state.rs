@@ -15,6 +15,7 @@ use crate::{
     balance::{Policy, Ranks, TwoChoices},
     error::Kind,
     member::{Allowance, Learnt, Member, Moment},
+    names::Names,
 };
 
 type Picker = <TwoChoices as Policy>::Picker;
@@ -35,6 +36,7 @@ pub(super) struct State {
     service: Arc<str>,
     epoch: Instant,
     allowance: Arc<Allowance>,
+    names: Names,
     published: ArcSwap<Published>,
     start: watch::Sender<Start>,
 }
@@ -69,9 +71,15 @@ impl State {
             service,
             epoch: now,
             allowance: Arc::default(),
+            names: Names::default(),
             published: ArcSwap::from_pointee(Published::nothing()),
             start: watch::Sender::new(Start::NoAnswerYet),
         }
+    }
+
+    /// The hosts of its members that are known by name.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
     }
 
     pub(super) fn service(&self) -> &Arc<str> {

@@ -23,7 +23,7 @@ use hickory_resolver::{
     },
 };
 use tokio::{
-    net::{TcpStream, lookup_host},
+    net::TcpStream,
     runtime::{self, Handle},
     time::timeout,
 };
@@ -35,7 +35,7 @@ use super::{
     snapshot::Origin,
     srv::{self, Target},
 };
-use crate::{DnsAddress, Error, Host, error::Kind};
+use crate::{DnsAddress, Error, Host, error::Kind, names::Names};
 
 /// A whole answer, with the addresses of all its targets. Consul answers from memory.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -47,6 +47,7 @@ const IN_FLIGHT_MAX: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Server {
     address: DnsAddress,
+    names: Names,
     /// None until somebody asks, and after a failure: then the server may be elsewhere. Its connection is of use on the runtime where it was
     /// opened, and ends with that.
     resolver: Mutex<Option<(runtime::Id, TokioResolver)>>,
@@ -135,8 +136,8 @@ async fn address(resolver: &TokioResolver, target: &Target) -> Result<Option<Hos
 }
 
 impl Server {
-    pub(super) const fn new(address: DnsAddress) -> Self {
-        Self { address, resolver: Mutex::new(None) }
+    pub(super) fn new(address: DnsAddress) -> Self {
+        Self { address, names: Names::default(), resolver: Mutex::new(None) }
     }
 
     /// Hickory's, which keeps one connection, makes a new one when it breaks, and tells questions on it apart.
@@ -150,7 +151,10 @@ impl Server {
         let DnsAddress { host, port } = &self.address;
         let addresses = match host {
             Host::Ip(ip) => vec![SocketAddr::new(*ip, *port)],
-            Host::Name(name) => lookup_host((&**name, *port)).await?.collect(),
+            Host::Name(name) => {
+                let found = self.names.find(name).await.map_err(NetError::Io)?;
+                found.iter().map(|address| SocketAddr::new(address.ip(), *port)).collect()
+            }
         };
         let resolver = asking(&addresses)?;
         *self.lock() = Some((here, resolver.clone()));
