@@ -16,5 +16,7 @@ pub const CONTENT_HASH: &str = "x-consul-contenthash";
 pub const REASON: &str = "x-consul-reason";
 /// The caller's access token. Never logged.
 pub const TOKEN: &str = "x-consul-token";
+/// `true` when ACLs left records out of the answer; newer than 1.8.
+pub const FILTERED_BY_ACLS: &str = "x-consul-results-filtered-by-acls";
 /// `HIT` or `MISS`, on answers to `?cached`.
 pub const CACHE: &str = "x-cache";

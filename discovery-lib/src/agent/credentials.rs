@@ -2,10 +2,6 @@
 
 use std::{fmt, path::PathBuf};
 
-use http::HeaderValue;
-
-use crate::error::{Error, Kind};
-
 /// A text that no log, no error and no `Debug` shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -40,40 +36,9 @@ pub struct BasicAuth {
 /// Where the ACL token comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Token {
-    /// `CONSUL_HTTP_TOKEN`: what counts when there is no file, or the file is blank.
+    /// `CONSUL_HTTP_TOKEN`: what counts when there is no file, or the file has held no token yet.
     pub value: Option<Secret>,
-    /// `CONSUL_HTTP_TOKEN_FILE`: read anew for each request, so that a token may be exchanged without a restart.
+    /// `CONSUL_HTTP_TOKEN_FILE`: read anew for each request, so that a token may be exchanged without a restart. While it is blank, unreadable
+    /// or holds a token that the agent does not know, the last token that the agent knew stays; without one, requests fail.
     pub file: Option<PathBuf>,
-}
-
-impl Token {
-    /// The token as it is now, as the header that carries it.
-    pub(super) async fn header(&self) -> Result<Option<HeaderValue>, Error> {
-        let from_file = match self.file.clone() {
-            Some(path) => read(path).await?,
-            None => None,
-        };
-        let Some(token) = from_file.or_else(|| self.value.clone()) else { return Ok(None) };
-        let mut header = HeaderValue::from_str(token.reveal()).map_err(|_| {
-            Error::new(
-                Kind::Setting,
-                "the ACL token has characters that a header can't carry (a line end, perhaps)",
-            )
-        })?;
-        header.set_sensitive(true);
-        Ok(Some(header))
-    }
-}
-
-/// None when the file is blank.
-async fn read(path: PathBuf) -> Result<Option<Secret>, Error> {
-    let shown = path.display().to_string();
-    let text = tokio::task::spawn_blocking(move || std::fs::read_to_string(path))
-        .await
-        .unwrap_or_else(|err| Err(std::io::Error::other(err)))
-        .map_err(|err| {
-            Error::new(Kind::Setting, format!("the token file {shown} can't be read")).because(err)
-        })?;
-    let token = text.trim();
-    Ok((!token.is_empty()).then(|| token.into()))
 }

@@ -10,6 +10,7 @@ mod question;
 mod request;
 #[cfg(test)]
 mod tests;
+mod token;
 mod transport;
 
 use std::time::Duration;
@@ -170,6 +171,9 @@ impl AgentClient {
         let request = Request::get("/v1/health/service", READ_WITHIN).segment(service)?;
         let reply = self.transport.send(request.question(question)).await?.success()?;
         let (entries, left_out) = entries::read(&reply)?;
+        if entries.is_empty() && left_out.is_empty() {
+            reply.not_emptied_by_acls()?;
+        }
         Ok(Answer::new(entries, left_out, &reply.headers))
     }
 
@@ -192,7 +196,11 @@ impl AgentClient {
     pub async fn services(&self, question: &Question) -> Result<Answer<catalog::Services>, Error> {
         let request = Request::get("/v1/catalog/services", READ_WITHIN).question(question);
         let reply = self.transport.send(request).await?.success()?;
-        Ok(Answer::new(reply.json()?, Vec::new(), &reply.headers))
+        let services: catalog::Services = reply.json()?;
+        if services.is_empty() {
+            reply.not_emptied_by_acls()?;
+        }
+        Ok(Answer::new(services, Vec::new(), &reply.headers))
     }
 
     /// What the agent says of itself. Within 1 s.

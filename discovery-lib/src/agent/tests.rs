@@ -76,6 +76,31 @@ async fn a_record_that_can_not_be_read_is_left_out_and_named() {
 }
 
 #[tokio::test]
+async fn an_answer_that_acls_emptied_is_none() {
+    for (headers, body, is_known) in [
+        ("X-Consul-Results-Filtered-By-ACLs: true", "[]", false),
+        ("X-Consul-Results-Filtered-By-ACLs: false", "[]", true),
+        ("X-Other: true", "[]", true),
+        (
+            "X-Consul-Results-Filtered-By-ACLs: true",
+            r#"[{"Node":{"Node":"n"},"Service":{"ID":"a","Service":"a"}}]"#,
+            true,
+        ),
+    ] {
+        let length = body.len();
+        let answer =
+            format!("HTTP/1.1 200 OK\r\n{headers}\r\nContent-Length: {length}\r\n\r\n{body}");
+        let (settings, _asked) = answering(answer).await;
+        let client = AgentClient::new(settings).unwrap();
+        let read = client.health("web", &Question::default()).await;
+        assert_eq!(read.is_ok(), is_known, "{headers} {body}: {read:?}");
+        if let Err(err) = read {
+            assert!(err.to_string().contains("hides all there is from this ACL token"), "{err}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn nobody_there_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -3,12 +3,16 @@
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::{AgentSettings, request::Request};
+use super::{
+    AgentSettings, Secret,
+    request::Request,
+    token::{Tokens, header},
+};
 use crate::{
     error::{Error, Kind},
     names::Names,
@@ -51,6 +55,7 @@ struct Asked {
 pub(super) struct Transport {
     http: reqwest::Client,
     settings: Arc<AgentSettings>,
+    tokens: Arc<Tokens>,
     base: Arc<str>,
     shown: Arc<str>,
 }
@@ -79,7 +84,8 @@ impl Transport {
                 .because(err)
         })?;
         let (base, shown) = (settings.address.base().into(), settings.address.to_string().into());
-        Ok(Self { http, settings: Arc::new(settings), base, shown })
+        let tokens = Arc::new(Tokens::new(settings.token.clone()));
+        Ok(Self { http, settings: Arc::new(settings), tokens, base, shown })
     }
 
     pub(super) fn settings(&self) -> &AgentSettings {
@@ -96,23 +102,39 @@ impl Transport {
             what: format!("{} {}", request.method, request.path),
         };
         let deadline = request.deadline;
-        timeout(deadline, self.exchange(request, asked.clone()))
+        timeout(deadline, self.exchange(&request, asked.clone()))
             .await
             .unwrap_or_else(|_| Err(asked.no_answer_within(deadline)))
     }
 
-    async fn exchange(&self, request: Request, asked: Asked) -> Result<Reply, Error> {
-        let mut builder =
-            self.http.request(request.method, format!("{}{}", self.base, request.path));
-        if let Some(token) = self.settings.token.header().await? {
-            builder = builder.header(consul_wire::header::TOKEN, token);
+    async fn exchange(&self, request: &Request, asked: Asked) -> Result<Reply, Error> {
+        let Some(token) = self.tokens.current().await? else {
+            return self.exchange_as(None, request, asked).await;
+        };
+        let reply = self.exchange_as(Some(&token), request, asked.clone()).await?;
+        match self.tokens.answered(&token, reply.status, &reply.body) {
+            Some(other) => self.exchange_as(Some(&other), request, asked).await,
+            None => Ok(reply),
+        }
+    }
+
+    async fn exchange_as(
+        &self,
+        token: Option<&Secret>,
+        request: &Request,
+        asked: Asked,
+    ) -> Result<Reply, Error> {
+        let url = format!("{}{}", self.base, request.path);
+        let mut builder = self.http.request(request.method.clone(), url);
+        if let Some(token) = token {
+            builder = builder.header(consul_wire::header::TOKEN, header(token)?);
         }
         if let Some(auth) = &self.settings.auth {
             builder = builder.basic_auth(&auth.user, Some(auth.password.reveal()));
         }
-        if let Some(body) = request.body {
+        if let Some(body) = request.body.clone() {
             let json = HeaderValue::from_static("application/json");
-            builder = builder.header(header::CONTENT_TYPE, json).body(body);
+            builder = builder.header(CONTENT_TYPE, json).body(body);
         }
         let mut response = builder.send().await.map_err(|err| asked.unanswered(&err))?;
         let limit =
@@ -141,6 +163,19 @@ impl Reply {
     /// The error that a status other than success is.
     pub(super) fn success(self) -> Result<Self, Error> {
         if self.status.is_success() { Ok(self) } else { Err(self.refusal()) }
+    }
+
+    /// That an empty answer is not empty because of ACLs, as far as the agent says so: then it is not known what there is.
+    pub(super) fn not_emptied_by_acls(&self) -> Result<(), Error> {
+        let filtered = self.headers.get(consul_wire::header::FILTERED_BY_ACLS);
+        if filtered.is_none_or(|value| value != "true") {
+            return Ok(());
+        }
+        let Asked { agent, what } = &self.asked;
+        let text = format!(
+            "{what}: the agent at {agent} hides all there is from this ACL token: it takes service:read and node:read"
+        );
+        Err(Error::new(Kind::Answer, text))
     }
 
     /// What the agent said instead of doing what it was asked.

@@ -1,7 +1,7 @@
 //! Watches of a Consul that works, that fails and that forgets.
 
 mod odd;
-mod until;
+pub(crate) mod until;
 
 use std::time::Duration;
 

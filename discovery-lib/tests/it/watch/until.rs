@@ -7,7 +7,7 @@ use crate::world::SOON;
 
 /// What is known as soon as this holds.
 #[track_caller]
-pub(super) fn until(
+pub(crate) fn until(
     watch: &mut Watch,
     what: impl Fn(&Watched) -> bool,
 ) -> impl Future<Output = Watched> {
@@ -32,7 +32,7 @@ pub(super) fn until(
 
 /// What is known as soon as exactly these instances are: `host:port status`.
 #[track_caller]
-pub(super) fn until_instances(
+pub(crate) fn until_instances(
     watch: &mut Watch,
     expected: &[&str],
 ) -> impl Future<Output = Watched> {
@@ -40,7 +40,7 @@ pub(super) fn until_instances(
 }
 
 /// `host:port status` of each known instance.
-pub(super) fn shown(watched: &Watched) -> Vec<String> {
+pub(crate) fn shown(watched: &Watched) -> Vec<String> {
     let Some(snapshot) = &watched.snapshot else { return vec!["nothing known".into()] };
     let show = |instance: &Instance| format!("{instance} {}", instance.status);
     snapshot.instances.iter().map(|instance| show(instance)).collect()
