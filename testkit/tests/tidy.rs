@@ -2,6 +2,7 @@
 //! and commands that the README names, crates that know only the crates they may.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -61,29 +62,34 @@ fn every_source_is_small() {
     assert!(long.is_empty(), "these have more than {LINES_MAX} lines: {long:#?}");
 }
 
+/// The variables that sources read: all of Consul's that a library names, those that stand for a flag, and those read by name.
+fn settings() -> BTreeSet<String> {
+    let is_name =
+        |text: &&str| !text.is_empty() && text.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    let mut settings = BTreeSet::new();
+    let is_ours = |path: &PathBuf| !path.starts_with(root().join("testkit"));
+    let is_test = |path: &PathBuf| path.components().any(|part| part.as_os_str() == "tests");
+    for path in sources().into_iter().filter(|path| is_ours(path) && !is_test(path)) {
+        let text = read(&path);
+        let is_library = path.starts_with(root().join("discovery-lib"));
+        let reads = ["env = \"", "env::var(\"", "env::var_os(\"", "= set(\"", "match set(\""];
+        let read_by_name = reads.iter().flat_map(|before| text.split(before).skip(1));
+        let named = read_by_name.filter_map(|rest| rest.split('"').next());
+        let consuls = text.split('"').filter(|text| is_library && text.starts_with("CONSUL_"));
+        settings.extend(named.chain(consuls).filter(is_name).map(str::to_owned));
+    }
+    settings
+}
+
 #[test]
 fn the_readme_names_every_setting_and_command() {
     let readme = read(&root().join("README.md"));
-    let settings = [
-        "CONSUL_HTTP_ADDR",
-        "CONSUL_HTTP_TOKEN",
-        "CONSUL_HTTP_TOKEN_FILE",
-        "CONSUL_HTTP_AUTH",
-        "CONSUL_NAMESPACE",
-        "CONSUL_PARTITION",
-        "CONSUL_DNS_ADDR",
-        "LISTEN",
-        "ADVERTISE",
-        "SERVICE_NAME",
-        "SERVICE_ID",
-        "UPSTREAM",
-        "RESOLVE",
-        "DRAIN",
-        "ADMIN",
-        "RUST_LOG",
-        "LOG_FORMAT",
-        "NO_COLOR",
-    ];
+    let settings = settings();
+    for known in
+        ["CONSUL_HTTP_ADDR", "CONSUL_HTTP_SSL", "CONSUL_CACERT", "LISTEN", "LOG_FORMAT", "RUST_LOG"]
+    {
+        assert!(settings.contains(known), "the search lost its way: {settings:?}");
+    }
     let commands = ["up", "agent", "services", "resolve", "watch"];
     let missing: Vec<_> = settings
         .iter()
