@@ -26,7 +26,7 @@ use http::{
 };
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 pub(crate) use self::{host::Hosts, serve::serve};
 use self::{
@@ -46,6 +46,8 @@ const BODY_BYTES_MAX: usize = 512 * 1024;
 /// What a change is answered that could not be put on disk. As in Consul, what was new is not registered then.
 const NOT_KEPT: &str = "could not be kept on disk: nothing new was registered, and what was changed may be lost when the agent ends; \
      see the agent's log and try again";
+/// A body that has not come by then is waited for no longer.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// A blocking query waits up to a 16th of its wait longer, so that those who came together do not come back together.
 const WAIT_JITTER: u32 = 16;
 
@@ -137,7 +139,9 @@ impl Api {
         let request = Request {
             subject: route.subject(path).unwrap_or_default().to_owned(),
             query,
-            body: read_body(request.into_body()).await?,
+            body: timeout(BODY_WITHIN, read_body(request.into_body()))
+                .await
+                .map_err(|_| late())??,
             style,
             identity: self.engine.identity(),
         };
@@ -250,6 +254,11 @@ async fn read_body(body: Incoming) -> Result<Bytes, Failure> {
         )),
         Err(err) => Err(Failure::bad(format!("Request decode failed: {err}"))),
     }
+}
+
+fn late() -> Failure {
+    let text = format!("Request body was not received within {BODY_WITHIN:?}");
+    Failure::new(StatusCode::REQUEST_TIMEOUT, text)
 }
 
 /// A path that no route has: the way to the UI that Consul has there, or nothing.

@@ -9,5 +9,6 @@ mod dns;
 mod life;
 mod limits;
 mod moods;
+mod slow;
 mod talk;
 mod wildcard;

@@ -1,0 +1,23 @@
+//! Clients of the HTTP API that do not come to an end.
+
+use discovery_agent::Agent;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time,
+};
+
+use crate::talk::SOON;
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_waited_for_no_longer() {
+    let agent = Agent::start().await.unwrap();
+    let mut stream = TcpStream::connect(agent.http_addr()).await.unwrap();
+    let head =
+        "PUT /v1/agent/service/register HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = time::timeout(SOON, stream.read_to_string(&mut answer)).await;
+    read.expect("it should be answered, and the connection closed").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
