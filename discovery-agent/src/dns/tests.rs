@@ -118,6 +118,11 @@ proptest! {
         }
     }
 
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     #[test]
     fn what_is_cut_says_so_and_what_stays_is_steady(
         instances in 0usize..200,

@@ -33,7 +33,7 @@ impl Hosts {
     }
 
     fn serve(&self, authority: &Authority) -> Result<(), Failure> {
-        let host = plain(authority.host());
+        let host = plain(host_of(authority));
         if is_ip(&host) || is_localhost(&host) || self.0.contains(&host) {
             return Ok(());
         }
@@ -41,6 +41,16 @@ impl Hosts {
             "The host {host:?} is not served here: use an IP address or localhost, or allow the name with `discovery agent --allow-host {host}`"
         );
         Err(Failure::new(StatusCode::FORBIDDEN, text))
+    }
+}
+
+/// All but the port and who asks. `Authority::host` ends at a bracket, whatever follows it.
+fn host_of(authority: &Authority) -> &str {
+    let text = authority.as_str();
+    let text = text.rsplit_once('@').map_or(text, |(_, text)| text);
+    match text.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => text,
     }
 }
 
