@@ -102,10 +102,11 @@ fn the_readme_names_every_setting_and_command() {
 
 #[test]
 fn crates_know_only_the_crates_they_may() {
-    let rows: [(&str, &[&str]); 7] = [
+    let rows: [(&str, &[&str]); 8] = [
         ("consul-wire", &[]),
-        ("discovery-lib", &["consul-wire"]),
-        ("discovery-agent", &["consul-wire"]),
+        ("http-connections", &[]),
+        ("discovery-lib", &["consul-wire", "http-connections"]),
+        ("discovery-agent", &["consul-wire", "http-connections"]),
         ("service1", &["discovery-lib"]),
         ("service2", &["discovery-lib"]),
         (
@@ -132,7 +133,8 @@ fn crates_know_only_the_crates_they_may() {
 
 #[test]
 fn libraries_neither_print_nor_exit_nor_read_the_environment() {
-    let libraries = ["consul-wire/src", "discovery-lib/src", "discovery-agent/src"];
+    let libraries =
+        ["consul-wire/src", "http-connections/src", "discovery-lib/src", "discovery-agent/src"];
     let may = ["discovery-lib/src/program", "discovery-lib/src/settings.rs"];
     let is_under = |path: &Path, places: &[&str]| {
         places.iter().any(|place| path.starts_with(root().join(place)))

@@ -1,57 +1,56 @@
 //! Connections: taken in, served, and ended in order.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
+use http_connections::{Acceptor, End, Limits, Place, Stream};
 use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{JoinError, JoinSet},
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::answer::Answers;
 
-/// Connections served at once; beyond it the next ones wait in the kernel's backlog.
-const CONNECTIONS_MAX: usize = 8192;
+/// Connections served at once, and fewer where there are fewer descriptors ([`Limits::places`]).
+pub(super) const CONNECTIONS_MAX: usize = 8192;
 /// A request's head, in bytes; a longer one is answered 431.
 const HEAD_MAX: usize = 32 * 1024;
-/// From the end of an answer, or from connecting, to the end of the next head: an idle connection lives no longer. Above what callers keep
-/// one for, so that it is they who end it.
-const HEAD_WITHIN: Duration = Duration::from_secs(90);
+/// From the first byte of a head to its end.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// An idle connection lives no longer. Above what callers keep one for, so that it is they who end it.
+const QUIET_MAX: Duration = Duration::from_secs(90);
 /// Sent bytes that nobody takes: the connection is given up.
 const UNTAKEN_MAX: Duration = Duration::from_secs(30);
-/// After a failed accept (no file descriptor left): until the next.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Once nothing is taken in any more: for what is in flight.
 const FINISH_WITHIN: Duration = Duration::from_secs(10);
 
-/// Serves until it is drained, then finishes what is in flight.
-pub(super) async fn serve(listener: TcpListener, answers: Answers) {
+/// Serves at most so many connections at once until it is drained, then finishes what is in flight.
+pub(super) async fn serve(listener: TcpListener, answers: Answers, places: usize) {
     let answers = Arc::new(answers);
     let stop = CancellationToken::new();
+    let mut acceptor = Acceptor::new(listener, limits(places), stop.clone());
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = answers.leaving.drained() => break,
             Some(ended) = connections.join_next() => report(ended),
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
-                Ok((stream, remote)) => {
-                    connections.spawn(connection(stream, remote, answers.clone(), stop.clone()));
-                }
-                Err(err) if concerns_one(&err) => debug!(%err, "a caller left before it was taken in"),
-                Err(err) => {
-                    warn!(%err, "no connection can be taken in; trying again");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            },
+            (stream, remote, place) = acceptor.next() => {
+                connections.spawn(connection(stream, remote, place, answers.clone()));
+            }
         }
     }
-    drop(listener);
+    drop(acceptor);
     stop.cancel();
     finish(connections).await;
+}
+
+/// No limit for one address: behind a gateway or NAT all clients may have the same. Those without a request in hand give way instead.
+fn limits(places: usize) -> Limits {
+    Limits { places: Limits::places(places), per_client: None, head: HEAD_WITHIN, quiet: QUIET_MAX }
 }
 
 async fn finish(mut connections: JoinSet<()>) {
@@ -73,19 +72,8 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-/// Whether a failed accept says something of one caller, and nothing of the next.
-fn concerns_one(err: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(err.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-async fn connection(
-    stream: TcpStream,
-    remote: SocketAddr,
-    answers: Arc<Answers>,
-    stop: CancellationToken,
-) {
-    if let Err(err) = serve_one(stream, remote, answers, stop).await {
+async fn connection(stream: TcpStream, remote: SocketAddr, place: Place, answers: Arc<Answers>) {
+    if let Err(err) = serve_one(stream, remote, &place, answers).await {
         debug!(%remote, %err, "a connection ended early");
     }
 }
@@ -93,22 +81,28 @@ async fn connection(
 async fn serve_one(
     stream: TcpStream,
     remote: SocketAddr,
+    place: &Place,
     answers: Arc<Answers>,
-    stop: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    stream.set_nodelay(true)?;
     rustix::net::sockopt::set_tcp_user_timeout(&stream, UNTAKEN_MAX.as_millis() as u32)?;
     let (remote, local) = (canonical(remote), canonical(stream.local_addr()?));
+    let exchanges = place.exchanges();
     let service = service_fn(move |request| {
-        let answers = Arc::clone(&answers);
-        async move { Ok::<_, std::convert::Infallible>(answers.answer(request, remote, local).await) }
+        let (answers, exchange) = (Arc::clone(&answers), exchanges.begin());
+        async move { Ok::<_, Infallible>(answers.answer(request, remote, local, exchange).await) }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(HEAD_MAX);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    // A client that has sent all it will still waits for its answer. Time limits are the place's.
+    http.half_close(true).header_read_timeout(None);
+    http.max_header_size(HEAD_MAX).max_buf_size(HEAD_MAX);
+    let stream = TokioIo::new(Stream::new(stream, place));
+    let mut connection = pin!(http.serve_connection(stream, service));
     tokio::select! {
         ended = connection.as_mut() => return Ok(ended?),
-        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        end = place.ended() => match end {
+            End::AtOnce => return Ok(()),
+            End::InOrder => connection.as_mut().graceful_shutdown(),
+        },
     }
     Ok(connection.await?)
 }

@@ -10,6 +10,9 @@ use tokio::{net::TcpListener, time::Instant};
 use super::{metrics, routes::Routes, statuses::Statuses, text};
 use crate::{Explained, Leaving, Pool};
 
+/// Few ask: what collects numbers, and people.
+pub(super) const CONNECTIONS_MAX: usize = 64;
+
 /// Where it is told, and of whom besides the server itself.
 #[derive(Debug)]
 pub(super) struct Admin {

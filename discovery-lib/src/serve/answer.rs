@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_connections::{Exchange, refusal};
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
@@ -14,6 +15,8 @@ use crate::{
     headers::{INSTANCE, SERVICE},
 };
 
+/// A request's target, in bytes; a longer one is answered 414.
+const TARGET_MAX: usize = 8 * 1024;
 /// A request's body, in bytes; a longer one is answered 413.
 const BODY_MAX: usize = 1024 * 1024;
 /// From the end of a request's head to the end of its body; a slower one is answered 408.
@@ -33,12 +36,16 @@ impl Answers {
         request: http::Request<Incoming>,
         remote: SocketAddr,
         local: SocketAddr,
+        exchange: Exchange,
     ) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
-        let mut response = match self.misdirected(&head) {
+        let mut response = match malformed(&head).or_else(|| self.misdirected(&head)) {
             Some(response) => response,
             None => match read(body).await {
-                Ok(body) => self.routes.answer(Request { head, body, remote, local }).await,
+                Ok(body) => {
+                    exchange.in_hand();
+                    self.routes.answer(Request { head, body, remote, local }).await
+                }
                 Err(response) => response,
             },
         };
@@ -78,22 +85,37 @@ impl Answers {
     }
 }
 
+fn malformed(head: &Parts) -> Option<Response<Bytes>> {
+    if let Some(refused) = refusal(head) {
+        return Some(last(refused.status, format!("{}\n", refused.why)));
+    }
+    let length = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    (length > TARGET_MAX)
+        .then(|| last(StatusCode::URI_TOO_LONG, "a target has at most 8 KiB here\n"))
+}
+
 async fn read(body: Incoming) -> Result<Bytes, Response<Bytes>> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
+    // Before any of it is read, so that nobody is told to go ahead with it.
+    if body.size_hint().lower() > BODY_MAX as u64 {
+        return Err(too_long());
+    }
     match timeout(BODY_WITHIN, Limited::new(body, BODY_MAX).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(err)) if err.is::<LengthLimitError>() => {
-            Err(last(StatusCode::PAYLOAD_TOO_LARGE, "a body has at most 1 MiB here\n"))
-        }
+        Ok(Err(err)) if err.is::<LengthLimitError>() => Err(too_long()),
         Ok(Err(_)) => Err(last(StatusCode::BAD_REQUEST, "the body broke off\n")),
         Err(_) => Err(last(StatusCode::REQUEST_TIMEOUT, "the body did not come within 30 s\n")),
     }
 }
 
+fn too_long() -> Response<Bytes> {
+    last(StatusCode::PAYLOAD_TOO_LARGE, "a body has at most 1 MiB here\n")
+}
+
 /// The last answer on its connection: where the next request begins is not known.
-fn last(status: StatusCode, why: &'static str) -> Response<Bytes> {
+fn last(status: StatusCode, why: impl Into<Bytes>) -> Response<Bytes> {
     let mut response = text(status, why);
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response

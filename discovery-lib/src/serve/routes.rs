@@ -11,6 +11,18 @@ use crate::{Leaving, headers::LEAVING};
 type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
 type Handler = Arc<dyn Fn(Request) -> Answering + Send + Sync>;
 
+/// Not allowed rather than not known, where no handler has them. CONNECT is for proxies.
+const COMMON: [Method; 8] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::PATCH,
+    Method::OPTIONS,
+    Method::TRACE,
+];
+
 /// Handlers by path and method.
 #[derive(Clone, Default)]
 pub(super) struct Routes(BTreeMap<String, Vec<(Method, Handler)>>);
@@ -38,6 +50,16 @@ impl Routes {
     }
 
     pub(super) async fn answer(&self, request: Request) -> Response<Bytes> {
+        if !self.knows(&request.head.method) {
+            return text(
+                StatusCode::NOT_IMPLEMENTED,
+                format!("no such method here: {}\n", request.head.method),
+            );
+        }
+        if request.head.uri.path() == "*" {
+            // OPTIONS of the server as a whole, as some ask to learn whether it lives.
+            return text(StatusCode::NO_CONTENT, "");
+        }
         let Some(methods) = self.0.get(request.head.uri.path()) else {
             return text(
                 StatusCode::NOT_FOUND,
@@ -48,6 +70,12 @@ impl Routes {
             Some((_, handler)) => handler(request).await,
             None => not_allowed(&request.head.method, methods),
         }
+    }
+
+    /// Whether it is a method that any path here, or elsewhere, could have.
+    fn knows(&self, method: &Method) -> bool {
+        COMMON.contains(method)
+            || self.0.values().flatten().any(|(registered, _)| registered == method)
     }
 }
 

@@ -24,18 +24,17 @@ use crate::{
 };
 
 /// A server of the service `web`, without an agent.
-struct World {
-    at: SocketAddr,
+pub(super) struct World {
+    pub(super) at: SocketAddr,
     trigger: Trigger,
     serving: JoinHandle<Result<(), Error>>,
 }
 
-const DRAIN: Duration = Duration::from_millis(300);
 /// A drain that no test waits for.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(3600);
 
-async fn start(server: Server) -> World {
-    start_with_drain(server, DRAIN).await
+pub(super) async fn start(server: Server) -> World {
+    start_with_drain(server, Duration::ZERO).await
 }
 
 async fn start_with_drain(server: Server, drain: Duration) -> World {
@@ -53,7 +52,7 @@ async fn start_with_drain(server: Server, drain: Duration) -> World {
     World { at, trigger, serving }
 }
 
-fn hello() -> Server {
+pub(super) fn hello() -> Server {
     Server::new().get("/", async |_| text(StatusCode::OK, "hello\n"))
 }
 
@@ -63,7 +62,7 @@ async fn get(world: &World, path: &str) -> Answer {
 
 #[tokio::test]
 async fn each_request_has_its_answer() {
-    let world = start(hello()).await;
+    let world = start(hello().on(Method::PUT, "/put", async |_| text(StatusCode::OK, ""))).await;
     let service = |name| (SERVICE, HeaderValue::from_static(name));
     for (method, path, named, status, body) in [
         (Method::GET, "/", None, 200, "hello\n"),
@@ -74,6 +73,7 @@ async fn each_request_has_its_answer() {
         (Method::GET, "/", Some(service("db")), 421, "this is web\n"),
         (Method::GET, "/health", Some(service("db")), 421, "this is web\n"),
         (Method::POST, "/", None, 405, "POST is not for this path: GET, HEAD\n"),
+        (Method::GET, "/put", None, 405, "GET is not for this path: PUT\n"),
         (Method::GET, "/no", None, 404, "no such path: /no\n"),
         (Method::GET, "/health", None, 200, "serving\n"),
         (Method::GET, "/ready", None, 503, "not registered yet\n"),
@@ -90,10 +90,9 @@ async fn each_request_has_its_answer() {
             "{method} {path} {named:?}"
         );
         assert_eq!(answer.headers[INSTANCE], "web-1@");
-        assert_eq!(
-            answer.headers.get(header::ALLOW).map(|_| "GET, HEAD"),
-            (status == 405).then_some("GET, HEAD")
-        );
+        let allowed = body.trim_end().split_once("is not for this path: ").map(|(_, all)| all);
+        let allow = answer.headers.get(header::ALLOW).map(|value| value.to_str().unwrap());
+        assert_eq!(allow, allowed, "{method} {path}");
         assert!(!answer.headers.contains_key(LEAVING));
     }
 }
@@ -145,25 +144,10 @@ async fn a_panic_costs_its_connection_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn one_that_leaves_serves_on_and_says_so_and_finishes_what_is_in_flight() {
-    let (asked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (asked_tx, go_rx) = (asked.clone(), go.clone());
-    let world = start(hello().get("/slow", move |_| {
-        let (asked, go) = (asked_tx.clone(), go_rx.clone());
-        async move {
-            asked.notify_one();
-            go.notified().await;
-            text(StatusCode::OK, "at last\n")
-        }
-    }))
-    .await;
-    let at = world.at;
-    let slow = tokio::spawn(async move { Question::get("/slow").send(at).await.unwrap() });
-    asked.notified().await;
-    let mut idle = TcpStream::connect(at).await.unwrap();
+async fn one_that_leaves_serves_on_and_says_so() {
+    let world = start_with_drain(hello(), LONG).await;
     world.trigger.fire();
     while !get(&world, "/ready").await.headers.contains_key(LEAVING) {}
-
     let answer = get(&world, "/").await;
     assert_eq!(
         (answer.status, &answer.headers[header::CONNECTION]),
@@ -171,11 +155,31 @@ async fn one_that_leaves_serves_on_and_says_so_and_finishes_what_is_in_flight() 
     );
     let ready = get(&world, "/ready").await;
     assert_eq!((ready.status, ready.text()), (StatusCode::SERVICE_UNAVAILABLE, "leaving\n"));
+    assert!(!world.serving.is_finished());
+}
 
+#[tokio::test]
+async fn one_that_has_left_finishes_what_is_in_flight() {
+    let (asked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (asked_tx, go_rx) = (asked.clone(), go.clone());
+    let server = hello().get("/slow", move |_| {
+        let (asked, go) = (asked_tx.clone(), go_rx.clone());
+        async move {
+            asked.notify_one();
+            go.notified().await;
+            text(StatusCode::OK, "at last\n")
+        }
+    });
+    let world = start_with_drain(server, Duration::ZERO).await;
+    let at = world.at;
+    let slow = tokio::spawn(async move { Question::get("/slow").send(at).await.unwrap() });
+    asked.notified().await;
+    let mut idle = TcpStream::connect(at).await.unwrap();
+    world.trigger.fire();
+    assert_eq!(idle.read(&mut [0]).await.unwrap(), 0, "an idle connection is closed");
     while TcpStream::connect(at).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(idle.read(&mut [0]).await.unwrap(), 0, "an idle connection is closed");
     assert!(!world.serving.is_finished(), "a request is in flight");
     go.notify_one();
     assert_eq!(slow.await.unwrap().text(), "at last\n");
