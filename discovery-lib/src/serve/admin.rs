@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::Instant};
 
-use super::{metrics, routes::Routes, statuses::Statuses, text};
+use super::{format::Format, metrics, routes::Routes, statuses::Statuses, text};
 use crate::{Explained, Leaving, Pool};
 
 /// Few ask: what collects numbers, and people.
@@ -24,9 +24,10 @@ pub(super) fn routes(leaving: Leaving, statuses: Arc<Statuses>, pools: Vec<Pool>
     let pools: Arc<[Pool]> = pools.into();
     let mut routes = Routes::default();
     let (known, explained) = (leaving.clone(), pools.clone());
-    routes.add(Method::GET, "/metrics", move |_| {
-        let body = metrics::render(&known, &statuses, &explained);
-        async { typed(body, "application/openmetrics-text; version=1.0.0; charset=utf-8") }
+    routes.add(Method::GET, "/metrics", move |request| {
+        let format = Format::wanted(&request.head.headers);
+        let body = metrics::render(&known, &statuses, &explained, format);
+        async move { typed(body, format.content_type()) }
     });
     routes.add(Method::GET, "/explain", move |_| {
         let body = format!("{:#}\n", explain(&leaving, &pools, Instant::now()));

@@ -11,7 +11,7 @@ use prometheus_client::{
 use tokio::time::Instant;
 use tracing::error;
 
-use super::{admin::word, statuses::Statuses};
+use super::{admin::word, format::Format, statuses::Statuses};
 use crate::{Leaving, Pool, Rank, registration::State};
 
 /// Every state has its line, so that one that ended is seen to end.
@@ -29,8 +29,13 @@ const RANKS: [Rank; 5] = [Rank::Passing, Rank::Warning, Rank::Spare, Rank::Eject
 
 type Labels = Vec<(&'static str, String)>;
 
-/// All of them now, in the OpenMetrics text format.
-pub(super) fn render(leaving: &Leaving, statuses: &Statuses, pools: &[Pool]) -> String {
+/// All of them now.
+pub(super) fn render(
+    leaving: &Leaving,
+    statuses: &Statuses,
+    pools: &[Pool],
+    format: Format,
+) -> String {
     let mut registry = Registry::with_prefix("discovery");
     registry.register("requests", "Requests answered, by status", requests(statuses));
     registry.register("registration", "1 for the state of the registration", registration(leaving));
@@ -44,7 +49,7 @@ pub(super) fn render(leaving: &Leaving, statuses: &Statuses, pools: &[Pool]) -> 
     if let Err(err) = encode(&mut body, &registry) {
         error!(%err, "the metrics can't be written");
     }
-    body
+    format.of_openmetrics(body)
 }
 
 fn requests(statuses: &Statuses) -> Family<Labels, Counter> {

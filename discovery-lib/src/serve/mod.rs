@@ -7,6 +7,7 @@
 mod accept;
 mod admin;
 mod answer;
+mod format;
 mod metrics;
 #[cfg(test)]
 mod raw;
@@ -97,8 +98,8 @@ impl Server {
         self
     }
 
-    /// Serves `/metrics` (OpenMetrics text) and `/explain` (JSON) on a listener apart, where there is one: of this server, its registration, and the pools that
-    /// it calls.
+    /// Serves `/metrics` (Prometheus text; OpenMetrics to a client whose Accept prefers it) and `/explain` (JSON) on a separate listener, if
+    /// there is one: of this server, its registration, and the pools that it calls.
     #[must_use]
     pub fn admin(
         mut self,

@@ -210,14 +210,18 @@ async fn numbers_and_reasons_are_told_apart_from_what_is_served() {
 
     assert_eq!(get(&world, "/metrics").await.status, StatusCode::NOT_FOUND);
     let metrics = Question::get("/metrics").send(admin_at).await.unwrap();
+    assert_eq!(metrics.headers[header::CONTENT_TYPE], "text/plain; version=0.0.4; charset=utf-8");
+    assert!(!metrics.text().contains("# EOF"));
     for line in [
+        "# HELP discovery_requests_total Requests answered, by status.",
+        "# TYPE discovery_requests_total counter",
+        "# TYPE discovery_registration gauge",
         "discovery_requests_total{status=\"200\"} 1",
         "discovery_requests_total{status=\"404\"} 2",
         "discovery_registration{state=\"ready\"} 0",
         "discovery_members{service=\"db\",rank=\"passing\"} 1",
         "discovery_members{service=\"db\",rank=\"ejected\"} 0",
         "discovery_snapshot_age_seconds{service=\"db\"} ",
-        "# EOF",
     ] {
         assert!(
             metrics.text().lines().any(|it| it.starts_with(line)),
@@ -225,6 +229,15 @@ async fn numbers_and_reasons_are_told_apart_from_what_is_served() {
             metrics.text()
         );
     }
+    let openmetrics = HeaderValue::from_static("application/openmetrics-text");
+    let asked = Question::get("/metrics").header(header::ACCEPT, openmetrics);
+    let metrics = asked.send(admin_at).await.unwrap();
+    assert_eq!(
+        metrics.headers[header::CONTENT_TYPE],
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    assert!(metrics.text().contains("# TYPE discovery_requests counter\n"));
+    assert!(metrics.text().ends_with("# EOF\n"));
     let explained = Question::get("/explain").send(admin_at).await.unwrap();
     let explained: serde_json::Value = serde_json::from_str(explained.text()).unwrap();
     assert_eq!(explained["id"], "web-1");
