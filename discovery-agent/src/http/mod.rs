@@ -1,12 +1,13 @@
 //! The HTTP API: connections come in, each is a task of its own; each request goes through the table of routes.
 
 mod agent;
+mod caller;
 mod catalog;
-mod clients;
 mod decode;
 mod health;
 mod host;
 mod meta;
+mod path;
 mod query;
 mod question;
 mod reply;
@@ -17,25 +18,28 @@ mod serve;
 mod shapes;
 mod status;
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
     Method, Request as HttpRequest, Response, StatusCode,
-    header::{ACCEPT_ENCODING, ALLOW, HeaderValue, LOCATION, VARY},
+    header::{ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, LOCATION, VARY},
+    request::Parts,
 };
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use http_connections::refusal;
+use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, sleep_until, timeout};
 
-pub(crate) use self::{host::Hosts, serve::serve};
 use self::{
+    caller::Caller,
     query::{Options, Query, waiting},
     question::{Answers, Question},
     reply::{Body, Failure, Reply, Style},
     request::Request,
     routes::{Action, Match, Route},
 };
+pub(crate) use self::{host::Hosts, serve::serve};
 use crate::{
     engine::{Conduct, Engine, Mood, Stage},
     state::{Refusal, Topic},
@@ -70,31 +74,41 @@ impl Api {
     }
 
     /// Answers a request, in whatever mood the agent is.
-    async fn handle(&self, request: HttpRequest<Incoming>) -> Response<Full<Bytes>> {
+    async fn handle(
+        &self,
+        request: HttpRequest<Incoming>,
+        caller: &Caller,
+    ) -> io::Result<Response<Full<Bytes>>> {
         self.engine.count_request();
-        let reply = match self.unwell().await {
+        let reply = match self.unwell(caller).await? {
             Some(status) => failing(status),
             None => {
                 let answered = tokio::select! {
                     // Most are answered at once, and need not know that the agent may fall ill.
                     biased;
-                    reply = self.route(request) => Ok(reply),
+                    reply = self.route(request, caller) => Ok(reply),
                     status = self.falls_ill() => Err(status),
                 };
                 match answered {
-                    Ok(reply) => self.unwell().await.map_or(reply, failing),
+                    Ok(reply) => self.unwell(caller).await?.map_or(reply, failing),
                     Err(status) => failing(status),
                 }
             }
         };
-        reply.into_response()
+        Ok(reply.into_response())
     }
 
-    /// Returns once the agent is not frozen: with the status that everything is answered with, if there is one.
-    async fn unwell(&self) -> Option<StatusCode> {
-        match self.engine.until(|conduct| conduct.mood != Mood::Frozen).await.mood {
-            Mood::Failing(status) => Some(status),
-            Mood::Well | Mood::Frozen => None,
+    /// Returns once the agent is not frozen: with the status that everything is answered with, if there is one. An error for a caller that has
+    /// gone by then, and would keep its place.
+    async fn unwell(&self, caller: &Caller) -> io::Result<Option<StatusCode>> {
+        let conduct = tokio::select! {
+            biased;
+            conduct = self.engine.until(|conduct| conduct.mood != Mood::Frozen) => conduct,
+            () = caller.has_sent_all() => return Err(io::ErrorKind::ConnectionAborted.into()),
+        };
+        match conduct.mood {
+            Mood::Failing(status) => Ok(Some(status)),
+            Mood::Well | Mood::Frozen => Ok(None),
         }
     }
 
@@ -108,20 +122,24 @@ impl Api {
         }
     }
 
-    async fn route(&self, request: HttpRequest<Incoming>) -> Reply {
+    async fn route(&self, request: HttpRequest<Incoming>, caller: &Caller) -> Reply {
         let (head, body) = request.into_parts();
+        if let Some(refused) = refusal(&head) {
+            return last(Reply::text(refused.status, refused.why));
+        }
         if let Err(refusal) = self.hosts.check(&head) {
             return refusal.into();
         }
-        let request = HttpRequest::from_parts(head, body);
-        let path = percent_encoding::percent_decode_str(request.uri().path())
-            .decode_utf8_lossy()
-            .into_owned();
-        let mut reply = match routes::find(request.method(), &path) {
+        if let Some(elsewhere) = path::clean(&head.uri) {
+            return moved(&head.method, &elsewhere);
+        }
+        let path =
+            percent_encoding::percent_decode_str(head.uri.path()).decode_utf8_lossy().into_owned();
+        let mut reply = match routes::find(&head.method, &path) {
             Match::Route(route) => {
-                self.act(route, &path, request).await.unwrap_or_else(Reply::from)
+                self.act(route, &path, &head, body, caller).await.unwrap_or_else(Reply::from)
             }
-            Match::OtherMethods(allowed) => not_allowed(request.method(), &allowed),
+            Match::OtherMethods(allowed) => not_allowed(&head.method, &allowed),
             Match::Nothing => return elsewhere(&path),
         };
         reply.set(VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -132,19 +150,21 @@ impl Api {
         &self,
         route: &Route,
         path: &str,
-        request: HttpRequest<Incoming>,
+        head: &Parts,
+        body: Incoming,
+        caller: &Caller,
     ) -> Result<Reply, Failure> {
-        let query = Query::parse(request.uri().query().unwrap_or_default());
-        let style = style(&request, &query);
+        let query = Query::parse(head.uri.query().unwrap_or_default());
+        let style = style(head, &query);
         let request = Request {
             subject: route.subject(path).unwrap_or_default().to_owned(),
             query,
-            body: timeout(BODY_WITHIN, read_body(request.into_body()))
-                .await
-                .map_err(|_| late())??,
+            body: timeout(BODY_WITHIN, read_body(body)).await.map_err(|_| late())??,
             style,
             identity: self.engine.identity(),
+            caller,
         };
+        caller.in_hand();
         match route.action {
             Action::Show(show) => self.engine.read(|state| show(&request, state)),
             Action::Ask(ask) => self.ask(&request, ask).await,
@@ -173,7 +193,7 @@ impl Api {
         if options.index > 0 {
             let topic = question.topic();
             let newer = || self.engine.read(|state| state.index_of(&topic)) > options.index;
-            self.wait(&topic, options.wait, newer).await?;
+            self.wait(&topic, options.wait, request.caller, newer).await?;
         }
         let answer = self.answers.answer(&question, request.style, &self.engine);
         let mut reply = Reply::json(answer.body).of_catalog(answer.index, options.consistency);
@@ -193,7 +213,8 @@ impl Api {
         if let Some(hash) = request.query.first(consul_wire::query::HASH)
             && !hash.is_empty()
         {
-            self.wait(&Topic::Agent(id.clone()), wait, || other(hash)).await?;
+            let topic = Topic::Agent(id.clone());
+            self.wait(&topic, wait, request.caller, || other(hash)).await?;
         }
         let service = look().ok_or_else(|| {
             Failure::new(StatusCode::NOT_FOUND, format!("unknown service ID: {id}"))
@@ -206,11 +227,13 @@ impl Api {
         Ok(reply)
     }
 
-    /// Returns when `done` holds, which is looked at when the topic changes; when the wait and its jitter are over; or when the agent stops.
+    /// Returns when `done` holds, which is looked at when the topic changes; when the wait and its jitter are over; when the caller has shut
+    /// its sending side, since one that is gone does so too, and would keep its place; or when the agent stops.
     async fn wait(
         &self,
         topic: &Topic,
         wait: Duration,
+        caller: &Caller,
         done: impl Fn() -> bool,
     ) -> Result<(), Failure> {
         if done() {
@@ -222,6 +245,7 @@ impl Api {
         let jitter = (wait / WAIT_JITTER).mul_f64(fastrand::f64());
         tokio::select! {
             () = waiter.until(done) => {}
+            () = caller.has_sent_all() => {}
             () = sleep_until(Instant::now() + wait + jitter) => {}
             _ = self.engine.until(|conduct| conduct.stage != Stage::Serving) => {}
         }
@@ -230,8 +254,8 @@ impl Api {
 }
 
 /// Consul writes pretty JSON whatever `pretty` is set to.
-fn style(request: &HttpRequest<Incoming>, query: &Query) -> Style {
-    let accepts = request.headers().get(ACCEPT_ENCODING);
+fn style(head: &Parts, query: &Query) -> Style {
+    let accepts = head.headers.get(ACCEPT_ENCODING);
     let gzip = accepts.and_then(|value| value.to_str().ok()).is_some_and(accepts_gzip);
     Style { pretty: query.has("pretty"), gzip }
 }
@@ -246,12 +270,19 @@ fn accepts_gzip(encodings: &str) -> bool {
 }
 
 async fn read_body(body: Incoming) -> Result<Bytes, Failure> {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(err) if err.is::<LengthLimitError>() => Err(Failure::new(
+    let too_long = || {
+        Failure::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("Request body too large, max size: {BODY_BYTES_MAX} bytes"),
-        )),
+        )
+    };
+    // Before any of it is read, so that nobody is told to go ahead with it.
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(too_long());
+    }
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(err) if err.is::<LengthLimitError>() => Err(too_long()),
         Err(err) => Err(Failure::bad(format!("Request decode failed: {err}"))),
     }
 }
@@ -261,8 +292,32 @@ fn late() -> Failure {
     Failure::new(StatusCode::REQUEST_TIMEOUT, text)
 }
 
+/// The last answer on its connection: what follows the request cannot be trusted.
+fn last(mut reply: Reply) -> Reply {
+    reply.set(CONNECTION, HeaderValue::from_static("close"));
+    reply
+}
+
+/// The way to a path as it should be written, in Go's words.
+fn moved(method: &Method, to: &str) -> Reply {
+    let is_page = matches!(*method, Method::GET | Method::HEAD);
+    let page = if *method == Method::GET { path::page(to) } else { String::new() };
+    let mut reply = Reply::new(StatusCode::MOVED_PERMANENTLY, page);
+    if is_page {
+        reply.set(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    }
+    if let Ok(to) = HeaderValue::from_str(to) {
+        reply.set(LOCATION, to);
+    }
+    reply
+}
+
 /// A path that no route has: the way to the UI that Consul has there, or nothing.
 fn elsewhere(path: &str) -> Reply {
+    // OPTIONS of the server as a whole.
+    if path == "*" {
+        return Reply::done();
+    }
     if path == "/" {
         let mut reply = Reply::new(StatusCode::MOVED_PERMANENTLY, Bytes::new());
         reply.set(LOCATION, HeaderValue::from_static("/ui/"));

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use consul_wire::query::TAG;
 
 use super::{
+    caller::Caller,
     query::Query,
     reply::{Failure, Style},
 };
@@ -19,6 +20,7 @@ pub(crate) struct Request<'a> {
     pub(crate) body: Bytes,
     pub(crate) style: Style,
     pub(crate) identity: &'a Identity,
+    pub(crate) caller: &'a Caller,
 }
 
 impl Request<'_> {

@@ -1,6 +1,6 @@
 //! What is too much.
 
-use std::time::Duration;
+use std::{io, net::SocketAddr};
 
 use discovery_agent::Agent;
 use http::{HeaderName, HeaderValue};
@@ -11,31 +11,69 @@ use tokio::{
     time,
 };
 
-use crate::talk::{SOON, get};
+use crate::talk::{self, SOON, get, until};
+
+/// As many as one client has.
+const PLACES: usize = 200;
+
+/// A connection with a blocking query.
+async fn waiting(to: SocketAddr, index: u64) -> TcpStream {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    let query = format!(
+        "GET /v1/health/service/web?index={index}&wait=10m HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    );
+    stream.write_all(query.as_bytes()).await.unwrap();
+    stream
+}
 
 #[tokio::test]
 async fn one_connection_too_many_is_reset_and_places_come_back() {
     let agent = Agent::start().await.unwrap();
     let to = agent.http_addr();
+    let index = talk::index(&get(to, "/v1/health/service/web").await);
     let mut held = Vec::new();
-    for _ in 0..200 {
-        let mut stream = TcpStream::connect(to).await.unwrap();
-        stream.write_all(b"GET /v1/status/leader HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-        let mut byte = [0];
-        stream.read_exact(&mut byte).await.unwrap();
-        held.push(stream);
+    for _ in 0..PLACES {
+        held.push(waiting(to, index).await);
     }
+    until(|| agent.waiting() == PLACES).await;
     let mut extra = TcpStream::connect(to).await.unwrap();
-    let mut byte = [0];
-    let end = time::timeout(SOON, extra.read(&mut byte)).await.unwrap();
-    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+    let end = time::timeout(SOON, extra.read(&mut [0])).await.unwrap();
+    assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     held.clear();
-    let served = async {
-        while Question::get("/v1/status/leader").send(to).await.is_err() {
-            time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    time::timeout(SOON, served).await.unwrap();
+    until(|| agent.waiting() == 0).await;
+    assert_eq!(get(to, "/v1/status/leader").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_frozen_agent_keeps_no_place_for_those_who_are_gone() {
+    let agent = Agent::start().await.unwrap();
+    let to = agent.http_addr();
+    let index = talk::index(&get(to, "/v1/health/service/web").await);
+    agent.freeze();
+    for _ in 0..PLACES {
+        // The end is what a caller sees that sent all it will: an agent that is frozen answers nobody.
+        let mut stream = waiting(to, index).await;
+        stream.shutdown().await.unwrap();
+        assert_eq!(time::timeout(SOON, stream.read(&mut [0])).await.unwrap().unwrap(), 0);
+    }
+    agent.thaw();
+    assert_eq!(get(to, "/v1/status/leader").await.status, 200);
+}
+
+#[tokio::test]
+async fn slow_clients_shut_nobody_out() {
+    let agent = Agent::start().await.unwrap();
+    let to = agent.http_addr();
+    let mut slow = Vec::new();
+    for _ in 0..5 * PLACES {
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        // It may have been closed for another by now.
+        stream.write_all(b"GET /v1/status/leader HTTP/1.1\r\nHo").await.ok();
+        slow.push(stream);
+    }
+    for _ in 0..100 {
+        assert_eq!(get(to, "/v1/status/leader").await.status, 200);
+    }
 }
 
 #[tokio::test]
@@ -54,7 +92,7 @@ async fn a_head_that_is_too_long_is_refused() {
     match asked.send(agent.http_addr()).await {
         Ok(answer) => assert_eq!(answer.status, 431),
         // The answer can be lost with the connection, which is closed before all of the head is read.
-        Err(err) => assert_ne!(err.kind(), std::io::ErrorKind::TimedOut, "{err}"),
+        Err(err) => assert_ne!(err.kind(), io::ErrorKind::TimedOut, "{err}"),
     }
     assert_eq!(get(agent.http_addr(), "/v1/status/leader").await.status, 200);
 }

@@ -29,6 +29,16 @@ pub(crate) const ROWS: &[Row] = &[
     row!(a_client_may_wait_for_the_go_ahead),
     row!(http_1_0_is_answered_and_closed),
     row!(what_is_not_http_is_refused),
+    row!(what_breaks_the_rules_of_http_is_refused),
+    row!(what_could_be_read_in_two_ways_is_refused)
+        .ours_is_better("where two readers of one request may differ, one behind a proxy can be made to read another request than the proxy"),
+    row!(paths_are_cleaned_by_a_redirect),
+    row!(one_that_has_sent_all_it_will_is_answered),
+    row!(one_that_waits_and_has_sent_all_it_will_is_answered)
+        .ours_is_better("one that is gone looks the same, and would keep its place until its wait ends"),
+    row!(at_its_limit_a_client_is_served_while_it_has_idle_connections)
+        .alone()
+        .ours_is_better("connections that ask nothing, or half of something, shut their host out of Consul"),
     row!(a_gone_client_frees_its_place)
         .alone()
         .ours_is_better("Consul keeps the place of a client that went away until its wait ends, and 200 of them lock their host out"),
@@ -268,6 +278,171 @@ async fn what_is_not_http_is_refused(target: &Target) {
     assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
     // And harms nobody.
     target.get("/v1/status/leader").await.ok();
+}
+
+/// Sends this, and that it is all; returns what was answered up to the end of the connection.
+async fn said(target: &Target, request: impl AsRef<[u8]>) -> String {
+    let mut stream = TcpStream::connect(target.http_addr()).await.unwrap();
+    stream.write_all(request.as_ref()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+/// The statuses in what was said.
+fn statuses(said: &str) -> Vec<u16> {
+    said.split("HTTP/1.").skip(1).filter_map(|answer| answer.get(2..5)?.parse().ok()).collect()
+}
+
+fn get(target: &str, headers: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: consul\r\n{headers}\r\n")
+}
+
+async fn what_breaks_the_rules_of_http_is_refused(target: &Target) {
+    const LEADER: &str = "/v1/status/leader";
+    let put = |headers: &str, body: &str| {
+        format!(
+            "PUT /v1/agent/service/deregister/x HTTP/1.1\r\nHost: consul\r\n{headers}\r\n\r\n{body}"
+        )
+    };
+    let line = |line: &str| format!("{line}\r\nHost: consul\r\n\r\n");
+    let no_host = "400 Bad Request: missing required Host header";
+    let hosts = "400 Bad Request: too many Host headers";
+    let host = "400 Bad Request: malformed Host header";
+    for (request, status, text) in [
+        (format!("GET {LEADER} HTTP/1.1\r\n\r\n"), 400, no_host),
+        (format!("GET http://consul{LEADER} HTTP/1.1\r\n\r\n"), 400, no_host),
+        (format!("GET {LEADER} HTTP/1.0\r\n\r\n"), 200, ""),
+        (format!("GET {LEADER} HTTP/1.1\r\nHost:\r\n\r\n"), 200, ""),
+        (get(LEADER, "Host: consul\r\n"), 400, hosts),
+        (format!("GET {LEADER} HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"), 400, hosts),
+        (format!("GET {LEADER} HTTP/1.1\r\nHost: a b\r\n\r\n"), 400, host),
+        (format!("GET {LEADER} HTTP/1.1\r\nHost: a/b\r\n\r\n"), 400, host),
+        (get(&format!("http://consul{LEADER}"), ""), 200, ""),
+        (get("/v1/%zz", ""), 400, "400 Bad Request"),
+        (get("/v1/%2", ""), 400, "400 Bad Request"),
+        (get("*", ""), 400, ""),
+        (line("OPTIONS * HTTP/1.1"), 200, ""),
+        (get("v1/status/leader", ""), 400, ""),
+        (line(&format!("GET {LEADER}")), 400, ""),
+        (line(&format!("GET {LEADER} HTTP/2.0")), 400, ""),
+        (line(&format!("GET  {LEADER} HTTP/1.1")), 400, ""),
+        (line(&format!("BREW {LEADER} HTTP/1.1")), 405, "method BREW not allowed"),
+        (get(LEADER, "").replace('\r', ""), 200, ""),
+        (get(LEADER, "X: a\rb\r\n"), 400, ""),
+        (get(LEADER, "X: a\0b\r\n"), 400, ""),
+        (get(LEADER, "X : a\r\n"), 400, ""),
+        (put("Content-Length: 1\r\nContent-Length: 2", "ab"), 400, ""),
+        (put("Content-Length: 1\r\nContent-Length: 1", "a"), 200, ""),
+        (put("Content-Length: +1", "a"), 400, ""),
+        (put("Content-Length: 1\r\nExpect: tea", "a"), 417, ""),
+        (
+            put("Transfer-Encoding: gzip, chunked", "0\r\n\r\n"),
+            501,
+            "Unsupported transfer encoding",
+        ),
+    ] {
+        let answer = said(target, &request).await;
+        assert_eq!(statuses(&answer), [status], "{request:?}: {answer:?}");
+        assert!(answer.ends_with(text), "{request:?}: {answer:?}");
+        let is_last = answer.to_lowercase().contains("connection: close");
+        assert!(is_last || ![400, 417, 501].contains(&status), "{request:?}: {answer:?}");
+    }
+}
+
+async fn what_could_be_read_in_two_ways_is_refused(target: &Target) {
+    let put =
+        |headers: &str| format!("PUT /v1/agent/service/deregister/x {headers}\r\n\r\n0\r\n\r\n");
+    for request in [
+        get("/v1/status/leader", "X: a\r\n b\r\n"),
+        put("HTTP/1.0\r\nHost: consul\r\nTransfer-Encoding: chunked"),
+    ] {
+        let expected = if target.is_real() { 200 } else { 400 };
+        assert_eq!(statuses(&said(target, &request).await), [expected], "{request:?}");
+    }
+    // Both of them take chunks for what counts here; ours then ends the connection.
+    let both = put("HTTP/1.1\r\nHost: consul\r\nContent-Length: 5\r\nTransfer-Encoding: chunked");
+    let answers = statuses(&said(target, both + &get("/v1/status/leader", "")).await).len();
+    assert_eq!(answers, if target.is_real() { 2 } else { 1 });
+}
+
+async fn paths_are_cleaned_by_a_redirect(target: &Target) {
+    for (path, location) in [
+        ("//v1/status/leader", "/v1/status/leader"),
+        ("//v1/status/leader?x=1&y=%zz", "/v1/status/leader?x=1&y=%zz"),
+        ("//", "/"),
+        ("/v1/./status/leader", "/v1/status/leader"),
+        ("/v1/x/../status/leader", "/v1/status/leader"),
+        ("/../v1", "/v1"),
+        ("/v1/.", "/v1"),
+        ("/v1/..", "/"),
+        ("/v1/health//service/x", "/v1/health/service/x"),
+        ("/v1/health/service//", "/v1/health/service/"),
+        ("/v1/health/service/%2Fx", "/v1/health/service/x"),
+        ("/v1/health/%2e%2e/service/x", "/v1/service/x"),
+        (
+            "//v1/health/service/a%20b'%22%3C$&+,:;=@~!*()",
+            "/v1/health/service/a%20b%27%22%3C$&+,:;=@~%21%2A%28%29",
+        ),
+    ] {
+        for (method, page) in [("GET", true), ("HEAD", true), ("PUT", false), ("OPTIONS", false)] {
+            let request = format!("{method} {path} HTTP/1.1\r\nHost: consul\r\n\r\n");
+            let answer = said(target, request).await;
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert_eq!(statuses(head), [301], "{method} {path}: {answer}");
+            let header = |line: &str| head.lines().any(|it| it == line);
+            assert!(header(&format!("Location: {location}")), "{method} {path}: {answer}");
+            assert_eq!(header("Content-Type: text/html; charset=utf-8"), page, "{answer}");
+            let written = location.replace('&', "&amp;");
+            let expected = format!("<a href=\"{written}\">Moved Permanently</a>.\n\n");
+            assert_eq!(body, if method == "GET" { &expected } else { "" }, "{method} {path}");
+        }
+    }
+    for path in ["/v1/health/service/.x", "/v1/health/service/a..b", "/v1/health/service/%20x"] {
+        target.get(path).await.ok();
+    }
+}
+
+async fn one_that_has_sent_all_it_will_is_answered(target: &Target) {
+    for turn in 0..100 {
+        let answer = said(target, "GET /v1/status/leader HTTP/1.0\r\n\r\n").await;
+        assert_eq!(statuses(&answer), [200], "{turn}: {answer:?}");
+    }
+    let two = get("/v1/status/leader", "").repeat(2);
+    assert_eq!(statuses(&said(target, two).await), [200, 200]);
+}
+
+/// Consul answers it when its wait ends, ours at once; both answer it.
+async fn one_that_waits_and_has_sent_all_it_will_is_answered(target: &Target) {
+    let index = target.get("/v1/catalog/nodes").await.index();
+    let wait = if target.is_real() { "100ms" } else { "10m" };
+    let ahead = get("/v1/status/leader", "");
+    for next in ["", &ahead] {
+        let request = get(&format!("/v1/catalog/nodes?index={index}&wait={wait}"), "");
+        let answer = said(target, request + next).await;
+        let expected = &[200, 200][..if next.is_empty() { 1 } else { 2 }];
+        assert_eq!(statuses(&answer), expected, "{answer:?}");
+    }
+}
+
+async fn at_its_limit_a_client_is_served_while_it_has_idle_connections(target: &Target) {
+    let mut idle = Vec::new();
+    for number in 0..CLIENTS {
+        let mut stream = TcpStream::connect(target.http_addr()).await.unwrap();
+        let request = get("/v1/status/leader", "");
+        // Some say nothing, some half of something; others have been answered.
+        let part = [0, 10, request.len()][number % 3];
+        stream.write_all(&request.as_bytes()[..part]).await.unwrap();
+        if part == request.len() {
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+        }
+        idle.push(stream);
+    }
+    for _ in 0..10 {
+        let answered = Question::get("/v1/status/leader").send(target.http_addr()).await.is_ok();
+        assert_eq!(answered, !target.is_real());
+    }
 }
 
 /// As many as Consul takes from one address.
