@@ -85,12 +85,16 @@ impl Discovery {
     }
 
     /// Registers an instance, and keeps it registered for as long as the handle is held: over restarts of the agent and losses of its data.
-    /// Returns at once; [`Registered::ready`] waits until others can find it. Nothing is registered before something answers at the
-    /// instance's own address.
+    /// Returns at once; [`Registered::ready`] waits until others can find it. Nothing is registered before the program accepts
+    /// connections ([`Registered::set_accepting`]) and something answers at the address that others would be given.
+    ///
+    /// # Errors
+    /// It can't be registered: a name, id, meta or weight beyond Consul's limits, or an address at which nobody would reach it. The reason and
+    /// the limit are said ([`Error::is_setting`]).
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn register(&self, registration: Registration) -> Registered {
+    pub fn register(&self, registration: Registration) -> Result<Registered, Error> {
         Registered::start(self.agent.clone(), registration)
     }
 }

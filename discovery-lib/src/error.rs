@@ -128,6 +128,21 @@ impl Error {
         }
     }
 
+    /// The agent answered that it does not want this as it is: with a 4xx other than 408 and 429, which pass by themselves.
+    pub fn is_refused(&self) -> bool {
+        let passes = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+        self.status().is_some_and(|it| it.is_client_error() && !passes.contains(&it))
+    }
+
+    /// The same again, for another reader.
+    pub(crate) fn again(&self) -> Self {
+        let again = Self::new(self.0.kind, self.0.text.clone());
+        match &self.0.source {
+            Some(source) => again.because(source.to_string()),
+            None => again,
+        }
+    }
+
     /// The agent answered that it doesn't have the check or service that it was told to keep: with a 404, or as Consul 1.8 does.
     pub fn is_forgotten(&self) -> bool {
         let says_so = || self.0.text.contains(consul_wire::error::NO_ASSOCIATED_TTL);

@@ -20,7 +20,7 @@
 //! let discovery = Discovery::from_env()?;
 //! # let discovery = Discovery::new(settings)?;
 //! let listener = TcpListener::bind("127.0.0.1:0").await?;
-//! let registered = discovery.register(Registration::new("service1", listener.local_addr()?).tag("v1"));
+//! let registered = discovery.register(Registration::new("service1", listener.local_addr()?).tag("v1"))?;
 //! let server = Server::new().get("/", async |request| text(StatusCode::OK, format!("hello {}\n", request.remote)));
 //! let serving = registered.serve_until(signal(), Duration::from_secs(2), |leaving| server.run(listener, leaving));
 //!

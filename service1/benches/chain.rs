@@ -164,7 +164,7 @@ async fn serve_fixed(url: String) -> Outcome {
     let url: http::Uri = url.parse()?;
     let server = Server::new().get("/", move |request| relay(client.clone(), url.clone(), request));
     let registration = Registration::new("fixed", listener.local_addr()?);
-    let registered = Discovery::from_env()?.register(registration);
+    let registered = Discovery::from_env()?.register(registration)?;
     registered
         .serve_until(signal(), Duration::ZERO, |leaving| server.run(listener, leaving))
         .await?;

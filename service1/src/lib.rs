@@ -83,7 +83,7 @@ pub async fn run(settings: Settings) -> Outcome {
         .get("/", move |request| relay.clone().answer(request))
         .admin(service.admin().await?, [pool]);
     let registered =
-        discovery.register(service.registration(&service_name, listener.local_addr()?));
+        discovery.register(service.registration(&service_name, listener.local_addr()?))?;
     registered
         .serve_until(signal(), service.drain, |leaving| server.run(listener, leaving))
         .await?;

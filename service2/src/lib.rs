@@ -69,7 +69,7 @@ pub async fn run(settings: Settings) -> Outcome {
     let listener = program::listen(listen, "--listen (LISTEN)").await?;
     let server = Server::new().get("/", hello).admin(service.admin().await?, []);
     let registered =
-        discovery.register(service.registration(&service_name, listener.local_addr()?));
+        discovery.register(service.registration(&service_name, listener.local_addr()?))?;
     registered
         .serve_until(signal(), service.drain, |leaving| server.run(listener, leaving))
         .await?;

@@ -6,6 +6,7 @@
 mod address;
 mod credentials;
 mod entries;
+mod node;
 mod question;
 mod request;
 #[cfg(test)]
@@ -27,7 +28,7 @@ pub(crate) use address::{NO_TLS, is_host, split_host_port};
 pub use credentials::{BasicAuth, Secret, Token};
 pub use question::{Answer, LeftOut, Question};
 
-use crate::{Error, ServiceId, instance::INCARNATION};
+use crate::{Error, Host, ServiceId, instance::INCARNATION};
 use request::Request;
 use transport::Transport;
 
@@ -177,16 +178,35 @@ impl AgentClient {
         Ok(Answer::new(entries, left_out, &reply.headers))
     }
 
-    /// The node at which the catalog, from which others read, shows this run of a service. Any server may answer. Within 10 s.
-    pub(crate) async fn node_of_run(
-        &self,
-        service: &str,
-        incarnation: &str,
-    ) -> Result<Option<String>, Error> {
+    /// The node of the agent that has this service; none if it has no check of it. Within 1 s.
+    pub(crate) async fn node_of(&self, id: &ServiceId) -> Result<Option<String>, Error> {
+        let request =
+            Request::get("/v1/agent/health/service/id", LOCAL_WITHIN).segment(id.as_str())?;
+        let reply = self.transport.send(request).await?;
+        // The status says how healthy it is. A service that the agent does not have has no checks.
+        let health: node::Health = match reply.status {
+            StatusCode::NOT_FOUND => return Ok(None),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => reply.json()?,
+            _ => reply.success()?.json()?,
+        };
+        Ok(health.node())
+    }
+
+    /// What the catalog, from which others read, shows of a node: its services, without their checks; none if it does not show the node. As
+    /// many as run there, however many others their services have elsewhere. Any server may answer. Within 10 s.
+    pub(crate) async fn on_node(&self, node: &str) -> Result<Option<Vec<ServiceEntry>>, Error> {
         let question = Question { stale: true, ..Question::default() };
-        let entries = self.health(service, &question).await?.body;
-        let is_it = |entry: &ServiceEntry| run_of(entry) == Some(incarnation);
-        Ok(entries.into_iter().find(is_it).map(|entry| entry.node.node))
+        let request = Request::get("/v1/catalog/node", READ_WITHIN).segment(node)?;
+        let reply = self.transport.send(request.question(&question)).await?.success()?;
+        let shown: Option<node::Shown> = reply.json()?;
+        Ok(shown.map(node::Shown::entries))
+    }
+
+    /// The address of the agent's node, as far as the token may read it. Within 1 s.
+    pub(crate) async fn node_address(&self) -> Option<Host> {
+        let request = Request::get("/v1/agent/self", LOCAL_WITHIN);
+        let reply = self.transport.send(request).await.ok()?.success().ok()?;
+        reply.json::<node::AgentSelf>().ok()?.address()
     }
 
     /// The names of all services, each with all tags of its instances. Deadline as [`AgentClient::health`].

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{State, subject::Subject, task::Report};
-use crate::ServiceId;
+use crate::{Error, ServiceId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
@@ -16,7 +16,7 @@ pub(super) enum Stage {
 
 /// How far a program is on its way out, for the server within it. Cheap to clone: one for each connection.
 ///
-/// A server goes on serving while it [drains](Self::begun), only that it says so (`/ready` 503, `Connection: close` on every answer); it
+/// A server says once that it [accepts](Self::set_accepting). It goes on serving while it [drains](Self::begun), only that it says so (`/ready` 503, `Connection: close` on every answer); it
 /// stops accepting once it is [drained](Self::drained), finishes what is in flight, and ends.
 #[derive(Debug, Clone)]
 pub struct Leaving {
@@ -49,9 +49,20 @@ impl Leaving {
         self.subject.node.get().map(String::as_str)
     }
 
+    /// Says that the server accepts connections now: nothing is registered before. A server calls it once it is about to accept for the first
+    /// time; [`serve::Server`](crate::serve::Server) does. More than once is as good as once.
+    pub fn set_accepting(&self) {
+        self.subject.gate.open();
+    }
+
     /// How far the registration is.
     pub fn state(&self) -> State {
         self.report_rx.borrow().state
+    }
+
+    /// Why it is [`State::Refused`]; none while it is not.
+    pub fn refusal(&self) -> Option<Error> {
+        self.report_rx.borrow().refusal.as_deref().map(Error::again)
     }
 
     /// What `/ready` says: others can find this instance, and it is not leaving.

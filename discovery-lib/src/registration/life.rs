@@ -1,31 +1,36 @@
 //! The order in which a server starts and ends, so that no caller meets it before it is ready or after it is gone.
 //!
-//! bind (the caller) -> serve -> probe oneself -> register -> beat -> look oneself up -> ready. On a signal: no longer ready -> maintenance
+//! bind (the caller) -> serve -> accept -> probe oneself -> register -> beat -> look oneself up -> ready. On a signal: no longer ready -> maintenance
 //! and deregistration, side by side with the drain -> stop accepting -> finish what is in flight. A second signal ends it at once.
 
-use std::{pin::pin, time::Duration};
+use std::{future::pending, pin::pin, time::Duration};
 
 use tokio::{
     join, select,
+    sync::watch,
     time::{Instant, sleep_until, timeout},
 };
 use tracing::info;
 
-use super::{Leaving, Registered, Signals, leaving::Stage};
+use super::{Leaving, Registered, Signals, leaving::Stage, task::Report};
 use crate::{
     error::{Error, Kind},
     later::later,
 };
 
 /// A server that stopped accepting has so long to finish what is in flight.
-const FINISH_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const FINISH_WITHIN: Duration = Duration::from_secs(10);
+/// A server that ends by itself at [`FINISH_WITHIN`], as [`serve`](crate::serve) does, is not cut short.
+const FINISH_GRACE: Duration = Duration::from_secs(1);
 /// What the agent may take beyond the drain: one call's deadline.
 const AGENT_GRACE: Duration = Duration::from_secs(1);
 
 impl Registered {
     /// Serves until a signal comes, then ends in order; the whole life of a server. Returns what `serve` returned.
     ///
-    /// `serve` makes the server. It is polled at once, whatever Consul does. On the first signal the instance goes on serving for `drain`
+    /// `serve` makes the server. It is polled at once, whatever Consul does, and calls [`Leaving::set_accepting`] when it is about to accept
+    /// ([`serve::Server`](crate::serve::Server) does): nothing is registered before, because a bound port takes connections long before its
+    /// program does. On the first signal the instance goes on serving for `drain`
     /// so that callers learn that it leaves: at once it is in maintenance, at half time deregistered; then [`Leaving::drained`] tells the
     /// server to stop accepting. An agent that doesn't answer delays the end by at most a second. A server that ends by itself is
     /// deregistered.
@@ -35,6 +40,7 @@ impl Registered {
     /// use tokio::{net::TcpListener, select, time::Duration};
     ///
     /// async fn serve(listener: TcpListener, leaving: Leaving) -> std::io::Result<()> {
+    ///     leaving.set_accepting();
     ///     loop {
     ///         select! {
     ///             accepted = listener.accept() => drop(accepted?), // Serve it here.
@@ -46,14 +52,15 @@ impl Registered {
     /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
     /// let discovery = Discovery::from_env()?;
     /// let listener = TcpListener::bind("0.0.0.0:0").await?;
-    /// let registered = discovery.register(Registration::new("service1", listener.local_addr()?).tag("v1"));
+    /// let registered = discovery.register(Registration::new("service1", listener.local_addr()?).tag("v1"))?;
     /// registered.serve_until(signal(), Duration::from_secs(2), |leaving| serve(listener, leaving)).await??;
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// Signals can't be listened for; a second signal cut it short; requests were still in flight 30 s after the drain.
+    /// Nobody could reach it as it listens, which is found out when the agent's name is resolved; signals can't be listened for; a second
+    /// signal cut it short; requests were still in flight 10 s after the drain.
     pub async fn serve_until<T>(
         self,
         mut signals: Signals,
@@ -68,6 +75,7 @@ impl Registered {
                 return Ok(ended);
             }
             signal = signals.next() => signal?,
+            unfit = unfit(self.reports()) => return Err(unfit),
         }
         info!(service = self.service(), id = %self.id(), ?drain, "leaving");
         stage_tx.send_replace(Stage::Draining);
@@ -80,12 +88,24 @@ impl Registered {
                 () = sleep_until(drained_at) => {}
             }
             stage_tx.send_replace(Stage::Drained);
-            timeout(FINISH_WITHIN, serving).await.map_err(|_| unfinished())
+            timeout(FINISH_WITHIN + FINISH_GRACE, serving).await.map_err(|_| unfinished())
         };
         select! {
             (finished, ()) = async { join!(finish, leave) } => finished,
             signal = signals.next() => signal.and_then(|()| Err(cut_short())),
         }
+    }
+}
+
+/// Ends with the reason why settings can't work, if that shows before the first registration.
+async fn unfit(mut report_rx: watch::Receiver<Report>) -> Error {
+    let is_unfit = |report: &Report| {
+        !report.was_ready && report.refusal.as_deref().is_some_and(Error::is_setting)
+    };
+    let report = report_rx.wait_for(is_unfit).await.map(|report| report.clone());
+    match report.ok().and_then(|report| report.refusal) {
+        Some(refusal) => refusal.again(),
+        None => pending().await,
     }
 }
 

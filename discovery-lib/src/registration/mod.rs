@@ -5,9 +5,12 @@
 //! and one that hangs stops saying it.
 
 mod advertise;
+mod calls;
 mod leaving;
 mod life;
+mod limits;
 mod machine;
+mod probe;
 mod registered;
 mod signals;
 mod subject;
@@ -18,12 +21,15 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 pub use advertise::Advertise;
 pub use leaving::Leaving;
+pub(crate) use life::FINISH_WITHIN;
 pub use machine::State;
 pub use registered::Registered;
 pub use signals::{Signals, Trigger, signal};
 pub use subject::near;
 
-use crate::{ServiceId, Weights};
+use probe::Probe;
+
+use crate::{Error, ServiceId, Weights, agent::Address};
 
 /// What an instance tells Consul about itself.
 #[derive(Debug, Clone)]
@@ -35,6 +41,7 @@ pub struct Registration {
     pub(crate) meta: BTreeMap<String, String>,
     pub(crate) weights: Weights,
     pub(crate) advertise: Advertise,
+    probe: Option<Probe>,
 }
 
 impl Registration {
@@ -48,6 +55,7 @@ impl Registration {
             meta: BTreeMap::new(),
             weights: Weights::default(),
             advertise: Advertise::default(),
+            probe: None,
         }
     }
 
@@ -58,7 +66,8 @@ impl Registration {
         self
     }
 
-    /// Something that it says of itself. The key `incarnation` is taken: it tells one run from the next.
+    /// Something that it says of itself: up to 63 pairs, a key of up to 128 bytes, a value of up to 512. The key `incarnation` is taken: it
+    /// tells one run from the next.
     #[must_use]
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.meta.insert(key.into(), value.into());
@@ -85,6 +94,38 @@ impl Registration {
     pub fn advertise(mut self, advertise: Advertise) -> Self {
         self.advertise = advertise;
         self
+    }
+
+    /// How to find out whether it serves, for whoever registers what runs in another process: asked before each registration, again and again
+    /// until it answers `Ok`. It takes the place of [`Registered::set_accepting`] and of the look at the published address.
+    ///
+    /// ```no_run
+    /// use discovery::{Discovery, Registration};
+    /// use tokio::net::TcpStream;
+    ///
+    /// # fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let redis = "127.0.0.1:6379".parse()?;
+    /// let registration = Registration::new("redis", redis)
+    ///     .probe(move || async move { TcpStream::connect(redis).await.map(drop) });
+    /// let registered = Discovery::from_env()?.register(registration)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn probe<P, A, E>(mut self, probe: P) -> Self
+    where
+        P: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.probe = Some(Probe::new(probe));
+        self
+    }
+
+    /// Whether it can be registered at this agent, as far as that is known before anything is asked.
+    pub(crate) fn check(&self, agent: &Address) -> Result<(), Error> {
+        limits::check(self)?;
+        self.advertise.check(self.local, agent)
     }
 
     /// The port that others use.

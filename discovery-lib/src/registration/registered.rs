@@ -24,7 +24,11 @@ use crate::{
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A registration that is kept up, from [`Discovery::register`](crate::Discovery::register) on. Whatever happens to the agent, it is
-/// registered again and goes on beating; that never ends in an error.
+/// registered again and goes on beating; that never ends in an error. One that the agent refuses says so ([`refusal`](Self::refusal)) and
+/// is tried again slowly.
+///
+/// Nothing is registered before the program accepts connections: [`serve::Server`](crate::serve::Server) says so by itself, any other server by
+/// [`set_accepting`](Self::set_accepting) or [`Leaving::set_accepting`](crate::Leaving::set_accepting).
 ///
 /// Dropping it ends the beats and all calls, without deregistration: the agent takes the instance for dead 15 s later, and drops it a
 /// minute after that. [`leave`](Self::leave) and [`serve_until`](Self::serve_until) end in order.
@@ -38,12 +42,16 @@ pub struct Registered {
 
 impl Registered {
     /// Starts the registrar.
-    pub(crate) fn start(agent: AgentClient, registration: Registration) -> Self {
+    ///
+    /// # Errors
+    /// The registration can't be one.
+    pub(crate) fn start(agent: AgentClient, registration: Registration) -> Result<Self, Error> {
+        registration.check(agent.address())?;
         let subject = Arc::new(Subject::new(registration));
         let (leave_tx, leave_rx) = oneshot::channel();
         let (registrar, report_rx) = Registrar::new(agent, subject.clone());
         let registrar = AbortOnDropHandle::new(tokio::spawn(registrar.run(leave_rx)));
-        Self { subject, report_rx, leave_tx, registrar }
+        Ok(Self { subject, report_rx, leave_tx, registrar })
     }
 
     /// The id under which it is registered.
@@ -56,9 +64,19 @@ impl Registered {
         &self.subject.registration.name
     }
 
+    /// Says that the program accepts connections now, so that it can be registered. More than once is as good as once.
+    pub fn set_accepting(&self) {
+        self.subject.gate.open();
+    }
+
     /// How far the registration is now.
     pub fn state(&self) -> State {
         self.report_rx.borrow().state
+    }
+
+    /// Why it is [`State::Refused`]; none while it is not.
+    pub fn refusal(&self) -> Option<Error> {
+        self.report_rx.borrow().refusal.as_deref().map(Error::again)
     }
 
     /// Whether it was found in the catalog, and nothing has ended that since: neither its leaving nor another run under its id. An agent
@@ -70,27 +88,33 @@ impl Registered {
     /// Waits until it was found in the catalog. Cancel-safe.
     ///
     /// # Errors
-    /// When that can no longer happen: above all, another run took its id.
+    /// Another run took its id, or it is refused: by the agent, which answered 400 or 403, or because nobody could reach it as it listens. A
+    /// refused one is tried again slowly, so that this may be called again too.
     pub async fn ready(&self) -> Result<(), Error> {
         let mut report_rx = self.report_rx.clone();
-        let settled = |report: &Report| report.was_ready || report.state == State::Replaced;
-        let text = match report_rx.wait_for(settled).await {
-            Ok(report) if report.is_ready() => return Ok(()),
-            Ok(report) if report.state == State::Replaced => {
-                format!("another run took the id {}", self.id())
-            }
-            Ok(_) | Err(_) => format!("{} is no longer kept registered", self.id()),
+        let settled = |report: &Report| {
+            report.was_ready || report.state == State::Replaced || report.refusal.is_some()
         };
-        Err(Error::new(Kind::Ended, text))
+        let ended = |text| Err(Error::new(Kind::Ended, text));
+        match report_rx.wait_for(settled).await.map(|report| report.clone()) {
+            Ok(report) if report.is_ready() => Ok(()),
+            Ok(Report { refusal: Some(refusal), .. }) => Err(refusal.again()),
+            Ok(report) if report.state == State::Replaced => {
+                ended(format!("another run took the id {}", self.id()))
+            }
+            Ok(_) | Err(_) => ended(format!("{} is no longer kept registered", self.id())),
+        }
     }
 
-    /// Waits for the next change of [`state`](Self::state), and returns it. Cancel-safe.
-    pub async fn changed(&mut self) -> State {
-        // Once the registrar ended there are no more changes.
-        if self.report_rx.changed().await.is_err() {
-            std::future::pending::<()>().await;
+    /// Waits for the next change of [`state`](Self::state) or [`refusal`](Self::refusal), and returns the state; none once it is
+    /// [`State::Replaced`] or over, for then there are no more changes. Cancel-safe.
+    pub async fn changed(&mut self) -> Option<State> {
+        let is_over = matches!(self.state(), State::Replaced | State::Left | State::Abandoned);
+        if is_over && !self.report_rx.has_changed().ok()? {
+            return None;
         }
-        self.report_rx.borrow_and_update().state
+        self.report_rx.changed().await.ok()?;
+        Some(self.report_rx.borrow_and_update().state)
     }
 
     /// Ends the registration now: deregisters what is still its own. Takes at most 2 s; if the agent did not confirm it by then, that is
@@ -119,7 +143,7 @@ impl Registered {
 }
 
 impl Report {
-    pub(super) fn is_ready(self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         let ended =
             matches!(self.state, State::Replaced | State::Leaving | State::Left | State::Abandoned);
         self.was_ready && !ended

@@ -1,21 +1,27 @@
 //! Who is registered: one run of one instance, and how the agent is told of it.
 
 use std::{
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use consul_wire::{
-    agent::{CheckRegistration, ServiceRegistration},
+    agent::{AgentService, CheckRegistration, ServiceRegistration},
     check::CheckStatus,
-    service::Weights,
+    service::{ServiceEntry, Weights},
 };
+use tracing::warn;
 
 use super::{
     Registration,
-    machine::{BEAT_EVERY, TTL},
+    machine::{BEAT_EVERY, Place, TTL},
+    probe::Gate,
 };
-use crate::{Host, ServiceId, instance::INCARNATION};
+use crate::{Host, ServiceId, agent::run_of, instance::INCARNATION};
 
 /// Critical for so long, the agent removes it; Consul's shortest, since a run that only slept registers again.
 const DEREGISTER_CRITICAL_AFTER: &str = "1m";
@@ -29,6 +35,9 @@ pub(super) struct Subject {
     pub(super) incarnation: String,
     /// Its agent's node, once it was found in the catalog.
     pub(super) node: OnceLock<String>,
+    /// Open once the program accepts connections.
+    pub(super) gate: Gate,
+    told_unchecked: AtomicBool,
 }
 
 impl Subject {
@@ -36,7 +45,15 @@ impl Subject {
         let id = registration.service_id();
         let check_id = format!("service:{id}");
         let incarnation = format!("{:016x}", fastrand::u64(..));
-        Self { registration, id, check_id, incarnation, node: OnceLock::new() }
+        Self {
+            registration,
+            id,
+            check_id,
+            incarnation,
+            node: OnceLock::new(),
+            gate: Gate::default(),
+            told_unchecked: AtomicBool::new(false),
+        }
     }
 
     /// Where this machine reaches it.
@@ -44,8 +61,39 @@ impl Subject {
         near(self.registration.local)
     }
 
+    /// Whether that is where it is reached at this place.
+    pub(super) fn is_near(&self, host: &Host, port: u16) -> bool {
+        let near = self.near();
+        (host, port) == (&Host::Ip(near.ip().to_canonical()), near.port())
+    }
+
+    /// Whether this is the record of this run.
+    pub(super) fn is_run(&self, entry: &ServiceEntry) -> bool {
+        run_of(entry) == Some(&*self.incarnation)
+    }
+
+    /// Whether the agent's record leads to this place.
+    pub(super) fn is_published(&self, record: &AgentService, place: Place) -> bool {
+        let address = match place {
+            Place::Told => self.registration.advertise.host.as_ref().map(written),
+            Place::Node => None,
+            // One that the agent's node has too is left out.
+            Place::At(ip) if ip.is_loopback() && record.address.is_empty() => None,
+            Place::At(ip) => Some(ip.to_string()),
+        };
+        record.address == address.unwrap_or_default() && record.port == self.registration.port()
+    }
+
+    /// Says once that nobody knows whether it can be reached where it is published.
+    pub(super) fn tell_unchecked(&self, host: &Host, port: u16, err: &io::Error) {
+        if !self.told_unchecked.swap(true, Relaxed) {
+            let (service, id) = (&self.registration.name, &self.id);
+            warn!(%service, %id, published = %format_args!("{host}:{port}"), %err, "the published address can't be checked from this machine");
+        }
+    }
+
     /// What the agent is told. Passing from the start: it was probed, and a check that begins as critical hides it until the first beat.
-    pub(super) fn body(&self, host: Option<Host>) -> ServiceRegistration {
+    pub(super) fn body(&self, host: Option<&Host>) -> ServiceRegistration {
         let Registration { name, tags, meta, weights, .. } = &self.registration;
         let mut meta = meta.clone();
         meta.insert(INCARNATION.to_owned(), self.incarnation.clone());
@@ -53,10 +101,7 @@ impl Subject {
             id: self.id.to_string(),
             name: name.clone(),
             tags: tags.clone(),
-            address: host.map(|host| match host {
-                Host::Ip(ip) => ip.to_string(),
-                Host::Name(name) => name.to_string(),
-            }),
+            address: host.map(written),
             port: self.registration.port(),
             meta,
             weights: Weights { passing: weights.passing, warning: weights.warning },
@@ -68,6 +113,14 @@ impl Subject {
                 deregister_critical_service_after: DEREGISTER_CRITICAL_AFTER.to_owned(),
             }],
         }
+    }
+}
+
+/// As Consul writes it: an IPv6 address without brackets.
+fn written(host: &Host) -> String {
+    match host {
+        Host::Ip(ip) => ip.to_string(),
+        Host::Name(name) => name.to_string(),
     }
 }
 
@@ -91,7 +144,7 @@ mod tests {
         let registration = Registration::new("web", local).tag("v1").meta("zone", "a").id("web-1");
         let subject = Subject::new(registration);
         assert_eq!(subject.near().to_string(), "127.0.0.1:8001");
-        let body = serde_json::to_value(subject.body(Some("fd00::1".into()))).unwrap();
+        let body = serde_json::to_value(subject.body(Some(&"fd00::1".into()))).unwrap();
         let told = serde_json::json!({
             "ID": "web-1",
             "Name": "web",

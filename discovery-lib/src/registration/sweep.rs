@@ -14,7 +14,7 @@ use tracing::info;
 use super::subject::Subject;
 use crate::{
     Error, ServiceId,
-    agent::{AgentClient, LOCAL_WITHIN, Question, run_of},
+    agent::{AgentClient, LOCAL_WITHIN, run_of},
     instance::INCARNATION,
 };
 
@@ -26,11 +26,9 @@ const SWEPT_MAX: usize = 64;
 /// # Errors
 /// The agent did not say who there is, or could not be told of one.
 pub(super) async fn sweep(agent: &AgentClient, subject: &Subject) -> Result<(), Error> {
-    let question = Question { stale: true, ..Question::default() };
-    let entries = agent.health(&subject.registration.name, &question).await?.body;
-    let Some(own) = entries.iter().find(|it| run_of(it) == Some(&*subject.incarnation)) else {
-        return Ok(());
-    };
+    let Some(node) = subject.node.get() else { return Ok(()) };
+    let Some(entries) = agent.on_node(node).await? else { return Ok(()) };
+    let Some(own) = entries.iter().find(|it| subject.is_run(it)) else { return Ok(()) };
     // Where not even its own address leads back to it, others' say nothing.
     if connection(own).await != Connection::Made {
         return Ok(());
@@ -46,7 +44,7 @@ pub(super) async fn sweep(agent: &AgentClient, subject: &Subject) -> Result<(), 
 /// Another instance that runs, or ran, where this one does. One that another library registered may be known to listen later, or never.
 fn is_neighbour(other: &ServiceEntry, own: &ServiceEntry) -> bool {
     other.service.id != own.service.id
-        && other.node.node == own.node.node
+        && other.service.service == own.service.service
         && other.address() == own.address()
         && run_of(other).is_some()
 }

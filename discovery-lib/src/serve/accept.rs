@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::answer::Answers;
+use crate::registration::FINISH_WITHIN;
 
 /// Connections served at once, and fewer where there are fewer descriptors ([`Limits::places`]).
 pub(super) const CONNECTIONS_MAX: usize = 8192;
@@ -25,8 +26,6 @@ const HEAD_WITHIN: Duration = Duration::from_secs(10);
 const QUIET_MAX: Duration = Duration::from_secs(90);
 /// Sent bytes that nobody takes: the connection is given up.
 const UNTAKEN_MAX: Duration = Duration::from_secs(30);
-/// Once nothing is taken in any more: for what is in flight.
-const FINISH_WITHIN: Duration = Duration::from_secs(10);
 
 /// Serves at most so many connections at once until it is drained, then finishes what is in flight.
 pub(super) async fn serve(listener: TcpListener, answers: Answers, places: usize) {

@@ -15,9 +15,10 @@ use super::{admin::word, format::Format, statuses::Statuses};
 use crate::{Leaving, Pool, Rank, registration::State};
 
 /// Every state has its line, so that one that ended is seen to end.
-const STATES: [State; 8] = [
+const STATES: [State; 9] = [
     State::Probing,
     State::Registering,
+    State::Refused,
     State::Registered,
     State::Ready,
     State::Replaced,

@@ -59,7 +59,7 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let listener = TcpListener::bind("0.0.0.0:0").await?;
-/// let registered = Discovery::from_env()?.register(Registration::new("hello", listener.local_addr()?));
+/// let registered = Discovery::from_env()?.register(Registration::new("hello", listener.local_addr()?))?;
 /// let server = Server::new().get("/", async |request| text(http::StatusCode::OK, format!("hello {}\n", request.remote)));
 /// registered.serve_until(signal(), Duration::from_secs(2), |leaving| server.run(listener, leaving)).await?;
 /// # Ok(())
@@ -128,6 +128,7 @@ impl Server {
         if let Ok(at) = listener.local_addr() {
             info!(service = leaving.service(), id = %leaving.id(), %at, "serving");
         }
+        leaving.set_accepting();
         let main = answers(self.routes, Arc::clone(&statuses));
         let main = accept::serve(listener, main, accept::CONNECTIONS_MAX);
         match self.admin {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use super::{Request, text};
-use crate::{Leaving, headers::LEAVING};
+use crate::{Leaving, headers::LEAVING, registration::State};
 
 type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
 type Handler = Arc<dyn Fn(Request) -> Answering + Send + Sync>;
@@ -82,12 +82,20 @@ impl Routes {
 fn readiness(leaving: &Leaving) -> Response<Bytes> {
     match (leaving.is_ready(), leaving.has_begun()) {
         (true, _) => text(StatusCode::OK, "ready\n"),
-        (false, false) => text(StatusCode::SERVICE_UNAVAILABLE, "not registered yet\n"),
+        (false, false) => text(StatusCode::SERVICE_UNAVAILABLE, not_ready(leaving.state())),
         (false, true) => {
             let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "leaving\n");
             response.headers_mut().insert(LEAVING, HeaderValue::from_static("true"));
             response
         }
+    }
+}
+
+fn not_ready(state: State) -> &'static str {
+    match state {
+        State::Replaced => "another run took its id\n",
+        State::Refused => "its registration is refused\n",
+        _ => "not registered yet\n",
     }
 }
 

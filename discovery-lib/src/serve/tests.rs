@@ -44,7 +44,7 @@ async fn start_with_drain(server: Server, drain: Duration) -> World {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let registration = Registration::new("web", at).id("web-1");
-    let registered = Discovery::new(settings).unwrap().register(registration);
+    let registered = Discovery::new(settings).unwrap().register(registration).unwrap();
     let (trigger, signals) = Signals::by_hand();
     let serving = tokio::spawn(
         registered.serve_until(signals, drain, move |leaving| server.run(listener, leaving)),

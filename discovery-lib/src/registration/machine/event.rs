@@ -1,14 +1,19 @@
 //! What the registrar's machine is told, and what it asks for.
 
+use std::net::IpAddr;
+
 use tokio::time::Instant;
 
 /// How far a registration is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Nothing answers at its own address yet.
+    /// It does not accept connections yet, or nothing answers at the address that would be published.
     Probing,
     /// The agent doesn't have it, or nobody knows; being registered, over and over.
     Registering,
+    /// Refused for a reason that time alone does not mend ([`refusal`](crate::Registered::refusal)): settings that can't work, or an agent
+    /// that answered 400 or 403. It is tried again, slowly, because a token may be given later.
+    Refused,
     /// The agent has it; the catalog, from which others read, does not show it yet.
     Registered,
     /// Everybody can find it.
@@ -28,14 +33,14 @@ pub enum State {
 pub(in crate::registration) enum Event {
     /// The moment of [`wakes_at`](super::Machine::wakes_at) came.
     Tick,
-    /// Something answered at the instance's own address, or nothing.
-    Probed { answered: bool },
+    /// A probe ended.
+    Probed(Probed),
     /// A registration ended.
     Registered(Outcome),
-    /// A beat ended; all that counts is whether the agent no longer knows its check.
-    Beaten { epoch: u32, forgotten: bool },
-    /// A look ended.
-    Looked { epoch: u32, found: Found },
+    /// A beat ended.
+    Beaten { epoch: u32, beat: Beat },
+    /// A look ended. It also tells where the instance is now, as far as that is known.
+    Looked { epoch: u32, found: Found, place: Option<Place> },
     /// The program wants to end.
     Leave(Leave),
     /// Maintenance was asked for; as a courtesy to callers, so it doesn't count whether it worked.
@@ -55,12 +60,47 @@ pub(in crate::registration) struct Leave {
     pub(in crate::registration) give_up_at: Instant,
 }
 
+/// The host that is published for an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::registration) enum Place {
+    /// The one that it was told.
+    Told,
+    /// None of its own, so that Consul uses that of the agent's node.
+    Node,
+    /// An address of this machine.
+    At(IpAddr),
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::registration) enum Probed {
+    /// The instance answers, as far as that can be told from here, and this is where others find it.
+    Answered(Place),
+    /// Nothing answers there, or the place is not known now.
+    Silent,
+    /// With these settings nobody could reach it.
+    Refused,
+}
+
+/// What became of a beat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::registration) enum Beat {
+    Passed,
+    /// The agent no longer knows the check.
+    Forgotten,
+    Refused,
+    /// No connection, no answer in time, or one that leaves it open.
+    Unknown,
+}
+
 /// What became of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registration) enum Outcome {
     Done,
     /// Surely not.
     Failed,
+    /// Surely not, and the agent does not want it as it is.
+    Refused,
     /// No answer in time, or one that leaves it open.
     Unknown,
 }
@@ -69,17 +109,25 @@ pub(in crate::registration) enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registration) enum Found {
     Nothing,
+    /// A record of another incarnation.
     AnotherRun,
-    Ours { in_catalog: bool },
+    /// A record without an incarnation, written by hand or by another tool, or ours with another address than is published: not another run,
+    /// but not what it should be.
+    Edited,
+    Ours {
+        in_catalog: bool,
+    },
     Unknown,
 }
 
 /// What is to be done. Each but `Tell` leads to exactly one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registration) enum Effect {
-    /// Does anything answer at the instance's own address?
+    /// Does it accept, where is it, and does anything answer there?
     Probe,
-    Register,
+    Register {
+        place: Place,
+    },
     Beat {
         epoch: u32,
     },
@@ -100,6 +148,8 @@ pub(in crate::registration) enum Effect {
 pub(in crate::registration) enum Tell {
     /// At the agent for a while, and still not in the catalog.
     Unseen,
+    /// This machine's address is no longer the published one.
+    Moved,
     /// Ended without knowing that it is deregistered.
     GaveUp,
 }

@@ -35,7 +35,7 @@ impl Machine {
     pub(super) fn leave(&mut self, order: Leave) {
         let step = match self.phase {
             Phase::Leaving(_) => return,
-            Phase::Registering(Turn::Awaited) => Step::Registration,
+            Phase::Registering => Step::Registration,
             _ if !self.may_be_at_agent() => {
                 self.phase = Phase::Left;
                 return;
@@ -61,7 +61,8 @@ impl Machine {
     }
 
     pub(super) fn registered_leaving(&mut self, leaving: Leaving, outcome: Outcome) {
-        self.phase = if outcome == Outcome::Failed && !self.may_be_at_agent() {
+        let failed = matches!(outcome, Outcome::Failed | Outcome::Refused);
+        self.phase = if failed && !self.may_be_at_agent() {
             Phase::Left
         } else {
             Phase::Leaving(Leaving { step: self.look_while_leaving(), ..leaving })
@@ -76,7 +77,7 @@ impl Machine {
         draw: f64,
     ) {
         let step = match found {
-            Found::Nothing | Found::AnotherRun => {
+            Found::Nothing | Found::AnotherRun | Found::Edited => {
                 self.phase = Phase::Left;
                 return;
             }

@@ -1,10 +1,11 @@
-//! The machine against a simulated agent that hangs, dies, is slow, forgets, does things late and is taken over, at any moment.
+//! The machine against a simulated agent that hangs, dies, is slow, refuses, forgets, does things late and is taken over, on a machine
+//! whose address changes, at any moment.
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{standing::LOOK_EVERY, *};
 use crate::agent::REGISTER_WITHIN;
-use world::{Fault, Run, World};
+use world::{Fault, Record, World, place};
 
 mod world;
 
@@ -36,8 +37,18 @@ fn clear() -> impl Strategy<Value = Fault> {
     prop_oneof![time(FAULT_MS).prop_map(Fault::Down), time(FAULT_MS).prop_map(Fault::Hides),]
 }
 
+/// Faults that cost it its record, or what that is worth.
+fn loss() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        Just(Fault::Forgets),
+        Just(Fault::Edits),
+        time(FAULT_MS).prop_map(Fault::Refuses),
+        (0..3_u8).prop_map(Fault::Moves),
+    ]
+}
+
 fn any_fault() -> impl Strategy<Value = Fault> {
-    prop_oneof![1 => Just(Fault::Forgets), 2 => silence()]
+    prop_oneof![loss(), silence()]
 }
 
 fn some(fault: impl Strategy<Value = Fault>) -> impl Strategy<Value = Vec<(Duration, Fault)>> {
@@ -58,7 +69,58 @@ proptest! {
         let mut world = World::new(seed).with(&faults);
         world.run_until(FAULTS_END + WELL_WITHIN);
         prop_assert_eq!(world.state(), State::Ready);
-        prop_assert_eq!(world.record, Some(Run::Ours));
+        prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
+    }
+
+    #[test]
+    fn another_address_is_published_with_the_next_look(
+        seed: u64,
+        at in time(60_000),
+        silent in proptest::option::of(Just(Fault::Down(Duration::from_secs(30)))),
+    ) {
+        let faults: Vec<_> = silent.map(|fault| (at, fault)).into_iter().collect();
+        let mut world = ready(seed).with(&[(at, Fault::Moves(1))]).with(&faults);
+        let agent_back_after = Duration::from_secs(if faults.is_empty() { 0 } else { 40 });
+        world.run_until(at + agent_back_after + LOOK_EVERY + Duration::from_secs(1));
+        prop_assert_eq!(world.record, Some(Record::Ours(place(1))));
+        prop_assert_eq!(world.state(), State::Ready);
+    }
+
+    #[test]
+    fn a_late_registration_does_not_bring_an_old_address_back(
+        seed: u64,
+        hangs in time(FAULT_MS),
+        moves in time(FAULT_MS),
+    ) {
+        let faults = [(Duration::ZERO, Fault::Hangs(hangs)), (moves, Fault::Moves(1))];
+        let mut world = World::new(seed).with(&faults);
+        world.run_until(FAULTS_END);
+        prop_assert_eq!(world.record, Some(Record::Ours(place(1))));
+    }
+
+    #[test]
+    fn a_record_written_by_hand_is_ours_again_with_the_next_look(seed: u64, at in time(60_000)) {
+        let mut world = ready(seed).with(&[(at, Fault::Edits)]);
+        world.run_until(at + LOOK_EVERY + Duration::from_secs(1));
+        prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
+        prop_assert_eq!(world.state(), State::Ready);
+    }
+
+    #[test]
+    fn a_refusal_is_shown_and_tried_again_slowly(seed: u64, forgets_at in time(60_000)) {
+        let refused = Duration::from_secs(600);
+        let mut world = ready(seed)
+            .with(&[(forgets_at, Fault::Refuses(refused)), (forgets_at, Fault::Forgets)]);
+        let before = world.registrations();
+        world.run_until(forgets_at + LOOK_EVERY + Duration::from_secs(1));
+        prop_assert_eq!(world.state(), State::Refused);
+        world.run_until(forgets_at + refused);
+        prop_assert_eq!(world.state(), State::Refused);
+        let tries = world.registrations() - before;
+        let (least, most) = (refused.as_secs() / 31, refused.as_secs() / 14);
+        prop_assert!((least..=most).contains(&(tries as u64)), "{} tries", tries);
+        world.run_until(forgets_at + refused + REFUSED_PAUSE + Duration::from_secs(1));
+        prop_assert_eq!(world.state(), State::Ready);
     }
 
     #[test]
@@ -74,7 +136,7 @@ proptest! {
     fn what_is_forgotten_is_back_with_the_next_beat(seed: u64, at in time(60_000)) {
         let mut world = ready(seed).with(&[(at, Fault::Forgets)]);
         world.run_until(at + BEAT_EVERY + Duration::from_millis(500));
-        prop_assert_eq!(world.record, Some(Run::Ours));
+        prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
     }
 
     #[test]
@@ -119,7 +181,7 @@ proptest! {
         let mut world = world.succeeded(successor_at).leaves(leave_at, drain);
         let before = world.registrations();
         world.run_until(FAULTS_END + WELL_WITHIN * 2);
-        prop_assert_eq!(world.record, Some(Run::Another));
+        prop_assert_eq!(world.record, Some(Record::Another));
         prop_assert_eq!(world.registrations(), before);
     }
 }
@@ -134,18 +196,22 @@ fn a_successor_ends_the_beats() {
 
 #[test]
 fn a_look_that_finds_nothing_registers_again() {
-    let World { mut machine, now, .. } = ready(7);
-    let looked = Event::Looked { epoch: machine.epoch, found: Found::Nothing };
+    let World { mut machine, now, place, .. } = ready(7);
+    let found = Found::Nothing;
+    let looked = Event::Looked { epoch: machine.epoch, found, place: Some(place) };
     assert_eq!(machine.on(looked, now, 0.0), []);
     assert_eq!(machine.state(), State::Registering);
     let due = machine.wakes_at().unwrap();
-    assert_eq!(machine.on(Event::Tick, due, 0.0), [Effect::Register]);
+    assert_eq!(machine.on(Event::Tick, due, 0.0), [Effect::Probe]);
+    let probed = Event::Probed(Probed::Answered(place));
+    assert_eq!(machine.on(probed, due, 0.0), [Effect::Register { place }]);
 }
 
 #[test]
 fn a_look_from_before_the_registration_says_nothing() {
     let World { mut machine, now, .. } = ready(7);
-    let looked = Event::Looked { epoch: machine.epoch - 1, found: Found::Nothing };
+    let found = Found::Nothing;
+    let looked = Event::Looked { epoch: machine.epoch - 1, found, place: None };
     assert_eq!(machine.on(looked, now, 0.0), []);
     assert_eq!(machine.state(), State::Ready);
 }
@@ -157,4 +223,38 @@ fn a_catalog_that_does_not_show_it_is_told_once() {
     assert_eq!(world.state(), State::Registered);
     let told = world.effects.iter().filter(|effect| matches!(effect, Effect::Tell(_)));
     assert_eq!(told.collect::<Vec<_>>(), [&Effect::Tell(Tell::Unseen)]);
+}
+
+#[test]
+fn a_place_that_is_not_known_now_is_no_other_place() {
+    let World { mut machine, now, .. } = ready(7);
+    let found = Found::Unknown;
+    let looked = Event::Looked { epoch: machine.epoch, found, place: None };
+    assert_eq!(machine.on(looked, now, 0.0), []);
+    assert_eq!(machine.state(), State::Ready);
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_and_never_registered() {
+    let start = Instant::now();
+    let mut machine = Machine::new(start);
+    let mut now = start;
+    while now < start + Duration::from_secs(300) {
+        now = machine.wakes_at().unwrap();
+        assert_eq!(machine.on(Event::Tick, now, 0.5), [Effect::Probe]);
+        assert_eq!(machine.on(Event::Probed(Probed::Refused), now, 0.5), []);
+        assert_eq!(machine.state(), State::Refused);
+    }
+    let leave = Event::Leave(Leave { deregister_at: now, give_up_at: now });
+    assert_eq!((machine.on(leave, now, 0.5), machine.state()), (vec![], State::Left));
+}
+
+#[test]
+fn a_beat_that_is_refused_is_shown_until_one_passes() {
+    let World { mut machine, now, .. } = ready(7);
+    let epoch = machine.epoch;
+    for (beat, state) in [(Beat::Refused, State::Refused), (Beat::Passed, State::Ready)] {
+        assert_eq!(machine.on(Event::Beaten { epoch, beat }, now, 0.5), []);
+        assert_eq!(machine.state(), state);
+    }
 }

@@ -203,7 +203,8 @@ fn a_registration_says_that_the_runtime_of_its_registrar_ended() {
     let registered = first.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let registered =
-            discovery.register(Registration::new("web", listener.local_addr().unwrap()));
+            discovery.register(Registration::new("web", listener.local_addr().unwrap())).unwrap();
+        registered.set_accepting();
         timeout(SOON, registered.ready()).await.unwrap().unwrap();
         registered
     });

@@ -2,7 +2,11 @@
 
 use std::{future::pending, time::Duration};
 
-use discovery::{Leaving, Signals, registration::Trigger, signal};
+use discovery::{
+    Leaving, Signals,
+    registration::{State, Trigger},
+    signal,
+};
 use rustix::process::{Signal, getpid, kill_process};
 use testkit::proxy::Mode;
 use tokio::{
@@ -15,8 +19,10 @@ use tokio::{
 use super::{listener, until_shown, web};
 use crate::world::{SOON, World, everywhere};
 
-/// Time enough to look while it drains.
-const DRAIN: Duration = Duration::from_secs(2);
+/// How long it drains where nothing else is looked at meanwhile.
+const DRAIN: Duration = Duration::from_millis(500);
+/// Time enough to look while it drains, on a slow machine too.
+const LONG_DRAIN: Duration = Duration::from_secs(6);
 
 type Ending = Result<&'static str, discovery::Error>;
 
@@ -28,7 +34,7 @@ async fn live(
     meanwhile: impl AsyncFnOnce(Leaving, Trigger),
 ) -> Ending {
     let listener = listener().await;
-    let registered = world.discovery.register(web(&listener));
+    let registered = world.discovery.register(web(&listener)).unwrap();
     let (trigger, signals) = Signals::by_hand();
     let (leaving_tx, leaving_rx) = oneshot::channel();
     let life = registered.serve_until(signals, drain, |leaving: Leaving| {
@@ -42,6 +48,7 @@ async fn live(
 
 /// Greets whoever connects, until it is drained.
 async fn greet(listener: TcpListener, leaving: Leaving) -> &'static str {
+    leaving.set_accepting();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
@@ -51,6 +58,14 @@ async fn greet(listener: TcpListener, leaving: Leaving) -> &'static str {
             () = leaving.drained() => return "drained",
         }
     }
+}
+
+/// It accepts, and the agent does not answer.
+async fn unheard(leaving: &Leaving) {
+    while leaving.state() != State::Registering {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!leaving.is_ready());
 }
 
 async fn ready(leaving: &Leaving) {
@@ -75,7 +90,7 @@ async fn a_drain_of_any_length_ends_with_a_second_signal() {
 #[tokio::test]
 async fn a_signal_ends_it_in_order() {
     everywhere(async |world| {
-        let ending = live(&world, DRAIN, greet, async |leaving, trigger| {
+        let ending = live(&world, LONG_DRAIN, greet, async |leaving, trigger| {
             ready(&leaving).await;
             assert!(!leaving.has_begun());
             trigger.fire();
@@ -107,7 +122,7 @@ async fn it_is_deregistered_before_it_stops_accepting() {
             assert_eq!(greeting, "hello");
             ended
         };
-        let ending = live(&world, DRAIN, server, async |leaving, trigger| {
+        let ending = live(&world, LONG_DRAIN, server, async |leaving, trigger| {
             ready(&leaving).await;
             trigger.fire();
         });
@@ -121,8 +136,7 @@ async fn without_an_agent_it_serves_and_ends_as_well() {
     let world = World::embedded().await;
     world.http.set(Mode::Closed).await.unwrap();
     let ending = live(&world, DRAIN, greet, async |leaving, trigger| {
-        sleep(Duration::from_secs(1)).await;
-        assert!(!leaving.is_ready());
+        unheard(&leaving).await;
         trigger.fire();
     });
     assert_eq!(ending.await.unwrap(), "drained");
@@ -133,7 +147,7 @@ async fn an_agent_that_comes_later_is_told() {
     let world = World::embedded().await;
     world.http.set(Mode::Closed).await.unwrap();
     let ending = live(&world, Duration::ZERO, greet, async |leaving, trigger| {
-        sleep(Duration::from_secs(1)).await;
+        unheard(&leaving).await;
         world.http.set(Mode::Pass).await.unwrap();
         ready(&leaving).await;
         trigger.fire();
@@ -160,6 +174,7 @@ async fn a_frozen_agent_does_not_keep_it() {
 async fn a_server_that_ends_by_itself_is_deregistered() {
     everywhere(async |world| {
         let server = async |_listener, leaving: Leaving| {
+            leaving.set_accepting();
             ready(&leaving).await;
             "out of disk"
         };
@@ -173,8 +188,11 @@ async fn a_server_that_ends_by_itself_is_deregistered() {
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let world = World::embedded().await;
-    let endless = async |_listener, _leaving| pending().await;
-    let ending = live(&world, Duration::from_secs(3600), endless, async |leaving, trigger| {
+    let endless = async |_listener, leaving: Leaving| {
+        leaving.set_accepting();
+        pending().await
+    };
+    let ending = live(&world, Duration::MAX, endless, async |leaving, trigger| {
         ready(&leaving).await;
         trigger.fire();
         leaving.begun().await;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::{listener, ready, shown, web};
+use super::{listener, ready, shown, start, web};
 use crate::world::{SOON, World, everywhere};
 
 /// Registers an instance of `web` as some other program would have.
@@ -31,7 +31,7 @@ async fn who_starts_clears_away_who_died_there() {
         register(&world, "alive", "", open, run()).await;
         register(&world, "elsewhere", "127.0.0.2", closed, run()).await;
         register(&world, "of-another-library", "", closed, json!({})).await;
-        let registered = world.discovery.register(web(&own));
+        let registered = start(&world, web(&own));
         ready(&registered).await;
         let left =
             ["alive passing", "elsewhere passing", "of-another-library passing", "web-1 passing"];

@@ -15,15 +15,17 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::{listener, reaches, ready, web};
+use crate::world::SOON;
 
 /// Keeps what it is told, and shows it in the catalog once it may.
 #[derive(Clone, Default)]
 struct Agent {
     registered: Arc<Mutex<Value>>,
+    asked: Arc<Mutex<Vec<String>>>,
     shows: Arc<AtomicBool>,
 }
 
@@ -54,17 +56,23 @@ impl Agent {
     }
 
     fn say(&self, asked: &str, body: &[u8]) -> Value {
+        self.asked.lock().unwrap().push(asked.lines().next().unwrap().to_owned());
         let mut registered = self.registered.lock().unwrap();
         if asked.starts_with("PUT /v1/agent/service/register") {
             *registered = serde_json::from_slice(body).unwrap();
         }
-        let service = json!({ "ID": "web-1", "Service": "web", "Meta": registered["Meta"] });
+        let service = json!({ "ID": "web-1", "Service": "web", "Meta": registered["Meta"],
+            "Address": registered["Address"], "Port": registered["Port"] });
+        // What nobody could read, and hides nothing else.
+        let odd = json!({ "ID": "odd", "Service": "odd", "Port": 70_000 });
         if asked.starts_with("GET /v1/agent/service/") {
             service
-        } else if asked.starts_with("GET /v1/health/") && self.shows.load(Relaxed) {
-            json!([{ "Node": { "Node": "here" }, "Service": service }])
+        } else if asked.starts_with("GET /v1/agent/health/service/id/") {
+            json!({ "AggregatedStatus": "passing", "Service": service, "Checks": [{ "Node": "here" }] })
+        } else if asked.starts_with("GET /v1/catalog/node/here") && self.shows.load(Relaxed) {
+            json!({ "Node": { "Node": "here", "Address": "127.0.0.1" }, "Services": { "odd": odd, "web-1": service } })
         } else {
-            json!([])
+            json!(null)
         }
     }
 }
@@ -82,10 +90,34 @@ async fn what_the_catalog_does_not_show_is_not_ready() {
     let mut serving = JoinSet::new();
     serving.spawn(agent.clone().serve(place));
     let listener = listener().await;
-    let mut registered = discovery.register(web(&listener));
+    let mut registered = discovery.register(web(&listener)).unwrap();
+    registered.set_accepting();
     reaches(&mut registered, State::Registered).await;
     sleep(Duration::from_secs(1)).await;
     assert_eq!((registered.state(), registered.is_ready()), (State::Registered, false));
     agent.shows.store(true, Relaxed);
     ready(&registered).await;
+}
+
+/// A fleet that restarts would else read itself as often as it has members.
+#[tokio::test]
+async fn a_registration_reads_its_node_and_never_the_whole_service() {
+    let (place, agent) = (listener().await, Agent::default());
+    agent.shows.store(true, Relaxed);
+    let discovery = discovery(place.local_addr().unwrap());
+    let mut serving = JoinSet::new();
+    serving.spawn(agent.clone().serve(place));
+    let listener = listener().await;
+    let registered = discovery.register(web(&listener)).unwrap();
+    registered.set_accepting();
+    ready(&registered).await;
+    let asked = || agent.asked.lock().unwrap().clone();
+    let read_twice = async {
+        while asked().iter().filter(|it| it.starts_with("GET /v1/catalog/node/here")).count() < 2 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(SOON, read_twice).await.expect("it does not look for the dead of its node");
+    let whole = |it: &&String| it.contains("/v1/health/") || it.contains("/v1/catalog/service");
+    assert_eq!(asked().iter().find(whole), None);
 }

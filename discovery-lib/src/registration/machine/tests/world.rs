@@ -1,6 +1,6 @@
 //! The simulated agent, the time, and what must hold at every moment.
 
-use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+use std::{cmp::Reverse, collections::BinaryHeap, net::Ipv4Addr, time::Duration};
 
 use tokio::time::Instant;
 
@@ -22,14 +22,27 @@ pub(super) enum Fault {
     Slow(Duration),
     /// Keeps the instance from the catalog for so long.
     Hides(Duration),
+    /// Answers each registration and each beat for so long that it is not wanted.
+    Refuses(Duration),
     /// Loses all that it knew.
     Forgets,
+    /// Somebody writes another record under the id, by hand.
+    Edits,
+    /// The machine has this address now, and no longer the one before.
+    Moves(u8),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Run {
-    Ours,
+pub(super) enum Record {
+    Ours(Place),
     Another,
+    /// One without an incarnation.
+    Foreign,
+}
+
+/// An address that the machine may have.
+pub(super) fn place(number: u8) -> Place {
+    Place::At(Ipv4Addr::new(10, 0, 0, number).into())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,18 +77,23 @@ pub(super) struct World {
     pub(super) effects: Vec<Effect>,
     calls: Vec<Asked>,
     /// What the agent has under the id.
-    pub(super) record: Option<Run>,
+    pub(super) record: Option<Record>,
+    /// Where the machine is.
+    pub(super) place: Place,
     no_races: bool,
     listens_at: Instant,
     hangs_until: Instant,
     down_until: Instant,
     slow_until: Instant,
     hides_until: Instant,
+    refuses_until: Instant,
     registering: bool,
     /// How the last registration ended, and when.
     registered: Option<(Outcome, Instant)>,
     /// Asked after that, the agent said that it doesn't have it.
     missed: bool,
+    /// What the last probe found: a registration publishes that.
+    probed: Option<Place>,
     last_beat: Instant,
     last_found: Found,
     left_at: Option<Instant>,
@@ -95,15 +113,18 @@ impl World {
             effects: Vec::new(),
             calls: Vec::new(),
             record: None,
+            place: place(0),
             no_races: false,
             listens_at: now + Duration::from_secs(2).mul_f64(rng.f64()),
             hangs_until: now,
             down_until: now,
             slow_until: now,
             hides_until: now,
+            refuses_until: now,
             registering: false,
             registered: None,
             missed: false,
+            probed: None,
             last_beat: now,
             last_found: Found::Unknown,
             left_at: None,
@@ -146,7 +167,7 @@ impl World {
     }
 
     pub(super) fn registrations(&self) -> usize {
-        self.effects.iter().filter(|effect| **effect == Effect::Register).count()
+        self.effects.iter().filter(|it| matches!(it, Effect::Register { .. })).count()
     }
 
     /// Lets time pass up to here, from one thing that happens to the next.
@@ -180,7 +201,7 @@ impl World {
         match happens {
             Happens::Done(number) => self.done(number),
             Happens::Answered(number) => self.answered(number),
-            Happens::Successor => self.record = Some(Run::Another),
+            Happens::Successor => self.record = Some(Record::Another),
             Happens::Leave => {
                 self.left_at = Some(self.now);
                 self.feed(Event::Leave(Leave {
@@ -193,7 +214,10 @@ impl World {
                 Fault::Down(time) => self.down_until = self.now + time,
                 Fault::Slow(time) => self.slow_until = self.now + time,
                 Fault::Hides(time) => self.hides_until = self.now + time,
+                Fault::Refuses(time) => self.refuses_until = self.now + time,
                 Fault::Forgets => self.record = None,
+                Fault::Edits => self.record = Some(Record::Foreign),
+                Fault::Moves(number) => self.place = place(number),
             },
         }
     }
@@ -208,16 +232,19 @@ impl World {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Register => {
+            Effect::Register { place } => {
+                assert_eq!(self.probed.take(), Some(place), "published without being probed");
                 assert!(!self.registering, "two registrations in flight");
                 assert!(self.left_at.is_none(), "a registration after leaving");
-                let open = self.registered.is_some_and(|(how, _)| how != Outcome::Failed);
+                let failed = |how| matches!(how, Outcome::Failed | Outcome::Refused);
+                let open = self.registered.is_some_and(|(how, _)| !failed(how));
                 assert!(!open || self.missed, "registered again, though nothing said it was lost");
                 self.registering = true;
             }
             Effect::Beat { .. } => self.last_beat = self.now,
             Effect::Sweep => {
-                assert_eq!(self.state(), State::Ready, "sweeps before it is found itself");
+                let is_found = matches!(self.last_found, Found::Ours { .. });
+                assert!(is_found, "sweeps before it is found itself");
                 let sweeps = self.effects.iter().filter(|effect| **effect == Effect::Sweep);
                 assert_eq!(sweeps.count(), 1, "sweeps again");
             }
@@ -225,11 +252,18 @@ impl World {
                 assert!(matches!(self.last_found, Found::Ours { .. }), "not ours: {effect:?}");
                 self.last_found = Found::Unknown;
             }
-            Effect::Tell(_) => return,
+            Effect::Tell(tell) => {
+                // Another address is as good a reason to register again as a loss.
+                self.missed |= tell == Tell::Moved;
+                return;
+            }
             Effect::Probe | Effect::Look { .. } => {}
         }
         let (number, within) = (self.calls.len(), deadline(effect));
-        let (hangs, down) = (self.now < self.hangs_until, self.now < self.down_until);
+        // A probe asks the instance, not the agent.
+        let agent = effect != Effect::Probe;
+        let (hangs, down) =
+            (agent && self.now < self.hangs_until, agent && self.now < self.down_until);
         let open = if hangs { Outcome::Unknown } else { Outcome::Failed };
         self.calls.push(Asked { effect, at: self.now, answer: no_answer(effect, open), hangs });
         let (done, answered) = if hangs {
@@ -255,20 +289,37 @@ impl World {
     fn done(&mut self, number: usize) {
         let before = self.record;
         let effect = self.calls[number].effect;
+        let refuses = self.now < self.refuses_until;
         let answer = match effect {
-            Effect::Probe => Event::Probed { answered: self.now >= self.listens_at },
-            Effect::Register => {
-                self.record = Some(Run::Ours);
+            Effect::Probe if self.now < self.listens_at => Event::Probed(Probed::Silent),
+            Effect::Probe => Event::Probed(Probed::Answered(self.place)),
+            Effect::Register { .. } if refuses => Event::Registered(Outcome::Refused),
+            Effect::Register { place } => {
+                self.record = Some(Record::Ours(place));
                 Event::Registered(Outcome::Done)
             }
-            Effect::Beat { epoch } => Event::Beaten { epoch, forgotten: before.is_none() },
+            Effect::Beat { epoch } => Event::Beaten {
+                epoch,
+                beat: match before {
+                    _ if refuses => Beat::Refused,
+                    None => Beat::Forgotten,
+                    Some(_) => Beat::Passed,
+                },
+            },
             Effect::Look { epoch, .. } => Event::Looked {
                 epoch,
                 found: match before {
                     None => Found::Nothing,
-                    Some(Run::Another) => Found::AnotherRun,
-                    Some(Run::Ours) => Found::Ours { in_catalog: self.now >= self.hides_until },
+                    Some(Record::Another) => Found::AnotherRun,
+                    Some(Record::Foreign) => Found::Edited,
+                    Some(Record::Ours(place)) if Some(place) != self.machine.place() => {
+                        Found::Edited
+                    }
+                    Some(Record::Ours(_)) => {
+                        Found::Ours { in_catalog: self.now >= self.hides_until }
+                    }
                 },
+                place: Some(self.place),
             },
             Effect::Sweep => Event::Swept,
             Effect::Maintain => Event::Maintained,
@@ -284,7 +335,7 @@ impl World {
     }
 
     fn answered(&mut self, number: usize) {
-        let Asked { at, answer, .. } = self.calls[number];
+        let Asked { at, mut answer, .. } = self.calls[number];
         let after_registration = self.registered.is_some_and(|(_, ended)| at >= ended);
         match answer {
             Event::Registered(outcome) => {
@@ -292,10 +343,15 @@ impl World {
                 self.registered = Some((outcome, self.now));
                 self.missed = false;
             }
-            Event::Beaten { forgotten, .. } => self.missed |= forgotten && after_registration,
-            Event::Looked { found, .. } => {
+            Event::Probed(Probed::Answered(place)) => self.probed = Some(place),
+            Event::Beaten { beat, .. } => {
+                self.missed |= beat == Beat::Forgotten && after_registration;
+            }
+            Event::Looked { found, ref mut place, .. } => {
+                // What the machine's own address is needs no agent.
+                *place = Some(self.place);
                 self.last_found = found;
-                let not_ours = matches!(found, Found::Nothing | Found::AnotherRun);
+                let not_ours = matches!(found, Found::Nothing | Found::AnotherRun | Found::Edited);
                 self.missed |= not_ours && after_registration;
             }
             _ => {}
@@ -320,7 +376,7 @@ impl World {
 
 fn deadline(effect: Effect) -> Duration {
     match effect {
-        Effect::Register => REGISTER_WITHIN,
+        Effect::Register { .. } => REGISTER_WITHIN,
         Effect::Beat { .. } => BEAT_WITHIN,
         _ => LOCAL_WITHIN,
     }
@@ -329,10 +385,10 @@ fn deadline(effect: Effect) -> Duration {
 /// The outcome of a call that brought no answer that counts.
 fn no_answer(effect: Effect, registered: Outcome) -> Event {
     match effect {
-        Effect::Probe => Event::Probed { answered: false },
-        Effect::Register => Event::Registered(registered),
-        Effect::Beat { epoch } => Event::Beaten { epoch, forgotten: false },
-        Effect::Look { epoch, .. } => Event::Looked { epoch, found: Found::Unknown },
+        Effect::Probe => Event::Probed(Probed::Silent),
+        Effect::Register { .. } => Event::Registered(registered),
+        Effect::Beat { epoch } => Event::Beaten { epoch, beat: Beat::Unknown },
+        Effect::Look { epoch, .. } => Event::Looked { epoch, found: Found::Unknown, place: None },
         Effect::Sweep => Event::Swept,
         Effect::Maintain => Event::Maintained,
         Effect::Deregister => Event::Deregistered { done: false },

@@ -1,0 +1,155 @@
+//! The registrar's calls: to its own instance, and to the agent. Each ends in exactly one event.
+
+use tokio::time::timeout;
+
+use super::{
+    machine::{Beat, Event, Found, Outcome, Place},
+    probe,
+    subject::Subject,
+    sweep::sweep,
+};
+use crate::{
+    Host,
+    agent::{AgentClient, LOCAL_WITHIN, Maintenance},
+    error::Error,
+    instance::INCARNATION,
+};
+
+/// What the agent shows as the output of the check.
+const BEAT_NOTE: &str = "it runs";
+/// Why an instance is in maintenance.
+const LEAVING_REASON: &str = "it is leaving";
+
+/// What became of a call: what it means to the machine, and what a person should read.
+pub(super) struct Ended {
+    pub(super) call: Call,
+    pub(super) event: Event,
+    pub(super) failure: Option<Error>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Call {
+    Probe,
+    Register,
+    Beat,
+    Look,
+    Sweep,
+    Maintain,
+    Deregister,
+}
+
+pub(super) async fn probe(agent: &AgentClient, subject: &Subject, current: Option<Place>) -> Ended {
+    let (probed, failure) = probe::probe(agent, subject, current).await;
+    Ended { call: Call::Probe, event: Event::Probed(probed), failure }
+}
+
+pub(super) async fn register(agent: &AgentClient, subject: &Subject, place: Place) -> Ended {
+    let host = published(agent, subject, place).await;
+    let registered = agent.register(&subject.body(host.as_ref())).await;
+    let event = Event::Registered(match &registered {
+        Ok(()) => Outcome::Done,
+        // An agent without a quorum answers too late or with an error, and still does it.
+        Err(err) if err.is_timeout() => Outcome::Unknown,
+        Err(err) if err.status().is_some_and(|s| s.is_server_error()) => Outcome::Unknown,
+        Err(err) if err.is_refused() => Outcome::Refused,
+        Err(_) => Outcome::Failed,
+    });
+    Ended { call: Call::Register, event, failure: registered.err() }
+}
+
+/// The host that the record has. An instance that listens on loopback needs none if its agent's node is there too.
+async fn published(agent: &AgentClient, subject: &Subject, place: Place) -> Option<Host> {
+    match place {
+        Place::Told => subject.registration.advertise.host.clone(),
+        Place::Node => None,
+        Place::At(ip) if ip.is_loopback() => {
+            let own = Host::Ip(ip);
+            (agent.node_address().await.as_ref() != Some(&own)).then_some(own)
+        }
+        Place::At(ip) => Some(Host::Ip(ip)),
+    }
+}
+
+pub(super) async fn beat(agent: &AgentClient, subject: &Subject, epoch: u32) -> Ended {
+    let passed = agent.pass(&subject.check_id, BEAT_NOTE).await;
+    let beat = match &passed {
+        Ok(()) => Beat::Passed,
+        Err(err) if err.is_forgotten() => Beat::Forgotten,
+        Err(err) if err.is_refused() => Beat::Refused,
+        Err(_) => Beat::Unknown,
+    };
+    Ended { call: Call::Beat, event: Event::Beaten { epoch, beat }, failure: passed.err() }
+}
+
+pub(super) async fn look(
+    agent: &AgentClient,
+    subject: &Subject,
+    epoch: u32,
+    catalog: bool,
+    current: Option<Place>,
+) -> Ended {
+    let registration = &subject.registration;
+    let place = registration.advertise.place(registration.local, agent.address(), current);
+    // A look is part of leaving, which can't wait for a name to be resolved.
+    let place = timeout(LOCAL_WITHIN, place);
+    let (place, found) = tokio::join!(place, found(agent, subject, catalog, current));
+    let (found, failure) = match found {
+        Ok(found) => (found, None),
+        Err((found, err)) => (found, Some(err)),
+    };
+    // A place that is not known now is no other place.
+    let place = place.ok().and_then(Result::ok);
+    Ended { call: Call::Look, event: Event::Looked { epoch, found, place }, failure }
+}
+
+async fn found(
+    agent: &AgentClient,
+    subject: &Subject,
+    catalog: bool,
+    published: Option<Place>,
+) -> Result<Found, (Found, Error)> {
+    let service = agent.service(&subject.id).await.map_err(|err| (Found::Unknown, err))?;
+    let Some(service) = service else { return Ok(Found::Nothing) };
+    match service.meta.get(INCARNATION) {
+        None => return Ok(Found::Edited),
+        Some(run) if *run != subject.incarnation => return Ok(Found::AnotherRun),
+        // A registration that was done late may have put back an address that is no longer ours.
+        Some(_) if !published.is_some_and(|place| subject.is_published(&service, place)) => {
+            return Ok(Found::Edited);
+        }
+        Some(_) => {}
+    }
+    if !catalog {
+        return Ok(Found::Ours { in_catalog: false });
+    }
+    let node =
+        node_of(agent, subject).await.map_err(|err| (Found::Ours { in_catalog: false }, err))?;
+    let in_catalog = node.is_some();
+    if let Some(node) = node {
+        subject.node.get_or_init(|| node);
+    }
+    Ok(Found::Ours { in_catalog })
+}
+
+/// The node at which the catalog, from which others read, shows this run.
+async fn node_of(agent: &AgentClient, subject: &Subject) -> Result<Option<String>, Error> {
+    let Some(node) = agent.node_of(&subject.id).await? else { return Ok(None) };
+    let Some(on_node) = agent.on_node(&node).await? else { return Ok(None) };
+    Ok(on_node.iter().any(|entry| subject.is_run(entry)).then_some(node))
+}
+
+pub(super) async fn swept(agent: &AgentClient, subject: &Subject) -> Ended {
+    let failure = sweep(agent, subject).await.err();
+    Ended { call: Call::Sweep, event: Event::Swept, failure }
+}
+
+pub(super) async fn maintain(agent: &AgentClient, subject: &Subject) -> Ended {
+    let maintained = agent.maintain(&subject.id, Maintenance::On(LEAVING_REASON.to_owned())).await;
+    Ended { call: Call::Maintain, event: Event::Maintained, failure: maintained.err() }
+}
+
+pub(super) async fn deregister(agent: &AgentClient, subject: &Subject) -> Ended {
+    let deregistered = agent.deregister(&subject.id).await;
+    let event = Event::Deregistered { done: deregistered.is_ok() };
+    Ended { call: Call::Deregister, event, failure: deregistered.err() }
+}

@@ -1,0 +1,134 @@
+//! The agent has the registration, as far as is known: beats, looks, and what they lead to.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    BACKOFF_MAX, BEAT_EVERY, Machine, Phase, Turn,
+    event::{Beat, Effect, Found, Outcome, Place, Tell},
+};
+use crate::backoff::{backoff, spread};
+
+/// From one look at the agent's own record to the next, once all is well: how long another run under this id is beaten for at most.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// A registration that stood for so long was no failure: what comes next starts with short pauses again.
+const STEADY_AFTER: Duration = Duration::from_secs(30);
+/// Looks that did not find the instance in the catalog before a person is told: some 5 s.
+const LOOKS_UNTIL_TOLD: u32 = 7;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    since: Instant,
+    /// Whether the agent said so, in any way; else it may be about to.
+    pub(super) sure: bool,
+    pub(super) in_catalog: bool,
+    beat_at: Instant,
+    look: Turn,
+    /// Looks in a row that left something open.
+    looks: u32,
+}
+
+impl Standing {
+    /// The beat and the look are due at once. A check that was never passed comes back critical when its agent restarts.
+    pub(super) fn new(outcome: Outcome, now: Instant) -> Self {
+        Self {
+            since: now,
+            sure: outcome == Outcome::Done,
+            in_catalog: false,
+            beat_at: now,
+            look: Turn::At(now),
+            looks: 0,
+        }
+    }
+
+    pub(super) fn wakes_at(&self) -> Instant {
+        self.look.at().map_or(self.beat_at, |at| at.min(self.beat_at))
+    }
+}
+
+impl Machine {
+    pub(super) fn tick_standing(&mut self, mut standing: Standing, now: Instant) {
+        if now >= standing.beat_at {
+            // Whoever slept through some beats owes one, not all of them.
+            let missed = (now - standing.beat_at).as_millis() / BEAT_EVERY.as_millis();
+            standing.beat_at += BEAT_EVERY * (missed as u32 + 1);
+            self.effects.push(Effect::Beat { epoch: self.epoch });
+        }
+        if standing.look.is_due(now) {
+            standing.look = Turn::Awaited;
+            self.effects.push(Effect::Look { epoch: self.epoch, catalog: !standing.in_catalog });
+        }
+        self.phase = Phase::Standing(standing);
+    }
+
+    pub(super) fn beaten(&mut self, epoch: u32, beat: Beat, now: Instant, draw: f64) {
+        let Phase::Standing(standing) = &mut self.phase else { return };
+        if epoch != self.epoch {
+            return;
+        }
+        match beat {
+            Beat::Passed => self.refused = false,
+            Beat::Refused => self.refused = true,
+            Beat::Forgotten => self.lost(now, draw),
+            // The connection may be gone because this machine's address is another one now. A look tells.
+            Beat::Unknown if standing.looks == 0 => standing.look = standing.look.at_most(now),
+            Beat::Unknown => {}
+        }
+    }
+
+    pub(super) fn looked_standing(
+        &mut self,
+        mut standing: Standing,
+        found: Found,
+        now: Instant,
+        draw: f64,
+    ) {
+        match found {
+            Found::AnotherRun if standing.sure => {
+                self.phase = Phase::Replaced;
+                return;
+            }
+            // Not sure: it may be the run before, which a registration that was never answered did not replace.
+            Found::AnotherRun | Found::Nothing | Found::Edited => return self.lost(now, draw),
+            Found::Ours { in_catalog } => {
+                standing.sure = true;
+                standing.in_catalog |= in_catalog;
+            }
+            Found::Unknown => {}
+        }
+        if standing.in_catalog && found != Found::Unknown {
+            standing.looks = 0;
+            standing.look = Turn::At(now + spread(LOOK_EVERY, draw));
+            if !self.has_swept {
+                self.has_swept = true;
+                self.effects.push(Effect::Sweep);
+            }
+        } else {
+            standing.looks = standing.looks.saturating_add(1);
+            standing.look = Turn::At(now + backoff(standing.looks, BACKOFF_MAX, draw));
+            if standing.looks == LOOKS_UNTIL_TOLD && found != Found::Unknown {
+                self.tell(Tell::Unseen);
+            }
+        }
+        self.phase = Phase::Standing(standing);
+    }
+
+    /// What is published elsewhere than where it is now is registered anew, whatever the agent says of it.
+    pub(super) fn follow(&mut self, place: Option<Place>) {
+        if matches!(self.phase, Phase::Standing(_)) && place.is_some() && place != self.place {
+            self.tell(Tell::Moved);
+            self.probe();
+        }
+    }
+
+    /// The agent doesn't have it: registers again, soon.
+    fn lost(&mut self, now: Instant, draw: f64) {
+        if let Phase::Standing(standing) = self.phase
+            && now - standing.since > STEADY_AFTER
+        {
+            self.failures = 0;
+        }
+        self.phase = Phase::Probing(self.after_backoff(now, draw));
+    }
+}

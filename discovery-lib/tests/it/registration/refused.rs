@@ -1,0 +1,83 @@
+//! Registrations that can't be, and those that the agent does not want.
+
+use discovery::{Registration, registration::State};
+use testkit::proxy::Mode;
+use tokio::time::timeout;
+
+use super::{listener, reaches, ready, start, until_shown, web};
+use crate::world::{SOON, World, everywhere};
+
+#[tokio::test]
+async fn what_can_never_be_registered_is_refused_at_once() {
+    let world = World::embedded().await;
+    let listener = listener().await;
+    let local = listener.local_addr().unwrap();
+    let full = (0..64).fold(web(&listener), |it, n| it.meta(format!("k{n}"), "v"));
+    for (registration, said) in [
+        (Registration::new("", local), "1 to 63 letters, digits, - and _"),
+        (Registration::new("a.b", local), "1 to 63 letters, digits, - and _"),
+        (web(&listener).id("a//b"), "an empty part, . or .. between slashes"),
+        (web(&listener).id("a/../b"), "an empty part, . or .. between slashes"),
+        (web(&listener).id("."), "an empty part, . or .. between slashes"),
+        (web(&listener).meta("a key", "v"), "it takes 1 to 128 letters, digits, - and _"),
+        (full, "64 pairs of meta; 63 are taken, and one more is ours"),
+    ] {
+        let err = world.discovery.register(registration).unwrap_err();
+        assert!(err.is_setting() && err.to_string().contains(said), "{err}");
+    }
+    assert_eq!(world.http.requests(), 0);
+}
+
+#[tokio::test]
+async fn all_that_is_taken_can_be_registered() {
+    everywhere(async |world| {
+        let listener = listener().await;
+        let meta = |it: Registration| {
+            let it = (0..62).fold(it, |it, n| it.meta(format!("k{n}"), "v"));
+            it.meta("k".repeat(128), "v".repeat(512))
+        };
+        for id in ["a/b", "a/", "..a", "käse", "a b%2F?c#d", "a\\b;+:\"", &"i".repeat(255)] {
+            let tagged = web(&listener).id(id).tag("").tag("a tag, ä").tag("t".repeat(512));
+            let registered = start(&world, meta(tagged));
+            ready(&registered).await;
+            timeout(SOON, registered.leave()).await.unwrap();
+            until_shown(&world, &[]).await;
+        }
+        let local = listener.local_addr().unwrap();
+        for name in ["n".repeat(63), "Web_1-".to_owned()] {
+            let registered = start(&world, Registration::new(name, local).id("web-1"));
+            ready(&registered).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_agent_is_shown_and_ends_the_wait() {
+    for status in [400, 401, 403, 404] {
+        let world = World::embedded().await;
+        world.http.set(Mode::Status(status)).await.unwrap();
+        let listener = listener().await;
+        let mut registered = start(&world, web(&listener));
+        let refused = timeout(SOON, registered.ready()).await.expect("still waits").unwrap_err();
+        assert_eq!(refused.status().map(|it| it.as_u16()), Some(status));
+        reaches(&mut registered, State::Refused).await;
+        assert_eq!(registered.refusal().unwrap().to_string(), refused.to_string());
+        assert!(!registered.is_ready());
+    }
+}
+
+#[tokio::test]
+async fn a_beat_that_is_refused_is_shown_until_one_passes() {
+    let world = World::embedded().await;
+    let listener = listener().await;
+    let mut registered = start(&world, web(&listener));
+    ready(&registered).await;
+    world.http.set(Mode::Status(403)).await.unwrap();
+    reaches(&mut registered, State::Refused).await;
+    assert!(registered.refusal().unwrap().is_refused());
+    assert!(registered.is_ready(), "others find it for as long as its TTL lasts");
+    world.http.set(Mode::Pass).await.unwrap();
+    reaches(&mut registered, State::Ready).await;
+    assert!(registered.refusal().is_none());
+}
