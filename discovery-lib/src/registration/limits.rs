@@ -211,7 +211,7 @@ mod tests {
     fn a_place_is_one_that_others_can_reach() {
         let unbound = Registration::new("web", "127.0.0.1:0".parse().unwrap());
         taken(&unbound, false);
-        taken(&unbound.clone().advertise(":80".parse().unwrap()), true);
+        taken(&unbound.advertise(":80".parse().unwrap()), true);
         for (host, expected) in
             [("0.0.0.0", false), ("::", false), ("a b", false), ("web.example", true)]
         {
