@@ -254,8 +254,9 @@ impl Agent {
         if let Some(store) = store {
             self.keeper.spawn(store.keep(engine()));
         }
-        self.endless.spawn(dns::serve_udp(udp, engine()));
-        self.endless.spawn(dns::serve_tcp(tcp, engine()));
+        let answers = Arc::<dns::Answers>::default();
+        self.endless.spawn(dns::serve_udp(udp, engine(), Arc::clone(&answers)));
+        self.endless.spawn(dns::serve_tcp(tcp, engine(), answers));
         self.endless.spawn(checks::run(engine()));
         let timekeeper = engine();
         self.endless.spawn(async move { timekeeper.keep_time().await });

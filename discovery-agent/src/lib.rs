@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 mod agent;
+mod cache;
 mod checks;
 mod dns;
 mod duration;

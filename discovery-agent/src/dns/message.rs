@@ -23,48 +23,49 @@ const UDP_BYTES_MAX: u16 = 1232;
 const TCP_BYTES_MAX: usize = u16::MAX as usize;
 
 /// How a question came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Transport {
     Udp,
     Tcp,
 }
 
-/// An answer ready to be sent.
+/// An answer and what of it fits, before it is written.
 #[derive(Debug)]
-pub(crate) struct Ready {
-    pub(crate) bytes: Vec<u8>,
-    /// How many records of equal standing it has: it may be turned so often before it is the same again.
-    pub(crate) turns: usize,
-    /// Whether it is the same for as long as the state is: an SOA tells the time.
-    pub(crate) lasting: bool,
+pub(crate) struct Prepared {
+    question: Message,
+    answer: Answer,
+    limit: usize,
+    /// How many entries fit.
+    kept: usize,
 }
 
-impl Ready {
-    /// One that is made anew each time.
-    pub(crate) const fn once(bytes: Vec<u8>) -> Self {
-        Self { bytes, turns: 1, lasting: false }
+impl Prepared {
+    pub(crate) fn new(question: Message, answer: Answer, via: Transport) -> Self {
+        let limit = limit(&question, via);
+        let kept = fitting(&question, &answer, limit);
+        Self { question, answer, limit, kept }
     }
-}
 
-/// Answers the bytes of a question; `None` for what is no question at all. `turn`: how far to turn the records, so that clients that take the
-/// first do not all take the same.
-pub(crate) fn reply(bytes: &[u8], via: Transport, state: &State, turn: usize) -> Option<Ready> {
-    let question = match question::read(bytes) {
-        Ok(question) => question,
-        Err(refusal) => return refusal.map(Ready::once),
-    };
-    let answer = find(&question, state);
-    let limit = limit(&question, via);
-    let kept = fitting(&question, &answer, limit);
-    let turns = if answer.may_turn() { kept.max(1) } else { 1 };
-    let lasting = answer.authority.is_empty() && answer.code == ResponseCode::NoError;
-    // Beyond 16 KiB names are not compressed, so that a turn may be longer than what was measured.
-    let turned = write(&question, &answer, kept, turn % turns);
-    let bytes = match turned.filter(|bytes| bytes.len() <= limit) {
-        Some(turned) => turned,
-        None => write(&question, &answer, kept, 0)?,
-    };
-    Some(Ready { bytes, turns, lasting })
+    /// How many records of equal standing it has: it may be turned so often before it is the same again.
+    pub(crate) fn turns(&self) -> usize {
+        if self.answer.may_turn() { self.kept.max(1) } else { 1 }
+    }
+
+    /// Whether it is the same for as long as the state is: an SOA tells the time.
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.answer.authority.is_empty() && self.answer.code == ResponseCode::NoError
+    }
+
+    /// Writes it. `turn`: how far to turn the records, so that clients that take the first do not all take the same.
+    pub(crate) fn write(&self, turn: usize) -> Option<Vec<u8>> {
+        let Self { question, answer, limit, kept } = self;
+        // Beyond 16 KiB names are not compressed, so that a turn may be longer than what was measured.
+        let turned = write(question, answer, *kept, turn % self.turns());
+        match turned.filter(|bytes| bytes.len() <= *limit) {
+            Some(turned) => Some(turned),
+            None => write(question, answer, *kept, 0),
+        }
+    }
 }
 
 /// The same question answered with a code alone.
@@ -75,7 +76,8 @@ pub(crate) fn code(bytes: &[u8], code: ResponseCode) -> Option<Vec<u8>> {
     }
 }
 
-fn find(question: &Message, state: &State) -> Answer {
+/// What the state has to say to a question.
+pub(crate) fn answer_to(question: &Message, state: &State) -> Answer {
     let [query] = &question.queries[..] else { return Answer::bare(ResponseCode::FormErr) };
     if !matches!(query.query_class(), DNSClass::IN | DNSClass::ANY) {
         return Answer::bare(ResponseCode::Refused);

@@ -5,13 +5,13 @@ use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpListener,
-    task::JoinSet,
+    task::{JoinSet, yield_now},
     time::{sleep, timeout},
 };
 use tracing::{debug, warn};
 
 use super::{
-    QUESTION_BYTES_MAX,
+    Answers, QUESTION_BYTES_MAX,
     message::Transport,
     places::{Place, Places},
     reply,
@@ -26,7 +26,7 @@ const WRITE_MAX: Duration = Duration::from_secs(5);
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Serves for as long as it is polled; dropping it ends all connections.
-pub(crate) async fn serve_tcp(listener: TcpListener, engine: Arc<Engine>) {
+pub(crate) async fn serve_tcp(listener: TcpListener, engine: Arc<Engine>, answers: Arc<Answers>) {
     let places = Arc::new(Places::default());
     let mut connections = JoinSet::new();
     loop {
@@ -37,7 +37,8 @@ pub(crate) async fn serve_tcp(listener: TcpListener, engine: Arc<Engine>) {
                         debug!(%err, "a socket's option could not be set");
                     }
                     let place = places.take(from.ip());
-                    connections.spawn(connection(stream, place, Arc::clone(&engine)));
+                    let (engine, answers) = (Arc::clone(&engine), Arc::clone(&answers));
+                    connections.spawn(connection(stream, place, engine, answers));
                 }
                 Err(err) => {
                     warn!(%err, "a DNS connection could not be accepted");
@@ -50,12 +51,12 @@ pub(crate) async fn serve_tcp(listener: TcpListener, engine: Arc<Engine>) {
 }
 
 /// Ends with the conversation, or when the place is another's.
-async fn connection<S>(stream: S, place: Place, engine: Arc<Engine>)
+async fn connection<S>(stream: S, place: Place, engine: Arc<Engine>, answers: Arc<Answers>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let ended = tokio::select! {
-        ended = converse(stream, &place, &engine) => ended,
+        ended = converse(stream, &place, &engine, &answers) => ended,
         () = place.recalled() => {
             debug!("too many DNS connections; one that was quiet was closed");
             return;
@@ -66,24 +67,32 @@ where
     }
 }
 
-async fn converse<S>(mut stream: S, place: &Place, engine: &Engine) -> io::Result<()>
+async fn converse<S>(
+    mut stream: S,
+    place: &Place,
+    engine: &Engine,
+    answers: &Answers,
+) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut turn = 0;
     loop {
         let Ok(question) = timeout(IDLE_MAX, read(&mut stream)).await else { return Ok(()) };
         let Some(question) = question? else { return Ok(()) };
         place.made_progress();
         engine.until(|conduct| conduct.mood != Mood::Frozen).await;
-        let Some(answer) = reply(engine, &question, Transport::Tcp, turn) else { continue };
-        turn = turn.wrapping_add(1);
-        let length = u16::try_from(answer.bytes.len()).map_err(io::Error::other)?;
-        let mut message = Vec::with_capacity(answer.bytes.len() + 2);
-        message.extend_from_slice(&length.to_be_bytes());
-        message.extend_from_slice(&answer.bytes);
+        // The length stands before the answer.
+        let mut message = vec![0; 2];
+        let answered = reply(engine, answers, &question, Transport::Tcp, &mut message);
+        if answered.is_none() {
+            continue;
+        }
+        let length = u16::try_from(message.len() - 2).map_err(io::Error::other)?;
+        message[..2].copy_from_slice(&length.to_be_bytes());
         timeout(WRITE_MAX, stream.write_all(&message)).await??;
         place.made_progress();
+        // A client that asks without a pause must not hold up the others.
+        yield_now().await;
     }
 }
 
@@ -126,7 +135,8 @@ mod tests {
             client.write_all(&asked).await.unwrap();
         };
         let engine = engine();
-        let (ended, ()) = tokio::join!(converse(server, &place, &engine), ask);
+        let answers = Answers::default();
+        let (ended, ()) = tokio::join!(converse(server, &place, &engine, &answers), ask);
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
@@ -135,7 +145,8 @@ mod tests {
         let places = Arc::new(Places::default());
         let (mut client, server) = duplex(64);
         let started_at = Instant::now();
-        let quiet = tokio::spawn(connection(server, places.take([127, 0, 0, 1].into()), engine()));
+        let place = places.take([127, 0, 0, 1].into());
+        let quiet = tokio::spawn(connection(server, place, engine(), Arc::default()));
         let more = (0..CONNECTIONS_PER_CLIENT_MAX).map(|_| places.take([127, 0, 0, 1].into()));
         let _more: Vec<_> = more.collect();
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0);

@@ -8,7 +8,10 @@ use hickory_proto::{
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::message::{Transport, code, reply};
+use super::{
+    message::{Prepared, Transport, answer_to, code},
+    question as read,
+};
 use crate::state::{CheckDefinition, CheckKind, Command, Identity, ServiceDefinition, State};
 
 /// A state with so many instances of `web`, every third of them warning, and whose it is.
@@ -67,9 +70,20 @@ pub(super) fn question(name: &str, kind: RecordType, payload: Option<u16>) -> Ve
     message.to_vec().unwrap()
 }
 
-fn ask(state: &State, bytes: &[u8], via: Transport, turn: usize) -> (Message, usize) {
-    let ready = reply(bytes, via, state, turn).unwrap();
-    (Message::from_vec(&ready.bytes).unwrap(), ready.bytes.len())
+/// The bytes of an answer, made anew.
+fn reply(bytes: &[u8], via: Transport, state: &State, turn: usize) -> Option<Vec<u8>> {
+    let question = match read::read(bytes) {
+        Ok(question) => question,
+        Err(refusal) => return refusal,
+    };
+    let answer = answer_to(&question, state);
+    Prepared::new(question, answer, via).write(turn)
+}
+
+/// An answer made anew, and its length.
+pub(super) fn ask(state: &State, bytes: &[u8], via: Transport, turn: usize) -> (Message, usize) {
+    let bytes = reply(bytes, via, state, turn).unwrap();
+    (Message::from_vec(&bytes).unwrap(), bytes.len())
 }
 
 fn sorted(message: &Message) -> Vec<String> {
@@ -108,7 +122,7 @@ proptest! {
             prop_assert_eq!(ready.is_some(), is_question);
             let failed = code(&bytes, ResponseCode::ServFail);
             prop_assert_eq!(failed.is_some(), is_question);
-            for answer in ready.map(|ready| ready.bytes).into_iter().chain(failed) {
+            for answer in ready.into_iter().chain(failed) {
                 prop_assert!(answer.len() <= 1232);
                 prop_assert_eq!(&answer[..2], &bytes[..2]);
                 let read = Message::from_vec(&answer).expect("an answer that can be read");

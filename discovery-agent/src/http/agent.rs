@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{
     decode,
     query::refuse_unknown,
-    reply::{Body, Failure, Reply},
+    reply::{Body, Failure, Later, Reply, later},
     request::Request,
 };
 use crate::state::{Aggregate, Command, SERVER_PORT, State, VERSION, member, wan_member};
@@ -19,7 +19,7 @@ use crate::state::{Aggregate, Command, SERVER_PORT, State, VERSION, member, wan_
 /// A TTL check says at most so much, as Consul has it: what each beat says is kept, shown to all who ask, and saved.
 const BEAT_BYTES_MAX: usize = 4096;
 
-pub(crate) fn show_self(request: &Request<'_>, state: &State) -> Result<Reply, Failure> {
+pub(crate) fn show_self(request: &Request<'_>, state: &State) -> Result<Later, Failure> {
     let identity = request.identity;
     let leader = format!("{}:{SERVER_PORT}", identity.address);
     let answer = json!({
@@ -61,49 +61,56 @@ pub(crate) fn show_self(request: &Request<'_>, state: &State) -> Result<Reply, F
         },
         "Meta": state.node().meta,
     });
-    Ok(Reply::json(Body::json(&answer, request.style)))
+    Ok(later(answer, request.style))
 }
 
-pub(crate) fn members(request: &Request<'_>, state: &State) -> Result<Reply, Failure> {
+pub(crate) fn members(request: &Request<'_>, state: &State) -> Result<Later, Failure> {
     let wan = request.query.first("wan").is_some_and(|wan| !wan.is_empty());
     let member = if wan { wan_member(state.node()) } else { member(state.node()) };
-    Ok(Reply::json(Body::json(&[member], request.style)))
+    Ok(later([member], request.style))
 }
 
-pub(crate) fn services(request: &Request<'_>, state: &State) -> Result<Reply, Failure> {
+pub(crate) fn services(request: &Request<'_>, state: &State) -> Result<Later, Failure> {
     refuse_unknown(&request.query)?;
-    Ok(Reply::json(Body::json(&state.agent_services(), request.style)))
+    Ok(later(state.agent_services(), request.style))
 }
 
-pub(crate) fn checks(request: &Request<'_>, state: &State) -> Result<Reply, Failure> {
+pub(crate) fn checks(request: &Request<'_>, state: &State) -> Result<Later, Failure> {
     refuse_unknown(&request.query)?;
-    Ok(Reply::json(Body::json(&state.agent_checks(), request.style)))
+    Ok(later(state.agent_checks(), request.style))
 }
 
-pub(crate) fn health_by_id(request: &Request<'_>, state: &State) -> Result<Reply, Failure> {
+pub(crate) fn health_by_id(request: &Request<'_>, state: &State) -> Result<Later, Failure> {
     let id = &request.subject;
     if id.is_empty() {
         return Err(Failure::internal("Bad request: Missing serviceID"));
     }
+    let text = wants_text(request);
+    let style = request.style;
     let Some((aggregate, health)) = state.health_of_instance(id) else {
         let why = format!("ServiceId {id} not found");
-        let body = if wants_text(request) {
-            Body::json(&why, request.style)
+        return Ok(Box::new(move || {
+            let body = if text {
+                Body::json(&why, style)
+            } else {
+                let nobody =
+                    json!({ "AggregatedStatus": "critical", "Checks": null, "Service": null });
+                Body::json(&nobody, style)
+            };
+            judged(Reply::json(body), StatusCode::NOT_FOUND, &why)
+        }));
+    };
+    Ok(Box::new(move || {
+        let reply = if text {
+            Reply::plain(aggregate.as_str())
         } else {
-            let nobody = json!({ "AggregatedStatus": "critical", "Checks": null, "Service": null });
-            Body::json(&nobody, request.style)
+            Reply::json(Body::json(&health, style))
         };
-        return Ok(judged(Reply::json(body), StatusCode::NOT_FOUND, &why));
-    };
-    let reply = if wants_text(request) {
-        Reply::plain(aggregate.as_str())
-    } else {
-        Reply::json(Body::json(&health, request.style))
-    };
-    Ok(judged(reply, status_of(aggregate), aggregate.as_str()))
+        judged(reply, status_of(aggregate), aggregate.as_str())
+    }))
 }
 
-pub(crate) fn health_by_name(request: &Request<'_>, state: &State) -> Result<Reply, Failure> {
+pub(crate) fn health_by_name(request: &Request<'_>, state: &State) -> Result<Later, Failure> {
     let name = &request.subject;
     if name.is_empty() {
         return Err(Failure::internal("Bad request: Missing service Name"));
@@ -114,13 +121,16 @@ pub(crate) fn health_by_name(request: &Request<'_>, state: &State) -> Result<Rep
         Some(worst) => (status_of(worst), worst.as_str().to_owned()),
         None => (StatusCode::NOT_FOUND, format!("ServiceName {name} Not Found")),
     };
-    let reply = if wants_text(request) {
-        Reply::plain(why.clone())
-    } else {
-        let health: Vec<_> = found.into_iter().map(|(_, health)| health).collect();
-        Reply::json(Body::json(&health, request.style))
-    };
-    Ok(judged(reply, status, &why))
+    let (text, style) = (wants_text(request), request.style);
+    Ok(Box::new(move || {
+        let reply = if text {
+            Reply::plain(why.clone())
+        } else {
+            let health: Vec<_> = found.into_iter().map(|(_, health)| health).collect();
+            Reply::json(Body::json(&health, style))
+        };
+        judged(reply, status, &why)
+    }))
 }
 
 fn wants_text(request: &Request<'_>) -> bool {

@@ -2,13 +2,13 @@
 
 use super::{
     question::{Empty, Question},
-    reply::{Body, Failure, Reply},
+    reply::{Failure, Later, later},
     request::Request,
 };
 use crate::state::State;
 
-pub(crate) fn datacenters(request: &Request<'_>, _: &State) -> Result<Reply, Failure> {
-    Ok(Reply::json(Body::json(&[&request.identity.datacenter], request.style)))
+pub(crate) fn datacenters(request: &Request<'_>, _: &State) -> Result<Later, Failure> {
+    Ok(later([request.identity.datacenter.clone()], request.style))
 }
 
 pub(crate) fn nodes(request: &Request<'_>) -> Result<Question, Failure> {

@@ -166,7 +166,10 @@ impl Api {
         };
         caller.in_hand();
         match route.action {
-            Action::Show(show) => self.engine.read(|state| show(&request, state)),
+            Action::Show(show) => {
+                let write = self.engine.read(|state| show(&request, state))?;
+                Ok(write())
+            }
             Action::Ask(ask) => self.ask(&request, ask).await,
             Action::Content => self.content(&request).await,
             Action::Change(change) => {

@@ -2,11 +2,6 @@
 //!
 //! An answer is written once an index and kept, since most of those who ask ask the same.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
-
 use consul_wire::{
     catalog::{CatalogService, NodeServices, Services},
     check::{CheckStatus, HealthCheck},
@@ -15,13 +10,10 @@ use consul_wire::{
 
 use super::reply::{Body, Style};
 use crate::{
+    cache::Cache,
     engine::Engine,
     state::{State, Topic},
 };
-
-/// How many answers are kept, and of how many bytes in all. When there are more, all are dropped: they are cheap to make again.
-const ANSWERS_MAX: usize = 512;
-const ANSWERS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What can be asked of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -105,16 +97,9 @@ enum View {
     Null,
 }
 
-/// Answers that were given.
+/// Answers that were given, by question and style, each with its index.
 #[derive(Debug, Default)]
-pub(crate) struct Answers(Mutex<Kept>);
-
-#[derive(Debug, Default)]
-struct Kept {
-    /// By question and style, each with its index.
-    answers: HashMap<(Question, Style), (u64, Body)>,
-    bytes: usize,
-}
+pub(crate) struct Answers(Cache<(Question, Style), (u64, Body)>);
 
 /// An answer, and whether it had been given before.
 #[derive(Debug)]
@@ -125,83 +110,28 @@ pub(crate) struct Answer {
 }
 
 impl Answers {
-    /// The answer to a question, now. Who asks the same at the same time waits until it is written, rather than writing it too.
+    /// The answer to a question, now. It is encoded once for all who ask the same, and no lock that others need is held meanwhile.
     pub(crate) fn answer(&self, question: &Question, style: Style, engine: &Engine) -> Answer {
         let topic = question.topic();
         let key = (question.clone(), style);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept.answers.get(&key);
+        let slot = self.0.slot(&key);
+        let mut known = slot.lock();
         let (index, view) = engine.read(|state| {
             let index = state.index_of(&topic);
-            let fresh = known.is_some_and(|(at, _)| *at == index);
+            let fresh = known.as_ref().is_some_and(|(at, _)| *at == index);
             (index, (!fresh).then(|| question.look(state)))
         });
-        let body = match (view, known) {
+        let body = match (view, known.as_ref()) {
             (None, Some((_, body))) => return Answer { index, body: body.clone(), hit: true },
             (view, _) => Body::json(&view, style),
         };
-        kept.keep(key, index, body.clone());
+        *known = Some((index, body.clone()));
+        self.0.weigh(&key, &slot, body.bytes.len());
         Answer { index, body, hit: false }
     }
 
     /// After the state was replaced: its indexes start over, and would find answers of its earlier life.
     pub(crate) fn clear(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Kept::default();
-    }
-}
-
-impl Kept {
-    fn keep(&mut self, key: (Question, Style), index: u64, body: Body) {
-        let bytes = body.bytes.len();
-        if self.answers.len() >= ANSWERS_MAX || self.bytes + bytes > ANSWERS_BYTES_MAX {
-            *self = Self::default();
-        }
-        if bytes > ANSWERS_BYTES_MAX {
-            return;
-        }
-        self.bytes += bytes;
-        if let Some((_, old)) = self.answers.insert(key, (index, body)) {
-            self.bytes -= old.bytes.len();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const STYLE: Style = Style { pretty: false, gzip: false };
-
-    fn of(name: usize) -> (Question, Style) {
-        (Question::Checks { name: name.to_string() }, STYLE)
-    }
-
-    fn body(bytes: usize) -> Body {
-        Body { bytes: vec![0; bytes].into(), gzipped: false }
-    }
-
-    #[test]
-    fn what_is_kept_stays_within_its_limits() {
-        let mut kept = Kept::default();
-        for name in 0..2 * ANSWERS_MAX {
-            kept.keep(of(name), 1, body(100));
-            assert!(kept.answers.len() <= ANSWERS_MAX);
-        }
-        for name in 0..64 {
-            kept.keep(of(name), 1, body(1024 * 1024));
-            let held: usize = kept.answers.values().map(|(_, body)| body.bytes.len()).sum();
-            assert_eq!(held, kept.bytes);
-            assert!(held <= ANSWERS_BYTES_MAX);
-        }
-        kept.keep(of(0), 1, body(ANSWERS_BYTES_MAX + 1));
-        assert!(!kept.answers.contains_key(&of(0)), "too long to be kept");
-    }
-
-    #[test]
-    fn a_newer_answer_takes_the_place_of_the_older() {
-        let mut kept = Kept::default();
-        kept.keep(of(1), 1, body(100));
-        kept.keep(of(1), 2, body(50));
-        assert_eq!((kept.bytes, kept.answers.len(), kept.answers[&of(1)].0), (50, 1, 2));
+        self.0.clear();
     }
 }

@@ -57,6 +57,14 @@ impl Body {
     }
 }
 
+/// An answer that is collected and not written yet, so that writing it does not hold the state.
+pub(crate) type Later = Box<dyn FnOnce() -> Reply + Send>;
+
+/// 200 and this value as JSON.
+pub(crate) fn later<T: Serialize + Send + 'static>(value: T, style: Style) -> Later {
+    Box::new(move || Reply::json(Body::json(&value, style)))
+}
+
 /// A whole answer.
 #[derive(Debug)]
 pub(crate) struct Reply(Response<Full<Bytes>>);

@@ -7,7 +7,7 @@ use super::{agent, catalog, health, request::Request, status};
 use crate::{
     http::{
         question::Question,
-        reply::{Failure, Reply},
+        reply::{Failure, Later},
     },
     state::{Command, State},
 };
@@ -15,8 +15,8 @@ use crate::{
 /// What a route does.
 #[derive(Clone, Copy)]
 pub(crate) enum Action {
-    /// Shows something that is at hand.
-    Show(fn(&Request<'_>, &State) -> Result<Reply, Failure>),
+    /// Shows something that is at hand: collects it, with the state locked, and leaves the writing for later.
+    Show(fn(&Request<'_>, &State) -> Result<Later, Failure>),
     /// Asks the catalog, which may wait for an answer to change.
     Ask(fn(&Request<'_>) -> Result<Question, Failure>),
     /// Shows one instance, which may wait for its content to change.

@@ -4,19 +4,19 @@ use http::StatusCode;
 
 use super::{
     query::refuse_elsewhere,
-    reply::{Body, Failure, Reply},
+    reply::{Failure, Later, later},
     request::Request,
 };
 use crate::state::{SERVER_PORT, State};
 
-pub(crate) fn leader(request: &Request<'_>, _: &State) -> Result<Reply, Failure> {
+pub(crate) fn leader(request: &Request<'_>, _: &State) -> Result<Later, Failure> {
     refuse_elsewhere(&request.query, &request.identity.datacenter)?;
-    Ok(Reply::json(Body::json(&server(request), request.style)))
+    Ok(later(server(request), request.style))
 }
 
-pub(crate) fn peers(request: &Request<'_>, _: &State) -> Result<Reply, Failure> {
+pub(crate) fn peers(request: &Request<'_>, _: &State) -> Result<Later, Failure> {
     refuse_elsewhere(&request.query, &request.identity.datacenter)?;
-    Ok(Reply::json(Body::json(&[server(request)], request.style)))
+    Ok(later([server(request)], request.style))
 }
 
 pub(crate) fn no_acl() -> Failure {

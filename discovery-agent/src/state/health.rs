@@ -35,8 +35,8 @@ impl Aggregate {
 }
 
 impl State {
-    pub(crate) fn agent_services(&self) -> BTreeMap<&str, AgentService> {
-        self.registered().map(|service| (service.id.as_str(), in_agent(service))).collect()
+    pub(crate) fn agent_services(&self) -> BTreeMap<String, AgentService> {
+        self.registered().map(|service| (service.id.clone(), in_agent(service))).collect()
     }
 
     /// With its content hash, for who wants to wait until it changes.
@@ -46,10 +46,10 @@ impl State {
         Some(service)
     }
 
-    pub(crate) fn agent_checks(&self) -> BTreeMap<&str, HealthCheck> {
+    pub(crate) fn agent_checks(&self) -> BTreeMap<String, HealthCheck> {
         let own = |check: &&Check| check.kind != CheckKind::Serf;
         let checks = self.checks.values().filter(own);
-        checks.map(|check| (check.row.check_id.as_str(), check.in_agent())).collect()
+        checks.map(|check| (check.row.check_id.clone(), check.in_agent())).collect()
     }
 
     pub(crate) fn health_of_instance(&self, id: &str) -> Option<(Aggregate, AgentServiceHealth)> {
