@@ -19,6 +19,7 @@ use crate::{
     listen,
     persist::Store,
     state::{Identity, State},
+    supervise::{supervise, watch_over},
 };
 
 /// A stopping agent waits so long for its tasks; what is left then is ended.
@@ -96,6 +97,11 @@ impl Agent {
     /// The HTTP API's address as a URL without a path, good for `CONSUL_HTTP_ADDR`.
     pub fn url(&self) -> String {
         format!("http://{}", self.http_addr)
+    }
+
+    /// Returns if a part of the agent failed, which is a fault of this crate: the rest of it has ended or is about to. Cancel safe.
+    pub async fn failed(&self) -> Error {
+        Error::failed(self.engine.failure().await)
     }
 
     /// Ends in order: answers who waits, lets connections finish, keeps on disk what belongs there. Takes a few seconds at most.
@@ -250,16 +256,23 @@ impl Builder {
 impl Agent {
     fn spawn(&mut self, http: TcpListener, udp: Datagrams, tcp: TcpListener, store: Option<Store>) {
         let engine = || Arc::clone(&self.engine);
-        self.server.spawn(serve(http, Arc::clone(&self.api)));
+        self.server.spawn(supervise("HTTP server", engine(), serve(http, Arc::clone(&self.api))));
         if let Some(store) = store {
-            self.keeper.spawn(store.keep(engine()));
+            let engine = engine();
+            // It ends last, whatever failed.
+            self.keeper.spawn(async move {
+                watch_over("data file", &engine, store.keep(Arc::clone(&engine))).await;
+            });
         }
         let answers = Arc::<dns::Answers>::default();
-        self.endless.spawn(dns::serve_udp(udp, engine(), Arc::clone(&answers)));
-        self.endless.spawn(dns::serve_tcp(tcp, engine(), answers));
-        self.endless.spawn(checks::run(engine()));
+        let udp = dns::serve_udp(udp, engine(), Arc::clone(&answers));
+        self.endless.spawn(supervise("DNS over UDP", engine(), udp));
+        let tcp = dns::serve_tcp(tcp, engine(), answers);
+        self.endless.spawn(supervise("DNS over TCP", engine(), tcp));
+        self.endless.spawn(supervise("runner of checks", engine(), checks::run(engine())));
         let timekeeper = engine();
-        self.endless.spawn(async move { timekeeper.keep_time().await });
+        let time = async move { timekeeper.keep_time().await };
+        self.endless.spawn(supervise("timekeeper", engine(), time));
     }
 }
 
@@ -288,4 +301,39 @@ fn machine_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::http::Question;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_ends_the_agent_with_its_reason() {
+        let mut agent = Agent::start().await.unwrap();
+        let engine = Arc::clone(&agent.engine);
+        agent.endless.spawn(supervise("test", engine, async { panic!("on purpose") }));
+        let err = agent.failed().await;
+        assert_eq!(err.to_string(), "the agent ended because its test failed: on purpose");
+        while agent.endless.join_next().await.is_some() {}
+        while agent.server.join_next().await.is_some() {}
+        Question::get("/v1/status/leader").send(agent.http_addr()).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn what_is_not_on_disk_goes_there_when_a_task_fails() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let mut agent = Agent::builder().data_dir(dir.path()).start().await.unwrap();
+        let to = agent.http_addr();
+        let body = "{\"Name\":\"w\",\"Check\":{\"TTL\":\"1h\"}}";
+        let register = Question::put("/v1/agent/service/register").body(body);
+        assert_eq!(register.send(to).await.unwrap().status, 200);
+        let beat = Question::put("/v1/agent/check/pass/service:w?note=well");
+        assert_eq!(beat.send(to).await.unwrap().status, 200);
+        agent.engine.fail("on purpose".to_owned());
+        while agent.keeper.join_next().await.is_some() {}
+        let saved = std::fs::read_to_string(dir.path().join("registrations.json")).unwrap();
+        assert!(saved.contains("well"), "{saved}");
+    }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Engine {
     /// The next write may be due sooner.
     unsaved: Notify,
     conduct: watch::Sender<Conduct>,
+    /// Why the agent ended, if a task of it failed.
+    failure: watch::Sender<Option<String>>,
     requests: AtomicU64,
     questions: AtomicU64,
     /// How often anything changed: while it stays, so do all answers.
@@ -83,6 +85,7 @@ impl Engine {
             retargeted: Notify::new(),
             unsaved: Notify::new(),
             conduct: watch::Sender::new(conduct),
+            failure: watch::Sender::new(None),
             requests: AtomicU64::new(0),
             questions: AtomicU64::new(0),
             changes: AtomicU64::new(0),
@@ -173,6 +176,25 @@ impl Engine {
 
     pub(crate) fn enter(&self, stage: Stage) {
         self.conduct.send_modify(|conduct| conduct.stage = stage);
+    }
+
+    /// A task failed: the agent ends, and puts on disk what belongs there. The first failure is the reason.
+    pub(crate) fn fail(&self, why: String) {
+        self.failure.send_modify(|failure| {
+            failure.get_or_insert(why);
+        });
+        self.enter(Stage::Closing);
+    }
+
+    /// Returns once a task failed: why.
+    pub(crate) async fn failure(&self) -> String {
+        let mut failure = self.failure.subscribe();
+        let failed = failure.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
+        match failed {
+            Some(why) => why,
+            // The sender is ours and still there.
+            None => std::future::pending().await,
+        }
     }
 
     /// Takes a place among those who wait for this topic; `None` when there is none left.

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, net::SocketAddr};
 
-/// Why the agent did not start, or did not stop in order.
+/// Why the agent did not start, or ended by itself.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -16,6 +16,7 @@ struct Inner {
 enum Kind {
     Listen,
     Data,
+    Failed,
 }
 
 impl Error {
@@ -32,6 +33,10 @@ impl Error {
 
     pub(crate) fn data(text: String, source: Option<io::Error>) -> Self {
         Self(Box::new(Inner { kind: Kind::Data, text, source }))
+    }
+
+    pub(crate) fn failed(text: String) -> Self {
+        Self(Box::new(Inner { kind: Kind::Failed, text, source: None }))
     }
 
     /// Another program has the address that the agent was to listen on.

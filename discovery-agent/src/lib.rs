@@ -22,6 +22,7 @@ mod ledger;
 mod listen;
 mod persist;
 mod state;
+mod supervise;
 mod waiters;
 
 pub use self::{

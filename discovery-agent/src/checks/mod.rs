@@ -15,6 +15,7 @@ use tokio::{task::JoinHandle, time::sleep};
 use crate::{
     engine::Engine,
     state::{CheckTarget, Command},
+    supervise::supervise,
 };
 
 /// What a run of a check found: how it stands, and what it says.
@@ -30,7 +31,8 @@ pub(crate) async fn run(engine: Arc<Engine>) {
         running.retain(|id, running| wanted.get(id) == Some(&running.target));
         for (id, target) in wanted {
             if let Entry::Vacant(vacant) = running.entry(id) {
-                let task = tokio::spawn(look(vacant.key().clone(), target.clone(), engine.clone()));
+                let look = look(vacant.key().clone(), target.clone(), engine.clone());
+                let task = tokio::spawn(supervise("check", engine.clone(), look));
                 vacant.insert(Running { target, task });
             }
         }

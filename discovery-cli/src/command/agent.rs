@@ -72,7 +72,10 @@ impl Agent {
         };
         let serving = Serving { http: agent.http_addr(), dns: agent.dns_addr() };
         say(&if json { as_json(serving)? } else { as_text(serving, data_dir.as_deref()) })?;
-        signals.next().await?;
+        tokio::select! {
+            signal = signals.next() => signal?,
+            err = agent.failed() => return Err(err.into()),
+        };
         agent.stop().await;
         Ok(())
     }

@@ -1,0 +1,46 @@
+//! Tasks that the agent cannot do without: one that panics ends the agent, with an error, instead of leaving half of it.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use tracing::error;
+
+use crate::engine::Engine;
+
+/// Runs a task until it ends, or another one has failed.
+pub(crate) async fn supervise(
+    what: &'static str,
+    engine: Arc<Engine>,
+    task: impl Future<Output = ()>,
+) {
+    tokio::select! {
+        () = watch_over(what, &engine, task) => {}
+        _ = engine.failure() => {}
+    }
+}
+
+/// Runs a task until it ends, whatever happens to others.
+pub(crate) async fn watch_over(what: &str, engine: &Engine, task: impl Future<Output = ()>) {
+    let mut task = pin!(task);
+    let ended = std::future::poll_fn(|context| {
+        // After a panic the task is not polled any more, so nobody sees what it left undone; locks that it held are taken over.
+        match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))) {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(words(panic.as_ref()))),
+        }
+    });
+    if let Err(why) = ended.await {
+        error!(task = what, %why, "a task of the agent failed; the agent ends");
+        engine.fail(format!("the agent ended because its {what} failed: {why}"));
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given").to_owned()
+}
