@@ -315,7 +315,7 @@ fn moved(method: &Method, to: &str) -> Reply {
     reply
 }
 
-/// A path that no route has: the way to the UI that Consul has there, or nothing.
+/// A path that no route has: the way to the UI that Consul has there, what is not built, or nothing.
 fn elsewhere(path: &str) -> Reply {
     // OPTIONS of the server as a whole.
     if path == "*" {
@@ -325,6 +325,11 @@ fn elsewhere(path: &str) -> Reply {
         let mut reply = Reply::new(StatusCode::MOVED_PERMANENTLY, Bytes::new());
         reply.set(LOCATION, HeaderValue::from_static("/ui/"));
         return reply;
+    }
+    if routes::is_not_offered(path) {
+        let text =
+            format!("this agent does not offer {path}: run Consul itself where it is needed");
+        return Reply::text(StatusCode::NOT_IMPLEMENTED, text);
     }
     Reply::new(StatusCode::NOT_FOUND, Bytes::new())
 }

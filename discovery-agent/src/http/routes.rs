@@ -78,6 +78,45 @@ pub(crate) const ROUTES: &[Route] = &[
     put("/v1/acl/", Refuse(status::no_acl)),
 ];
 
+/// What Consul offers and this agent does not. Its 404 would be taken for an answer, as that there is no such key.
+const NOT_OFFERED: &[&str] = &[
+    "/v1/agent/connect/",
+    "/v1/agent/force-leave/",
+    "/v1/agent/host",
+    "/v1/agent/join/",
+    "/v1/agent/leave",
+    "/v1/agent/metrics",
+    "/v1/agent/monitor",
+    "/v1/agent/reload",
+    "/v1/agent/token/",
+    "/v1/catalog/connect/",
+    "/v1/catalog/deregister",
+    "/v1/catalog/gateway-services/",
+    "/v1/catalog/register",
+    "/v1/config",
+    "/v1/config/",
+    "/v1/connect/",
+    "/v1/coordinate/",
+    "/v1/discovery-chain/",
+    "/v1/event/",
+    "/v1/health/connect/",
+    "/v1/health/ingress/",
+    "/v1/internal/",
+    "/v1/kv",
+    "/v1/kv/",
+    "/v1/operator/",
+    "/v1/query",
+    "/v1/query/",
+    "/v1/session/",
+    "/v1/snapshot",
+    "/v1/txn",
+];
+
+/// Whether Consul has something there that this agent does not have.
+pub(crate) fn is_not_offered(path: &str) -> bool {
+    NOT_OFFERED.iter().any(|own| path == *own || own.ends_with('/') && path.starts_with(own))
+}
+
 /// What the table says of a request.
 pub(crate) enum Match {
     Route(&'static Route),

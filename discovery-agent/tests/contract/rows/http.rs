@@ -18,6 +18,8 @@ use crate::{
 pub(crate) const ROWS: &[Row] = &[
     row!(other_methods_are_refused_with_those_that_are_allowed),
     row!(options_say_what_is_allowed),
+    row!(what_is_not_offered_says_so)
+        .ours_is_better("a 404 for what is not built would be taken for an answer"),
     row!(unknown_paths_are_not_found),
     row!(the_root_leads_to_the_ui),
     row!(answers_from_the_catalog_carry_its_headers),
@@ -108,6 +110,40 @@ async fn options_say_what_is_allowed(target: &Target) {
         let answer = target.method(Method::OPTIONS, &format!("/v1/{path}")).await;
         answer.is(200, "");
         assert_eq!(allow(&answer), Some(format!("OPTIONS,{allowed}").as_str()), "{path}");
+    }
+}
+
+async fn what_is_not_offered_says_so(target: &Target) {
+    let paths = [
+        "kv/x",
+        "kv/x?recurse",
+        "session/list",
+        "event/list",
+        "query",
+        "connect/ca/roots",
+        "connect/intentions",
+        "config/service-defaults/web",
+        "coordinate/nodes",
+        "operator/raft/configuration",
+        "snapshot",
+        "health/connect/web",
+        "catalog/connect/web",
+        "internal/ui/services",
+        "discovery-chain/web",
+        "agent/metrics",
+    ];
+    for path in paths {
+        let answer = target.get(format!("/v1/{path}")).await;
+        if target.is_real() {
+            assert_ne!(answer.status, 501, "{path}");
+            continue;
+        }
+        assert_eq!(answer.status, 501, "{path}");
+        assert!(answer.text().contains("does not offer /v1/"), "{}", answer.text());
+    }
+    for path in ["txn", "kv/x", "catalog/register", "session/create", "event/fire/x"] {
+        let answer = target.put(format!("/v1/{path}")).await;
+        assert_eq!(answer.status == 501, !target.is_real(), "{path}");
     }
 }
 
