@@ -66,6 +66,7 @@ pub(crate) async fn run(kind: &Kind, table: &[&[Row]]) -> Vec<String> {
     let wanted = env::var("CONTRACT").unwrap_or_default();
     let rows: Vec<Row> =
         table.iter().copied().flatten().filter(|row| row.name.contains(&wanted)).copied().collect();
+    assert!(!rows.is_empty(), "no row has {wanted:?} (CONTRACT) in its name");
     let started_at = time::Instant::now();
     let shared = Arc::new(Target::start(kind).await);
     let (side_by_side, targets) =
