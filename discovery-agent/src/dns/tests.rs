@@ -55,6 +55,7 @@ pub(super) fn with(name: &str, id: &str, address: &str, warns: bool) -> Command 
         service_id: None,
         kind: CheckKind::Ttl(std::time::Duration::from_secs(60)),
         deregister_after: None,
+        output_bytes_max: crate::state::OUTPUT_BYTES_MAX,
     };
     Command::RegisterService { service, checks: vec![check], replace: false }
 }

@@ -14,14 +14,11 @@ use super::{
     reply::{Body, Failure, Later, Reply, later},
     request::Request,
 };
-use crate::state::{Aggregate, Command, SERVER_PORT, State, VERSION, member, wan_member};
-
-/// A TTL check says at most so much, as Consul has it: what each beat says is kept, shown to all who ask, and saved.
-const BEAT_BYTES_MAX: usize = 4096;
+use crate::state::{Aggregate, Command, State, VERSION, member, wan_member};
 
 pub(crate) fn show_self(request: &Request<'_>, state: &State) -> Result<Later, Failure> {
     let identity = request.identity;
-    let leader = format!("{}:{SERVER_PORT}", identity.address);
+    let leader = identity.server_address();
     let answer = json!({
         "Config": {
             "Datacenter": identity.datacenter,
@@ -195,15 +192,8 @@ pub(crate) fn update(request: &Request<'_>) -> Result<Command, Failure> {
     Ok(beat(request, status, &output))
 }
 
-/// What is too long is cut, and says so.
 fn beat(request: &Request<'_>, status: CheckStatus, output: &str) -> Command {
-    let kept = &output[..output.floor_char_boundary(BEAT_BYTES_MAX)];
-    let output = if kept.len() < output.len() {
-        format!("{kept} ... (captured {} of {} bytes)", kept.len(), output.len())
-    } else {
-        kept.to_owned()
-    };
-    Command::Beat { check: request.subject.clone(), status, output }
+    Command::Beat { check: request.subject.clone(), status, output: output.to_owned() }
 }
 
 pub(crate) fn service_maintenance(request: &Request<'_>) -> Result<Command, Failure> {

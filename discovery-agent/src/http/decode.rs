@@ -17,15 +17,14 @@ use super::{
     shapes::{CHECK_ALONE, SERVICE, UPDATE},
 };
 use crate::state::{
-    CheckDefinition, CheckKind, CheckTarget, HttpCheck, ServiceDefinition, TcpCheck,
+    CheckDefinition, CheckKind, CheckTarget, HttpCheck, OUTPUT_BYTES_MAX, ServiceDefinition,
+    TcpCheck,
 };
 
 /// An HTTP or TCP check runs at most this often.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// An HTTP or TCP check without `Timeout` waits this long.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-/// An HTTP check without `OutputMaxSize` shows so much of an answer.
-const OUTPUT_BYTES_MAX_DEFAULT: usize = 4096;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -233,6 +232,9 @@ fn validate(check: &Check) -> Result<(), Failure> {
     if !looks && !aliased && check.ttl <= 0 {
         return wrong("TTL must be > 0 for TTL checks");
     }
+    if check.output_max_size < 0 {
+        return wrong("MaxOutputMaxSize must be positive");
+    }
     if scripted {
         return Err(Failure::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -252,6 +254,10 @@ fn validate(check: &Check) -> Result<(), Failure> {
 fn define(check: Check) -> CheckDefinition {
     let interval = positive(check.interval).map_or(INTERVAL_MIN, |it| it.max(INTERVAL_MIN));
     let timeout = positive(check.timeout).unwrap_or(TIMEOUT_DEFAULT);
+    let output_bytes_max = match usize::try_from(check.output_max_size) {
+        Ok(0) | Err(_) => OUTPUT_BYTES_MAX,
+        Ok(lower) => lower.min(OUTPUT_BYTES_MAX),
+    };
     let kind = if !check.tcp.is_empty() {
         CheckKind::Active(CheckTarget::Tcp(TcpCheck { address: check.tcp, interval, timeout }))
     } else if !check.http.is_empty() {
@@ -260,10 +266,7 @@ fn define(check: Check) -> CheckDefinition {
             method: if check.method.is_empty() { "GET".to_owned() } else { check.method },
             headers: check.header,
             body: check.body,
-            output_bytes_max: usize::try_from(check.output_max_size)
-                .ok()
-                .filter(|size| *size > 0)
-                .unwrap_or(OUTPUT_BYTES_MAX_DEFAULT),
+            output_bytes_max,
             interval,
             timeout,
         }))
@@ -278,6 +281,7 @@ fn define(check: Check) -> CheckDefinition {
         service_id: (!check.service_id.is_empty()).then_some(check.service_id),
         kind,
         deregister_after: positive(check.deregister_critical_service_after),
+        output_bytes_max,
     }
 }
 

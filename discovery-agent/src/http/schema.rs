@@ -57,14 +57,33 @@ pub(crate) fn fit(value: Value, shape: Shape, path: &str) -> Result<Value, Strin
         }
         (Shape::Duration, value) => nanoseconds(&value, path),
         (Shape::List(item), Value::Array(items)) => {
-            items.into_iter().map(|value| fit(value, *item, path)).collect()
+            items.into_iter().map(|value| element(value, *item, path)).collect()
         }
         (Shape::Map(item), Value::Object(map)) => {
-            let fit = |(key, value)| Ok((key, fit(value, *item, path)?));
+            let fit = |(key, value)| Ok((key, element(value, *item, path)?));
             map.into_iter().map(fit).collect::<Result<Map<_, _>, String>>().map(Value::Object)
         }
         (Shape::Object(fields), Value::Object(map)) => object(map, fields, path),
         (shape, value) => Err(mismatch(kind(&value), path, shape)),
+    }
+}
+
+/// An element of a list or a map: unlike a field it cannot be left out, so `null` is the zero value, as Go has it.
+fn element(value: Value, shape: Shape, path: &str) -> Result<Value, String> {
+    match fit(value, shape, path)? {
+        Value::Null => Ok(zero(shape)),
+        value => Ok(value),
+    }
+}
+
+fn zero(shape: Shape) -> Value {
+    match shape {
+        Shape::Text => Value::from(""),
+        Shape::Int | Shape::Duration => Value::from(0),
+        Shape::Flag => Value::from(false),
+        Shape::List(_) => Value::Array(Vec::new()),
+        Shape::Map(_) | Shape::Object(_) => Value::Object(Map::new()),
+        Shape::Any => Value::Null,
     }
 }
 

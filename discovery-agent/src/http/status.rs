@@ -7,7 +7,7 @@ use super::{
     reply::{Failure, Later, later},
     request::Request,
 };
-use crate::state::{SERVER_PORT, State};
+use crate::state::State;
 
 pub(crate) fn leader(request: &Request<'_>, _: &State) -> Result<Later, Failure> {
     refuse_elsewhere(&request.query, &request.identity.datacenter)?;
@@ -24,5 +24,5 @@ pub(crate) fn no_acl() -> Failure {
 }
 
 fn server(request: &Request<'_>) -> String {
-    format!("{}:{SERVER_PORT}", request.identity.address)
+    request.identity.server_address()
 }

@@ -6,7 +6,8 @@ use consul_wire::check::{CheckStatus, HealthCheck, SERF_HEALTH};
 use tokio::time::Instant;
 
 use super::{
-    CheckDefinition, CheckKind, CheckTarget, Refusal, State, Topic, Unsaved, timer::PUBLISH_DELAY,
+    CheckDefinition, CheckKind, CheckTarget, OUTPUT_BYTES_MAX, Refusal, State, Topic, Unsaved,
+    timer::PUBLISH_DELAY,
 };
 
 /// How many checks an agent holds.
@@ -31,6 +32,8 @@ pub(crate) struct Check {
     /// Since when it has been found critical. Registering it as critical is no finding.
     pub(super) critical_since: Option<Instant>,
     pub(super) deregister_after: Option<Duration>,
+    /// More than this of what it is told is not kept.
+    pub(super) output_bytes_max: usize,
 }
 
 impl Check {
@@ -44,6 +47,7 @@ impl Check {
             beat_counts_until: None,
             critical_since: None,
             deregister_after: None,
+            output_bytes_max: OUTPUT_BYTES_MAX,
         }
     }
 
@@ -62,6 +66,7 @@ impl Check {
         let (own, others) = (&self.row, &other.row);
         self.kind == other.kind
             && self.deregister_after == other.deregister_after
+            && self.output_bytes_max == other.output_bytes_max
             && (&own.name, &own.notes, &own.service_id)
                 == (&others.name, &others.notes, &others.service_id)
     }
@@ -81,6 +86,15 @@ impl Check {
         }
         Some(self.critical_since? + self.deregister_after?)
     }
+}
+
+/// What is too long is cut, and says so.
+fn cut(output: String, bytes_max: usize) -> String {
+    let kept = &output[..output.floor_char_boundary(bytes_max)];
+    if kept.len() == output.len() {
+        return output;
+    }
+    format!("{kept} ... (captured {} of {} bytes)", kept.len(), output.len())
 }
 
 impl State {
@@ -138,6 +152,7 @@ impl State {
         check.expires_at = Some(now + ttl);
         check.beat_counts_until = Some(now + ttl);
         self.timers.hasten(now + ttl);
+        let output = cut(output, check.output_bytes_max);
         self.must_save(Unsaved::Beat);
         self.judge(id, status, output, now);
         Ok(())
@@ -195,6 +210,7 @@ impl State {
         if let CheckKind::Ttl(ttl) = check.kind {
             check.expires_at = Some(now + ttl);
         }
+        check.output_bytes_max = definition.output_bytes_max;
         check.deregister_after =
             definition.deregister_after.map(|after| after.max(DEREGISTER_AFTER_MIN));
         if let Some(at) = check.expires_at {

@@ -71,6 +71,14 @@ pub(crate) struct ServiceDefinition {
     pub(crate) enable_tag_override: bool,
 }
 
+/// What a check says is kept, shown to all who ask, and saved: at most so much of it, as Consul has it. A check may ask for less.
+pub(crate) const OUTPUT_BYTES_MAX: usize = 4096;
+
+/// Files of earlier versions do not say it.
+const fn output_bytes_max() -> usize {
+    OUTPUT_BYTES_MAX
+}
+
 /// A check, as it is registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CheckDefinition {
@@ -86,6 +94,9 @@ pub(crate) struct CheckDefinition {
     pub(crate) kind: CheckKind,
     /// Critical for so long, the service goes.
     pub(crate) deregister_after: Option<Duration>,
+    /// More than this of what it says is not kept.
+    #[serde(default = "output_bytes_max")]
+    pub(crate) output_bytes_max: usize,
 }
 
 impl CheckDefinition {

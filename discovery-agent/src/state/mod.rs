@@ -27,11 +27,11 @@ pub(crate) use self::{
     catalog::Instance,
     check::Check,
     command::{
-        CheckDefinition, CheckKind, CheckTarget, Command, HttpCheck, Refusal, ServiceDefinition,
-        Subject, TcpCheck,
+        CheckDefinition, CheckKind, CheckTarget, Command, HttpCheck, OUTPUT_BYTES_MAX, Refusal,
+        ServiceDefinition, Subject, TcpCheck,
     },
     health::Aggregate,
-    node::{Identity, SERVER_PORT, SERVER_SERVICE, VERSION, member, wan_member},
+    node::{Identity, SERVER_SERVICE, VERSION, member, wan_member},
     saved::Saved,
     topic::Topic,
 };

@@ -13,7 +13,7 @@ use super::{Check, CheckKind};
 /// Name and id of the service that every Consul server registers for itself.
 pub(crate) const SERVER_SERVICE: &str = "consul";
 /// The port that servers speak among themselves. Nobody listens on it here; clients print it.
-pub(crate) const SERVER_PORT: u16 = 8300;
+const SERVER_PORT: u16 = 8300;
 /// The ports of gossip. Nobody listens on them here; clients print them.
 const SERF_LAN_PORT: u16 = 8301;
 const SERF_WAN_PORT: u16 = 8302;
@@ -29,6 +29,18 @@ pub(crate) struct Identity {
     pub(crate) datacenter: String,
     /// Where others reach the node, and so the services that name no address.
     pub(crate) address: String,
+}
+
+impl Identity {
+    /// Where the one server is: address and port, an IPv6 address in brackets.
+    pub(crate) fn server_address(&self) -> String {
+        let address = &self.address;
+        if address.contains(':') {
+            format!("[{address}]:{SERVER_PORT}")
+        } else {
+            format!("{address}:{SERVER_PORT}")
+        }
+    }
 }
 
 /// The node's row of the catalog. Its indexes are given when it is read.

@@ -98,6 +98,7 @@ impl Check {
             service_id: (!row.service_id.is_empty()).then(|| row.service_id.clone()),
             kind: self.kind.clone(),
             deregister_after: self.deregister_after,
+            output_bytes_max: self.output_bytes_max,
         };
         let beat = self.beat_counts_until.filter(|until| *until > now).map(|until| SavedBeat {
             status: row.status,

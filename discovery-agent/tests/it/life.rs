@@ -30,6 +30,19 @@ async fn it_is_who_it_is_told_to_be() {
 }
 
 #[tokio::test]
+async fn an_ipv6_leader_has_brackets() {
+    let listen = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 0));
+    let Ok(agent) = Agent::builder().http_listen(listen).start().await else {
+        return testkit::consul::say("no IPv6 here: not tested");
+    };
+    let to = agent.http_addr();
+    assert_eq!(get(to, "/v1/status/leader").await.text(), "\"[::1]:8300\"");
+    assert_eq!(get(to, "/v1/status/peers").await.text(), "[\"[::1]:8300\"]");
+    let own = get(to, "/v1/agent/self").await.json();
+    assert_eq!(own["Stats"]["consul"]["leader_addr"], "[::1]:8300");
+}
+
+#[tokio::test]
 async fn a_taken_port_is_named() {
     let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = holder.local_addr().unwrap();

@@ -43,6 +43,7 @@ impl Scene {
             service_id: None,
             kind: CheckKind::Ttl(ttl),
             deregister_after,
+            output_bytes_max: crate::state::OUTPUT_BYTES_MAX,
         };
         let command = Command::RegisterService { service, checks: vec![check], replace: false };
         self.state.apply(command, self.now).unwrap();
@@ -58,6 +59,7 @@ impl Scene {
             service_id: service.map(str::to_owned),
             kind: CheckKind::Ttl(SECOND),
             deregister_after: Some(60 * SECOND),
+            output_bytes_max: crate::state::OUTPUT_BYTES_MAX,
         };
         self.state.apply(Command::RegisterCheck(check), self.now)
     }
@@ -226,6 +228,7 @@ fn nobody_takes_the_place_of_what_is_the_agents_own() {
         service_id: None,
         kind: CheckKind::Ttl(SECOND),
         deregister_after: None,
+        output_bytes_max: crate::state::OUTPUT_BYTES_MAX,
     };
     let own = |refusal: &str| Err(Refusal::Reserved(refusal.to_owned()));
     let before = scene.state.health_node();

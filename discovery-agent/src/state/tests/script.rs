@@ -97,6 +97,7 @@ fn check_definition() -> impl Strategy<Value = CheckDefinition> {
             service_id: None,
             kind,
             deregister_after,
+            output_bytes_max: crate::state::OUTPUT_BYTES_MAX,
         },
     )
 }

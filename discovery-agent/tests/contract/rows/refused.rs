@@ -14,6 +14,8 @@ pub(crate) const ROWS: &[Row] = &[
     row!(values_of_the_wrong_kind),
     row!(a_service_without_a_name),
     row!(addresses_that_are_none),
+    row!(ports_that_are_none)
+        .ours_is_better("a port that no connection can have is refused, not cut to 16 bits in DNS"),
     row!(weights_that_are_none),
     row!(meta_that_is_none),
     row!(checks_that_are_none),
@@ -110,6 +112,25 @@ async fn addresses_that_are_none(target: &Target) {
     refused(target, SERVICE, &cases).await;
 }
 
+async fn ports_that_are_none(target: &Target) {
+    for port in [70_000, -1] {
+        let name = target.unique("port");
+        let tagged = json!({ "lan": { "Address": "10.0.0.1", "Port": port } });
+        let cases = [
+            json!({ "Name": name, "Port": port }),
+            json!({ "Name": name, "TaggedAddresses": tagged }),
+        ];
+        for service in cases {
+            let answer = target.put_json(SERVICE, &service).await;
+            if target.is_real() {
+                answer.is(200, "");
+            } else {
+                answer.is(400, &format!("Invalid service port {port}"));
+            }
+        }
+    }
+}
+
 async fn weights_that_are_none(target: &Target) {
     let none = "Invalid Weights: Passing must be greater than 0";
     let range = "Invalid Weights: DNS Weight must be between 0 and 65535";
@@ -159,12 +180,18 @@ async fn meta_that_is_none(target: &Target) {
 
 const NO_TTL: &str = "Invalid check: TTL must be > 0 for TTL checks";
 const NO_INTERVAL: &str = "Invalid check: Interval must be > 0 for Script, HTTP, or TCP checks";
+const NEGATIVE_OUTPUT: &str = "Invalid check: MaxOutputMaxSize must be positive";
 const BOTH: &str = "Invalid check: Interval and TTL cannot both be specified";
 const NO_UNIT: &str = "Request decode failed: time: missing unit in duration \"10\"";
 const NO_SUCH_UNIT: &str = "Request decode failed: time: unknown unit \"x\" in duration \"1x\"";
 
-fn bad_checks() -> [(Value, &'static str); 8] {
+fn bad_checks() -> [(Value, &'static str); 10] {
     [
+        (json!({ "Name": "x", "TTL": "1h", "OutputMaxSize": -1 }), NEGATIVE_OUTPUT),
+        (
+            json!({ "Name": "x", "TCP": "h:1", "Interval": "1h", "OutputMaxSize": -4096 }),
+            NEGATIVE_OUTPUT,
+        ),
         (json!({ "Name": "x" }), NO_TTL),
         (json!({ "Name": "x", "TTL": "-1s" }), NO_TTL),
         (json!({ "Name": "x", "Interval": "10s" }), NO_TTL),

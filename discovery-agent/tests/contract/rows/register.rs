@@ -1,6 +1,7 @@
 //! `PUT /v1/agent/service/register` and `.../deregister/:id`: what becomes of a service.
 
 use serde_json::{Value, json};
+use testkit::http::Question;
 
 use crate::{
     table::{Row, row},
@@ -13,6 +14,9 @@ pub(crate) const ROWS: &[Row] = &[
     row!(an_ip_address_comes_back_tagged_by_its_family),
     row!(a_host_name_comes_back_as_it_is),
     row!(nothing_said_is_no_check_no_tag_no_meta),
+    row!(null_in_place_of_a_value_is_the_zero_value),
+    row!(a_null_check_is_refused)
+        .ours_is_better("Consul's handler panics and resets the connection"),
     row!(fields_may_be_snake_case_where_consul_has_them_so),
     row!(letter_case_of_fields_does_not_matter),
     row!(what_follows_the_body_is_passed_over),
@@ -127,6 +131,47 @@ async fn nothing_said_is_no_check_no_tag_no_meta(target: &Target) {
     target.get(format!("/v1/health/checks/{name}")).await.is_like(&json!([]));
 }
 
+async fn null_in_place_of_a_value_is_the_zero_value(target: &Target) {
+    let name = target.unique("nulls");
+    let service = json!({
+        "Name": name,
+        "Tags": [null, "a"],
+        "Port": null,
+        "Meta": { "k": null },
+        "TaggedAddresses": { "lan": null, "wan": { "Address": null, "Port": null } },
+        "Check": {
+            "HTTP": "http://127.0.0.1:1",
+            "Interval": "1h",
+            "Header": { "A": null, "B": [null] },
+            "Status": null,
+        },
+    });
+    target.register(&service).await;
+    let agent = target.get(format!("/v1/agent/service/{name}")).await.ok();
+    assert_eq!((&agent["Tags"], &agent["Meta"]), (&json!(["", "a"]), &json!({ "k": "" })));
+    let nowhere = json!({ "Address": "", "Port": 0 });
+    assert_eq!(agent["TaggedAddresses"], json!({ "lan": nowhere, "wan": nowhere }));
+    // A check whose fields are all null is none.
+    let name = target.unique("nulls");
+    target.register(&json!({ "Name": name, "Check": { "TTL": null, "Args": null } })).await;
+    assert_eq!(target.check(&format!("service:{name}")).await, Value::Null);
+}
+
+async fn a_null_check_is_refused(target: &Target) {
+    let name = target.unique("nullcheck");
+    let body = json!({ "Name": name, "Checks": [null] }).to_string();
+    let answer = Question::put("/v1/agent/service/register").body(body).send(target.http_addr());
+    if target.is_real() {
+        answer.await.unwrap_err();
+    } else {
+        answer.await.unwrap().is(400, "Invalid check: TTL must be > 0 for TTL checks");
+    }
+    target
+        .get(format!("/v1/agent/service/{name}"))
+        .await
+        .is(404, &format!("unknown service ID: {name}"));
+}
+
 async fn fields_may_be_snake_case_where_consul_has_them_so(target: &Target) {
     let name = target.unique("snake");
     let service = json!({
@@ -158,7 +203,7 @@ async fn letter_case_of_fields_does_not_matter(target: &Target) {
 async fn what_follows_the_body_is_passed_over(target: &Target) {
     let name = target.unique("trailing");
     let body = format!("{{\"Name\":\"{name}\"}} and more");
-    let question = testkit::http::Question::put("/v1/agent/service/register").body(body);
+    let question = Question::put("/v1/agent/service/register").body(body);
     target.ask(question).await.is(200, "");
     target.get(format!("/v1/agent/service/{name}")).await.ok();
 }

@@ -24,6 +24,7 @@ pub(crate) const ROWS: &[Row] = &[
     row!(a_ttl_without_unit_is_in_nanoseconds),
     row!(a_new_ttl_counts_from_its_registration),
     row!(what_a_check_says_is_cut_at_4096_bytes),
+    row!(what_a_check_says_is_cut_at_its_own_limit_where_that_is_lower),
 ];
 
 async fn registered(target: &Target, name: &str, ttl: &str) -> (String, String) {
@@ -203,5 +204,19 @@ async fn what_a_check_says_is_cut_at_4096_bytes(target: &Target) {
         assert_eq!(target.status(&check).await.1, expected);
         target.put(format!("/v1/agent/check/pass/{check}?note={long}")).await.is(200, "");
         assert_eq!(target.status(&check).await.1, expected);
+    }
+}
+
+async fn what_a_check_says_is_cut_at_its_own_limit_where_that_is_lower(target: &Target) {
+    let limits = [(0, 4096), (10, 10), (4096, 4096), (5_000_000, 4096)];
+    for (asked, limit) in limits {
+        let name = target.unique("limited");
+        let check = json!({ "TTL": "1h", "OutputMaxSize": asked });
+        target.register(&json!({ "Name": name, "Check": check })).await;
+        let check = format!("service:{name}");
+        let update = json!({ "Status": "passing", "Output": "x".repeat(5000) });
+        target.put_json(format!("/v1/agent/check/update/{check}"), &update).await.is(200, "");
+        let expected = format!("{} ... (captured {limit} of 5000 bytes)", "x".repeat(limit));
+        assert_eq!(target.status(&check).await.1, expected, "{asked}");
     }
 }
