@@ -10,8 +10,8 @@ use crate::world::{SOON, World, everywhere};
 
 /// More than the agent grants one address.
 const OFTEN: usize = 1_000;
-/// A `Discovery` takes 64; the agent may be slow to let go of some, and others hold a few.
-const HELD_MAX: usize = 100;
+/// A `Discovery` takes 64; a busy agent may be slow to let go of those that were closed.
+const HELD_MAX: usize = 150;
 
 async fn ready(discovery: &Discovery, service: &str) {
     let pool = discovery.pool(service);
