@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     look::{Ask, Line, Seen, Sight, Verdict, instance_json},
-    print::{Paint, Table, Tone, say},
+    print::{Paint, Table, Tone, json_line, say},
 };
 
 /// Lists the instances of a service, as Consul tells them by HTTP and by DNS
@@ -114,7 +114,7 @@ fn as_json(name: &str, sight: &Sight) -> String {
         "dns": seen_json(&sight.dns),
         "differences": differences,
     });
-    format!("{all}\n")
+    json_line(&all)
 }
 
 fn seen_json(seen: &Seen) -> Value {

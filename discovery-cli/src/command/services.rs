@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     look::{Ask, Consul, Sight},
-    print::{Paint, Table, Tone, say},
+    print::{Paint, Table, Tone, json_line, say},
 };
 
 /// Services that are looked at at once; Consul's agent closes connections beyond 200 of one client.
@@ -103,5 +103,5 @@ fn as_json(entries: &[Entry]) -> String {
             "differing": differing(sight),
         })
     };
-    format!("{}\n", entries.iter().map(entry).collect::<serde_json::Value>())
+    json_line(&entries.iter().map(entry).collect())
 }

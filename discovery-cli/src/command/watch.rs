@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     look::{Ask, Change, changes, instance_json},
-    print::{Paint, Tone, say, time_of_day},
+    print::{Paint, Tone, json_line, say, time_of_day},
 };
 
 /// Tells changes among the instances of a service as they come, by HTTP and by DNS
@@ -158,5 +158,5 @@ fn as_json(now: &str, way: &str, news: &News) -> String {
     if let (Value::Object(all), Value::Object(rest)) = (&mut all, rest) {
         all.extend(rest);
     }
-    format!("{all}\n")
+    json_line(&all)
 }

@@ -13,6 +13,9 @@ use tokio::time::sleep;
 
 use crate::process::{Running, discovery};
 
+/// Requests a second: few enough for unoptimized programs on a machine that has other things to do.
+const RATE: f64 = 50.0;
+
 /// An agent, service1 and some of service2.
 struct Chain {
     agent: Agent,
@@ -48,7 +51,7 @@ impl Chain {
 
     fn load(&self) -> Load {
         let settings =
-            LoadSettings { rate: 200.0, right: ok_with_lines(4), ..LoadSettings::default() };
+            LoadSettings { rate: RATE, right: ok_with_lines(4), ..LoadSettings::default() };
         Load::start(&format!("http://{}/", self.at), settings).unwrap()
     }
 }
@@ -111,7 +114,7 @@ async fn under_load(chain: &mut Chain, harm: impl AsyncFnOnce(&mut Chain)) {
     harm(chain).await;
     sleep(Duration::from_secs(3)).await;
     let report = load.stop().await.unwrap();
-    assert!(report.sent > 500 && report.failed == 0, "{report}");
+    assert!(report.sent > 100 && report.failed == 0, "{report}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     command::agent::Serving,
-    print::{Paint, Table, Tone},
+    print::{Paint, Table, Tone, json_line},
 };
 
 /// As a person reads it, ended by a newline. `serving`: where the agent does.
@@ -56,7 +56,7 @@ pub(super) fn as_json(saying: &Saying, serving: Serving) -> String {
         Saying::Again(again) => json!({ "what": "again", "process": entry(again) }),
         Saying::Lost { name, why } => json!({ "what": "lost", "name": name, "why": why }),
     };
-    format!("{object}\n")
+    json_line(&object)
 }
 
 fn process(entry: &Entry, serving: Serving) -> Value {
