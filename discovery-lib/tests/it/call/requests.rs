@@ -1,12 +1,16 @@
 //! What an instance is sent, and what its caller gets.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    thread,
+};
 
 use discovery::Pool;
 use http::{Request, StatusCode};
+use tokio::{runtime, sync::oneshot, time::timeout};
 
 use super::{
-    client,
+    SOON, client,
     server::{OK, Reply, Server},
 };
 
@@ -116,5 +120,11 @@ async fn what_finds_a_pool_may_use_its_client() {
         Pool::fixed(service, [address])
     });
     own.set(client.clone()).unwrap();
-    client.get("http://service2/").await.unwrap();
+    // On a thread of its own, since one that is locked out never returns.
+    let (done_tx, done) = oneshot::channel();
+    thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        done_tx.send(runtime.block_on(client.get("http://service2/")).is_ok()).unwrap();
+    });
+    assert!(timeout(SOON, done).await.unwrap().unwrap());
 }
