@@ -83,7 +83,7 @@ fn fields_are_read_for_what_they_are() {
 #[test]
 fn odd_records_are_read_one_by_one_and_only_a_port_that_is_none_makes_one_unusable() {
     let records: Vec<Value> = read("health-service-odd");
-    let read: Vec<_> = records.iter().map(|it| ServiceEntry::deserialize(it)).collect();
+    let read: Vec<_> = records.iter().map(ServiceEntry::deserialize).collect();
     let ports: Vec<_> = records.iter().map(|it| it["Service"]["Port"].as_i64().unwrap()).collect();
     assert_eq!(ports, [85, 85, -1, 0, 70_000, 99_999_999_999_999]);
     let usable: Vec<_> = read.iter().map(Result::is_ok).collect();

@@ -31,7 +31,7 @@ impl Pool {
         let now = Instant::now();
         let mut tries = Tries::new(Method::CONNECT, deadlines, now);
         let (mut pick, mut now) =
-            first_pick(self, Pool::pick_repeatable, tries.until(), now).await?;
+            first_pick(self, Self::pick_repeatable, tries.until(), now).await?;
         loop {
             let connect = tries.until().at_most(deadlines.connect, now);
             let why = match dial(pick.instance(), self.names(), connect).await {
