@@ -126,24 +126,20 @@ mod tests {
         SocketAddr::from(([10, 0, 0, last], 0))
     }
 
+    type LookUp = std::pin::Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
     /// A system whose nth look-up takes a minute and finds the nth address; each third one fails.
     #[derive(Default)]
     struct System(AtomicUsize);
 
     impl System {
-        fn look_up(
-            self: &Arc<Self>,
-        ) -> impl Fn(
-            Arc<str>,
-        ) -> std::pin::Pin<
-            Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>,
-        > {
+        fn look_up(self: &Arc<Self>) -> impl Fn(Arc<str>) -> LookUp {
             let system = self.clone();
             move |_| {
                 let count = system.0.fetch_add(1, Relaxed) + 1;
                 Box::pin(async move {
                     sleep(Duration::from_secs(60)).await;
-                    if count % 3 == 0 {
+                    if count.is_multiple_of(3) {
                         return Err(io::Error::other("no answer"));
                     }
                     Ok(vec![address(u8::try_from(count).unwrap())])

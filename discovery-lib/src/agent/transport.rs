@@ -154,7 +154,7 @@ impl Resolve for Resolver {
         let names = self.0.clone();
         Box::pin(async move {
             let found = names.find(name.as_str()).await?;
-            Ok(Box::new(found.to_vec().into_iter()) as Addrs)
+            Ok(Box::new((0..found.len()).map(move |nth| found[nth])) as Addrs)
         })
     }
 }
