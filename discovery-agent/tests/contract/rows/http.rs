@@ -1,10 +1,10 @@
 //! HTTP itself: methods, headers, bodies, and paths that lead nowhere.
 
-use std::{io::Read as _, net::SocketAddr};
+use std::io::Read as _;
 
 use http::{Method, header};
 use serde_json::json;
-use testkit::http::{Answer, Question};
+use testkit::http::Answer;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -35,15 +35,6 @@ pub(crate) const ROWS: &[Row] = &[
     row!(what_could_be_read_in_two_ways_is_refused)
         .ours_is_better("where two readers of one request may differ, one behind a proxy can be made to read another request than the proxy"),
     row!(paths_are_cleaned_by_a_redirect),
-    row!(one_that_has_sent_all_it_will_is_answered),
-    row!(one_that_waits_and_has_sent_all_it_will_is_answered)
-        .ours_is_better("one that is gone looks the same, and would keep its place until its wait ends"),
-    row!(at_its_limit_a_client_is_served_while_it_has_idle_connections)
-        .alone()
-        .ours_is_better("connections that ask nothing, or half of something, shut their host out of Consul"),
-    row!(a_gone_client_frees_its_place)
-        .alone()
-        .ours_is_better("Consul keeps the place of a client that went away until its wait ends, and 200 of them lock their host out"),
 ];
 
 /// Every path that discovery uses, and the one method that it takes.
@@ -317,7 +308,7 @@ async fn what_is_not_http_is_refused(target: &Target) {
 }
 
 /// Sends this, and that it is all; returns what was answered up to the end of the connection.
-async fn said(target: &Target, request: impl AsRef<[u8]>) -> String {
+pub(super) async fn said(target: &Target, request: impl AsRef<[u8]>) -> String {
     let mut stream = TcpStream::connect(target.http_addr()).await.unwrap();
     stream.write_all(request.as_ref()).await.unwrap();
     stream.shutdown().await.unwrap();
@@ -327,11 +318,11 @@ async fn said(target: &Target, request: impl AsRef<[u8]>) -> String {
 }
 
 /// The statuses in what was said.
-fn statuses(said: &str) -> Vec<u16> {
+pub(super) fn statuses(said: &str) -> Vec<u16> {
     said.split("HTTP/1.").skip(1).filter_map(|answer| answer.get(2..5)?.parse().ok()).collect()
 }
 
-fn get(target: &str, headers: &str) -> String {
+pub(super) fn get(target: &str, headers: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: consul\r\n{headers}\r\n")
 }
 
@@ -438,74 +429,4 @@ async fn paths_are_cleaned_by_a_redirect(target: &Target) {
     for path in ["/v1/health/service/.x", "/v1/health/service/a..b", "/v1/health/service/%20x"] {
         target.get(path).await.ok();
     }
-}
-
-async fn one_that_has_sent_all_it_will_is_answered(target: &Target) {
-    for turn in 0..100 {
-        let answer = said(target, "GET /v1/status/leader HTTP/1.0\r\n\r\n").await;
-        assert_eq!(statuses(&answer), [200], "{turn}: {answer:?}");
-    }
-    let two = get("/v1/status/leader", "").repeat(2);
-    assert_eq!(statuses(&said(target, two).await), [200, 200]);
-}
-
-/// Consul answers it when its wait ends, ours at once; both answer it.
-async fn one_that_waits_and_has_sent_all_it_will_is_answered(target: &Target) {
-    let index = target.get("/v1/catalog/nodes").await.index();
-    let wait = if target.is_real() { "100ms" } else { "10m" };
-    let ahead = get("/v1/status/leader", "");
-    for next in ["", &ahead] {
-        let request = get(&format!("/v1/catalog/nodes?index={index}&wait={wait}"), "");
-        let answer = said(target, request + next).await;
-        let expected = &[200, 200][..if next.is_empty() { 1 } else { 2 }];
-        assert_eq!(statuses(&answer), expected, "{answer:?}");
-    }
-}
-
-async fn at_its_limit_a_client_is_served_while_it_has_idle_connections(target: &Target) {
-    let mut idle = Vec::new();
-    for number in 0..CLIENTS {
-        let mut stream = TcpStream::connect(target.http_addr()).await.unwrap();
-        let request = get("/v1/status/leader", "");
-        // Some say nothing, some half of something; others have been answered.
-        let part = [0, 10, request.len()][number % 3];
-        stream.write_all(&request.as_bytes()[..part]).await.unwrap();
-        if part == request.len() {
-            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
-        }
-        idle.push(stream);
-    }
-    for _ in 0..10 {
-        let answered = Question::get("/v1/status/leader").send(target.http_addr()).await.is_ok();
-        assert_eq!(answered, !target.is_real());
-    }
-}
-
-/// As many as Consul takes from one address.
-const CLIENTS: usize = 200;
-
-async fn a_gone_client_frees_its_place(target: &Target) {
-    let index = target.get("/v1/catalog/services").await.index();
-    let mut clients = Vec::new();
-    for _ in 0..CLIENTS {
-        clients.push(standing(target.http_addr(), index).await);
-    }
-    drop(clients);
-    let answers =
-        async || Question::get("/v1/status/leader").send(target.http_addr()).await.is_ok();
-    if target.is_real() {
-        assert!(!answers().await);
-    } else {
-        // As soon as it has read that they are gone.
-        target.until("there is room", answers).await;
-    }
-}
-
-/// A client that waits for a minute.
-async fn standing(addr: SocketAddr, index: u64) -> TcpStream {
-    let mut stream = TcpStream::connect(addr).await.unwrap();
-    let request =
-        format!("GET /v1/catalog/services?index={index}&wait=1m HTTP/1.1\r\nHost: consul\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    stream
 }

@@ -4,6 +4,7 @@ mod agent;
 mod blocking;
 mod catalog;
 mod checks;
+mod connections;
 mod dns;
 mod health;
 mod hosts;
@@ -35,6 +36,7 @@ pub(crate) const ROWS: &[&[Row]] = &[
     blocking::ROWS,
     query::ROWS,
     http::ROWS,
+    connections::ROWS,
     hosts::ROWS,
     dns::MESSAGES,
     dns::NAMES,
