@@ -17,16 +17,6 @@ use crate::{
 /// The port of Consul's DNS.
 const DNS_PORT: u16 = 8600;
 
-/// What Consul's own command reads for TLS, besides `CONSUL_HTTP_SSL`: refused, since it would be left out in silence otherwise.
-const TLS: [&str; 6] = [
-    "CONSUL_HTTP_SSL_VERIFY",
-    "CONSUL_CACERT",
-    "CONSUL_CAPATH",
-    "CONSUL_CLIENT_CERT",
-    "CONSUL_CLIENT_KEY",
-    "CONSUL_TLS_SERVER_NAME",
-];
-
 /// How to reach Consul.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -82,11 +72,6 @@ impl Settings {
         let address = vars.parse("CONSUL_HTTP_ADDR", str::parse::<Address>)?.unwrap_or_default();
         if vars.parse("CONSUL_HTTP_SSL", flag)? == Some(true) && address.is_tcp() {
             return Err(wrong("CONSUL_HTTP_SSL", "true", NO_TLS));
-        }
-        for name in TLS.into_iter().filter(|_| address.is_tcp()) {
-            if let Some(value) = vars.get(name) {
-                return Err(wrong(name, &value, NO_TLS));
-            }
         }
         let dns = vars.parse("CONSUL_DNS_ADDR", |text| dns_address(text, &address))?;
         let dns = dns.unwrap_or_else(|| DnsAddress::of(&address));
@@ -223,13 +208,12 @@ mod tests {
     }
 
     #[test]
-    fn each_variable_that_asks_for_tls_is_refused_but_for_a_unix_socket() {
-        for name in TLS.into_iter().chain(["CONSUL_HTTP_SSL"]) {
-            let vars = [(name, "1"), ("CONSUL_HTTP_ADDR", "consul:8500")];
-            let said = settings(&vars).unwrap_err().to_string();
-            assert!(said.starts_with(name) && said.ends_with(NO_TLS), "{said}");
-            settings(&[(name, "1"), ("CONSUL_HTTP_ADDR", "unix:///run/consul.sock")]).unwrap();
-            settings(&[(name, "")]).unwrap();
+    fn what_is_said_of_tls_counts_only_where_tls_is_asked_for() {
+        let ssl = [("CONSUL_HTTP_SSL", "1"), ("CONSUL_HTTP_ADDR", "unix:///run/consul.sock")];
+        settings(&ssl).unwrap();
+        // As for Consul's own command, whose user may have set them for another agent.
+        for name in ["CONSUL_CACERT", "CONSUL_HTTP_SSL_VERIFY", "CONSUL_TLS_SERVER_NAME"] {
+            settings(&[(name, "1"), ("CONSUL_HTTP_ADDR", "consul:8500")]).unwrap();
         }
     }
 
