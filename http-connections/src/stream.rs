@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::place::{Place, Slot};
 
-/// A stream that tells its place what passes. A request is in hand when the service says so ([`Place::requests`]).
+/// A stream that tells its place what passes. A request is in hand when the service says so ([`Place::exchanges`]).
 #[derive(Debug)]
 pub struct Stream<T> {
     inner: T,
