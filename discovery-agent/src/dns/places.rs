@@ -45,7 +45,7 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// Takes a place. If none is left, another connection is told to give its own up.
+    /// Takes a place. If none is left, another connection has to give up its own.
     pub(super) fn take(self: &Arc<Self>, client: IpAddr) -> Place {
         let id = self.step();
         let taken = Arc::new(Taken { client, step: AtomicU64::new(id), recalled: Notify::new() });

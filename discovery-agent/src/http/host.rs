@@ -44,7 +44,7 @@ impl Hosts {
     }
 }
 
-/// All but the port and who asks. `Authority::host` ends at a bracket, whatever follows it.
+/// All but the port and the user. `Authority::host` ends at a bracket, whatever follows it.
 fn host_of(authority: &Authority) -> &str {
     let text = authority.as_str();
     let text = text.rsplit_once('@').map_or(text, |(_, text)| text);

@@ -279,7 +279,7 @@ async fn read_body(body: Incoming) -> Result<Bytes, Failure> {
             format!("Request body too large, max size: {BODY_BYTES_MAX} bytes"),
         )
     };
-    // Before any of it is read, so that nobody is told to go ahead with it.
+    // Before any of it is read, so that no client gets the go-ahead for it.
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(too_long());
     }

@@ -32,7 +32,7 @@ pub(crate) struct Check {
     /// Since when it has been found critical. Registering it as critical is no finding.
     pub(super) critical_since: Option<Instant>,
     pub(super) deregister_after: Option<Duration>,
-    /// More than this of what it is told is not kept.
+    /// Output beyond this is not kept.
     pub(super) output_bytes_max: usize,
 }
 

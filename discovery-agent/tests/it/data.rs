@@ -158,7 +158,7 @@ async fn what_could_not_be_written_is_written_once_there_is_room() {
     assert_eq!(status, 500, "{text}");
     assert!(saved(dir.path()).contains("goes"));
     full.free();
-    // Nobody asks for anything: the agent tries again by itself.
+    // No request comes: the agent tries again by itself.
     until(|| !saved(dir.path()).contains("goes")).await;
     drop(agent);
     assert_eq!(instances(start(dir.path()).await.http_addr()).await, ["stays"]);

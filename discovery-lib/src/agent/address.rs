@@ -87,7 +87,7 @@ impl FromStr for Address {
 
 /// What an address that can't be understood should have been.
 const TAKES: &str = "it takes host:port, http://host:port or unix:///path";
-/// What one with a user name is told.
+/// The error for one with a user name.
 const NO_USER: &str = "a user and a password belong in CONSUL_HTTP_AUTH, as user:password";
 /// What whoever asks for TLS is told.
 pub(crate) const NO_TLS: &str =

@@ -20,7 +20,7 @@ pub(crate) struct Ranks<P> {
 pub(crate) enum May {
     /// It may: if it fails, another is tried, and its caller sees nothing of it.
     Probe,
-    /// It may not, or nobody knows. It probes only one that has waited for long.
+    /// It may not, or it is not known. It probes only one that has waited for long.
     NotProbe,
 }
 

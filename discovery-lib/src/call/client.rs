@@ -103,7 +103,7 @@ impl Client {
             .map_err(|error| not_callable(service, "no name of a service").because(error))?;
         let now = Instant::now();
         make_room(&mut self.shared.write(), service, now)?;
-        // Not under the lock: who finds the pool may use this client.
+        // Not under the lock: `find` may use this client.
         let new = Arc::new(Upstream::new((self.shared.find)(service), name, now));
         let mut upstreams = self.shared.write();
         if let Some(known) = known(&upstreams) {
@@ -128,7 +128,7 @@ impl Shared {
 type Upstreams = HashMap<Box<str>, Arc<Upstream>>;
 
 /// Makes room for a service by forgetting those that were not called for [`UNUSED_MAX`], or else the one without instances that was called
-/// longest ago: names that nobody has must not shut out those of services. What is called and has instances stays.
+/// longest ago: names without instances must not shut out services. What is called and has instances stays.
 ///
 /// # Errors
 /// All of them are.

@@ -47,7 +47,7 @@ struct Estimate {
 
 impl Estimate {
     /// Bits of positive numbers sort as the numbers do, so that what they are above those of 1 is a small number. One more than that leaves
-    /// 0 for a member that nobody has measured.
+    /// 0 for a member that was never measured.
     fn pack(self) -> u64 {
         let above_one = self.micros.clamp(1.0, MICROS_MAX).to_bits() - ONE;
         let rounded = (above_one + (1 << (DROPPED_BITS - 1))) >> DROPPED_BITS;

@@ -84,7 +84,7 @@ impl Subject {
         record.address == address.unwrap_or_default() && record.port == self.registration.port()
     }
 
-    /// Says once that nobody knows whether it can be reached where it is published.
+    /// Warns once that it is not known whether the published address can be reached.
     pub(super) fn tell_unchecked(&self, host: &Host, port: u16, err: &io::Error) {
         if !self.told_unchecked.swap(true, Relaxed) {
             let (service, id) = (&self.registration.name, &self.id);

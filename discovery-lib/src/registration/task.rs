@@ -191,7 +191,7 @@ impl Registrar {
     }
 }
 
-/// Whatever ended it, its runtime above all: who holds the handle is told.
+/// Whatever ended it, its runtime above all: the handle shows it.
 impl Drop for Registrar {
     fn drop(&mut self) {
         let state = self.machine.state();

@@ -98,7 +98,7 @@ async fn read(body: Incoming) -> Result<Bytes, Response<Bytes>> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    // Before any of it is read, so that nobody is told to go ahead with it.
+    // Before any of it is read, so that no client gets the go-ahead for it.
     if body.size_hint().lower() > BODY_MAX as u64 {
         return Err(too_long());
     }

@@ -1,4 +1,4 @@
-//! The two text formats in which numbers are told, and which of them a scraper wants.
+//! The two text formats of `/metrics`, and which of them a scraper wants.
 
 use http::{HeaderMap, header};
 

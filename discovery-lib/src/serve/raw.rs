@@ -136,7 +136,7 @@ async fn a_head_that_breaks_the_rules_of_http_is_refused() {
         ("a target as long as may be", get(&target(8 * 1024 - 2), ""), &[200]),
         ("a target longer than a head", get(&target(40 * 1024), ""), &[431]),
         ("many headers", get("/", &"x: 1\r\n".repeat(100)), &[431]),
-        ("a method nobody knows", line("BREW / HTTP/1.1"), &[501]),
+        ("an unknown method", line("BREW / HTTP/1.1"), &[501]),
         ("a method for elsewhere", line("POST / HTTP/1.1"), &[405]),
         ("half a head", "GET / HTTP/1.1\r\nhost:".to_owned(), &[]),
     ])

@@ -1,4 +1,4 @@
-//! The records of an answer that were left out: each is told once, for as long as it stays as it is.
+//! The records of an answer that were left out: one warning for each, as long as it stays as it is.
 
 use std::{
     collections::BTreeSet,

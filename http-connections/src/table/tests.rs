@@ -1,4 +1,4 @@
-//! Who stays and who is ended, without sockets.
+//! Which connections stay and which are ended, without sockets.
 
 use proptest::prelude::*;
 

@@ -14,7 +14,7 @@ use crate::backoff::{backoff, spread};
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// A registration that stood for so long was no failure: what comes next starts with short pauses again.
 const STEADY_AFTER: Duration = Duration::from_secs(30);
-/// Looks that did not find the instance in the catalog before a person is told: some 5 s.
+/// Looks that did not find the instance in the catalog before a warning: some 5 s.
 const LOOKS_UNTIL_TOLD: u32 = 7;
 
 #[derive(Debug, Clone, Copy)]

@@ -95,7 +95,7 @@ enum Then {
     SendsMore,
 }
 
-/// A server on a thread of its own, which answers one request on each connection and ends it when it is told to; then it says so.
+/// A server on a thread of its own, which answers one request on each connection ends it on request, and reports that.
 struct OnThread {
     address: SocketAddr,
     end: mpsc::Sender<()>,

@@ -92,7 +92,7 @@ async fn a_probe_of_its_own_decides() {
         let listener = listener().await;
         let (asked, serves) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
         let (asked_tx, serves_rx) = (asked.clone(), serves.clone());
-        // Nobody accepts, and nobody says so; and the address that it is told is not looked at.
+        // Nothing accepts, nothing says so, and the given address is not probed.
         let registration =
             web(&listener).advertise("127.0.0.1:9".parse().unwrap()).probe(move || {
                 asked_tx.notify_one();
