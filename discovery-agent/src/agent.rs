@@ -13,8 +13,9 @@ use tracing::{debug, warn};
 
 use crate::{
     Error, checks,
-    dns::{self, Datagrams},
-    engine::{Engine, Mood, Stage},
+    dns::{self, Datagrams, Resolver},
+    engine::{Engine, Stage},
+    fault::{FaultMode, Faults},
     http::{Api, Hosts, serve},
     listen,
     persist::Store,
@@ -42,6 +43,7 @@ pub struct Agent {
     dns_addr: SocketAddr,
     api: Arc<Api>,
     engine: Arc<Engine>,
+    faults: Arc<Faults>,
     /// Who serves HTTP: stops when told to.
     server: JoinSet<()>,
     /// Who keeps the data on disk, if anybody: ends after the server.
@@ -125,26 +127,27 @@ impl Agent {
     pub fn forget_everything(&self) {
         self.engine.forget();
         self.api.forget();
+        self.faults.cut_connections();
     }
 
     /// From now on takes connections and requests, and answers none. DNS questions by UDP are lost.
     pub fn freeze(&self) {
-        self.engine.set_mood(Mood::Frozen);
+        self.faults.set(FaultMode::Frozen);
     }
 
     /// Ends [`Agent::freeze`]: what was asked meanwhile is answered now.
     pub fn thaw(&self) {
-        self.engine.set_mood(Mood::Well);
+        self.faults.set(FaultMode::Off);
     }
 
     /// From now on answers every HTTP request with this status, also those that wait, and every DNS question with SERVFAIL.
     pub fn fail_with(&self, status: StatusCode) {
-        self.engine.set_mood(Mood::Failing(status));
+        self.faults.set(FaultMode::Failing(status));
     }
 
     /// Ends [`Agent::fail_with`].
     pub fn heal(&self) {
-        self.engine.set_mood(Mood::Well);
+        self.faults.set(FaultMode::Off);
     }
 
     /// How many HTTP requests came in so far.
@@ -233,6 +236,7 @@ impl Builder {
             dns_addr,
             api,
             engine,
+            faults: Arc::new(Faults::new()),
             server: JoinSet::new(),
             keeper: JoinSet::new(),
             endless: JoinSet::new(),
@@ -256,7 +260,8 @@ impl Builder {
 impl Agent {
     fn spawn(&mut self, http: TcpListener, udp: Datagrams, tcp: TcpListener, store: Option<Store>) {
         let engine = || Arc::clone(&self.engine);
-        self.server.spawn(supervise("HTTP server", engine(), serve(http, Arc::clone(&self.api))));
+        let server = serve(http, Arc::clone(&self.api), Arc::clone(&self.faults));
+        self.server.spawn(supervise("HTTP server", engine(), server));
         if let Some(store) = store {
             let engine = engine();
             // It ends last, whatever failed.
@@ -264,10 +269,10 @@ impl Agent {
                 watch_over("data file", &engine, store.keep(Arc::clone(&engine))).await;
             });
         }
-        let answers = Arc::<dns::Answers>::default();
-        let udp = dns::serve_udp(udp, engine(), Arc::clone(&answers));
+        let resolver = Arc::new(Resolver::new(engine(), Arc::clone(&self.faults)));
+        let udp = dns::serve_udp(udp, Arc::clone(&resolver));
         self.endless.spawn(supervise("DNS over UDP", engine(), udp));
-        let tcp = dns::serve_tcp(tcp, engine(), answers);
+        let tcp = dns::serve_tcp(tcp, resolver);
         self.endless.spawn(supervise("DNS over TCP", engine(), tcp));
         self.endless.spawn(supervise("runner of checks", engine(), checks::run(engine())));
         let timekeeper = engine();

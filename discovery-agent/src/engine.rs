@@ -5,7 +5,6 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use http::StatusCode;
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep_until},
@@ -29,7 +28,7 @@ pub(crate) struct Engine {
     pub(crate) retargeted: Notify,
     /// The next write may be due sooner.
     unsaved: Notify,
-    conduct: watch::Sender<Conduct>,
+    stage: watch::Sender<Stage>,
     /// Why the agent ended, if a task of it failed.
     failure: watch::Sender<Option<String>>,
     requests: AtomicU64,
@@ -45,15 +44,6 @@ struct Known {
     ledger: Option<Ledger>,
 }
 
-/// How the agent behaves towards those who ask: well, unless a test wants otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Conduct {
-    pub(crate) mood: Mood,
-    /// Goes up when the agent forgets everything: connections of an earlier life end.
-    pub(crate) life: u64,
-    pub(crate) stage: Stage,
-}
-
 /// How far an agent is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
@@ -64,19 +54,9 @@ pub(crate) enum Stage {
     Closing,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mood {
-    Well,
-    /// Takes questions and does not answer them.
-    Frozen,
-    /// Answers everything with this status.
-    Failing(StatusCode),
-}
-
 impl Engine {
     /// `kept`: whether somebody keeps the state on disk, so that changes wait for that.
     pub(crate) fn new(identity: Identity, state: State, kept: bool) -> Self {
-        let conduct = Conduct { mood: Mood::Well, life: 0, stage: Stage::Serving };
         Self {
             identity,
             known: Mutex::new(Known { state, ledger: kept.then(Ledger::default) }),
@@ -84,7 +64,7 @@ impl Engine {
             hastened: Notify::new(),
             retargeted: Notify::new(),
             unsaved: Notify::new(),
-            conduct: watch::Sender::new(conduct),
+            stage: watch::Sender::new(Stage::Serving),
             failure: watch::Sender::new(None),
             requests: AtomicU64::new(0),
             questions: AtomicU64::new(0),
@@ -124,7 +104,7 @@ impl Engine {
             let at = self.lock().ledger.as_ref().and_then(Ledger::write_at);
             tokio::select! {
                 biased;
-                _ = self.until(|conduct| conduct.stage == Stage::Closing) => return false,
+                () = self.reached(Stage::Closing) => return false,
                 () = due(at) => return true,
                 () = self.unsaved.notified() => {}
             }
@@ -159,7 +139,7 @@ impl Engine {
         is_first
     }
 
-    /// Everything registered is gone, as in an agent that was restarted without its data, and so are all connections.
+    /// Everything registered is gone, as in an agent that was restarted without its data.
     pub(crate) fn forget(&self) {
         let mut known = self.lock();
         known.state = State::new(&self.identity);
@@ -171,11 +151,10 @@ impl Engine {
         self.unsaved.notify_one();
         self.changes.fetch_add(1, Ordering::Release);
         self.retargeted.notify_one();
-        self.conduct.send_modify(|conduct| conduct.life += 1);
     }
 
     pub(crate) fn enter(&self, stage: Stage) {
-        self.conduct.send_modify(|conduct| conduct.stage = stage);
+        self.stage.send_replace(stage);
     }
 
     /// A task failed: the agent ends, and puts on disk what belongs there. The first failure is the reason.
@@ -227,27 +206,12 @@ impl Engine {
         self.changes.load(Ordering::Acquire)
     }
 
-    pub(crate) fn conduct(&self) -> Conduct {
-        *self.conduct.borrow()
-    }
-
-    /// Returns once the conduct is such, which may be now.
-    pub(crate) async fn until(&self, such: impl Fn(&Conduct) -> bool) -> Conduct {
-        let now = self.conduct();
-        if such(&now) {
-            return now;
-        }
-        let mut conduct = self.conduct.subscribe();
-        let then = conduct.wait_for(such).await.map(|conduct| *conduct);
-        match then {
-            Ok(conduct) => conduct,
+    /// Returns once the agent is at this stage or a later one.
+    pub(crate) async fn reached(&self, stage: Stage) {
+        if self.stage.subscribe().wait_for(|now| *now >= stage).await.is_err() {
             // The sender is ours and still there.
-            Err(_) => std::future::pending().await,
+            std::future::pending().await
         }
-    }
-
-    pub(crate) fn set_mood(&self, mood: Mood) {
-        self.conduct.send_modify(|conduct| conduct.mood = mood);
     }
 
     /// Does what is due when it is due, for as long as it is polled.

@@ -6,7 +6,8 @@
 //! environment.
 //!
 //! How it is made: `state` is a pure machine that knows everything and does no IO; `engine` lets tasks share it and wakes who waits; `http` and
-//! `dns` answer; `checks` look; `persist` keeps.
+//! `dns` answer; `checks` look; `persist` keeps; `fault` wraps what `http` and
+//! `dns` answer.
 
 #![warn(missing_docs)]
 
@@ -17,6 +18,7 @@ mod dns;
 mod duration;
 mod engine;
 mod error;
+mod fault;
 mod http;
 mod ledger;
 mod listen;

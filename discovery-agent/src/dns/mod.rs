@@ -14,30 +14,37 @@ mod tests;
 mod udp;
 mod zone;
 
-use hickory_proto::op::ResponseCode;
+use std::sync::Arc;
 
-use self::message::Transport;
-pub(crate) use self::{answers::Answers, datagrams::Datagrams, tcp::serve_tcp, udp::serve_udp};
-use crate::engine::{Engine, Mood};
+use self::answers::Answers;
+pub(crate) use self::{
+    datagrams::Datagrams,
+    message::{Transport, code as bare_answer},
+    tcp::serve_tcp,
+    udp::serve_udp,
+};
+use crate::{engine::Engine, fault::Faults};
 
 /// A longer message is no question: hardly one has 300 bytes.
 const QUESTION_BYTES_MAX: usize = 4096;
 
-/// Appends the answer to a question, in whatever mood the agent is; `None`: say nothing.
-fn reply(
-    engine: &Engine,
-    answers: &Answers,
-    bytes: &[u8],
-    via: Transport,
-    out: &mut Vec<u8>,
-) -> Option<()> {
-    engine.count_question();
-    match engine.conduct().mood {
-        Mood::Well => answers.reply(engine, bytes, via, out),
-        Mood::Frozen => None,
-        Mood::Failing(_) => {
-            out.extend(message::code(bytes, ResponseCode::ServFail)?);
-            Some(())
-        }
+/// What answers questions, whatever the transport.
+#[derive(Debug)]
+pub(crate) struct Resolver {
+    engine: Arc<Engine>,
+    answers: Answers,
+    faults: Arc<Faults>,
+}
+
+impl Resolver {
+    pub(crate) fn new(engine: Arc<Engine>, faults: Arc<Faults>) -> Self {
+        Self { engine, answers: Answers::default(), faults }
+    }
+
+    /// Appends the answer to a question; `None`: say nothing.
+    async fn reply(&self, question: &[u8], via: Transport, out: &mut Vec<u8>) -> Option<()> {
+        self.engine.count_question();
+        let answer = |out: &mut Vec<u8>| self.answers.reply(&self.engine, question, via, out);
+        self.faults.intercept_dns(question, via, out, answer).await
     }
 }

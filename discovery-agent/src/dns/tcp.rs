@@ -11,12 +11,9 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
-    Answers, QUESTION_BYTES_MAX,
-    message::Transport,
+    QUESTION_BYTES_MAX, Resolver, Transport,
     places::{Place, Places},
-    reply,
 };
-use crate::engine::{Engine, Mood};
 
 /// A connection that asks nothing for so long is closed (RFC 7766 wants a few seconds).
 const IDLE_MAX: Duration = Duration::from_secs(10);
@@ -26,7 +23,7 @@ const WRITE_MAX: Duration = Duration::from_secs(5);
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Serves for as long as it is polled; dropping it ends all connections.
-pub(crate) async fn serve_tcp(listener: TcpListener, engine: Arc<Engine>, answers: Arc<Answers>) {
+pub(crate) async fn serve_tcp(listener: TcpListener, resolver: Arc<Resolver>) {
     let places = Arc::new(Places::default());
     let mut connections = JoinSet::new();
     loop {
@@ -37,8 +34,7 @@ pub(crate) async fn serve_tcp(listener: TcpListener, engine: Arc<Engine>, answer
                         debug!(%err, "a socket's option could not be set");
                     }
                     let place = places.take(from.ip());
-                    let (engine, answers) = (Arc::clone(&engine), Arc::clone(&answers));
-                    connections.spawn(connection(stream, place, engine, answers));
+                    connections.spawn(connection(stream, place, Arc::clone(&resolver)));
                 }
                 Err(err) => {
                     warn!(%err, "a DNS connection could not be accepted");
@@ -51,12 +47,12 @@ pub(crate) async fn serve_tcp(listener: TcpListener, engine: Arc<Engine>, answer
 }
 
 /// Ends with the conversation, or when the place is another's.
-async fn connection<S>(stream: S, place: Place, engine: Arc<Engine>, answers: Arc<Answers>)
+async fn connection<S>(stream: S, place: Place, resolver: Arc<Resolver>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let ended = tokio::select! {
-        ended = converse(stream, &place, &engine, &answers) => ended,
+        ended = converse(stream, &place, &resolver) => ended,
         () = place.recalled() => {
             debug!("too many DNS connections; one that was quiet was closed");
             return;
@@ -67,12 +63,7 @@ where
     }
 }
 
-async fn converse<S>(
-    mut stream: S,
-    place: &Place,
-    engine: &Engine,
-    answers: &Answers,
-) -> io::Result<()>
+async fn converse<S>(mut stream: S, place: &Place, resolver: &Resolver) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -80,10 +71,9 @@ where
         let Ok(question) = timeout(IDLE_MAX, read(&mut stream)).await else { return Ok(()) };
         let Some(question) = question? else { return Ok(()) };
         place.made_progress();
-        engine.until(|conduct| conduct.mood != Mood::Frozen).await;
         // The length stands before the answer.
         let mut message = vec![0; 2];
-        let answered = reply(engine, answers, &question, Transport::Tcp, &mut message);
+        let answered = resolver.reply(&question, Transport::Tcp, &mut message).await;
         if answered.is_none() {
             continue;
         }
@@ -117,11 +107,16 @@ mod tests {
     use tokio::{io::duplex, time::Instant};
 
     use super::{super::places::CONNECTIONS_PER_CLIENT_MAX, *};
-    use crate::dns::tests::{question, state};
+    use crate::{
+        dns::tests::{question, state},
+        engine::Engine,
+        fault::Faults,
+    };
 
-    fn engine() -> Arc<Engine> {
+    fn resolver() -> Arc<Resolver> {
         let (state, identity) = state(40);
-        Arc::new(Engine::new(identity, state, false))
+        let engine = Arc::new(Engine::new(identity, state, false));
+        Arc::new(Resolver::new(engine, Arc::new(Faults::new())))
     }
 
     #[tokio::test(start_paused = true)]
@@ -134,9 +129,8 @@ mod tests {
             client.write_u16(asked.len().try_into().unwrap()).await.unwrap();
             client.write_all(&asked).await.unwrap();
         };
-        let engine = engine();
-        let answers = Answers::default();
-        let (ended, ()) = tokio::join!(converse(server, &place, &engine, &answers), ask);
+        let resolver = resolver();
+        let (ended, ()) = tokio::join!(converse(server, &place, &resolver), ask);
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
@@ -146,7 +140,7 @@ mod tests {
         let (mut client, server) = duplex(64);
         let started_at = Instant::now();
         let place = places.take([127, 0, 0, 1].into());
-        let quiet = tokio::spawn(connection(server, place, engine(), Arc::default()));
+        let quiet = tokio::spawn(connection(server, place, resolver()));
         let more = (0..CONNECTIONS_PER_CLIENT_MAX).map(|_| places.take([127, 0, 0, 1].into()));
         let _more: Vec<_> = more.collect();
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0);

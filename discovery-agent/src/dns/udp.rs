@@ -6,18 +6,15 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::{
-    Answers, QUESTION_BYTES_MAX,
+    QUESTION_BYTES_MAX, Resolver, Transport,
     datagrams::{Batch, Datagrams},
-    message::Transport,
-    reply,
 };
-use crate::engine::Engine;
 
 /// After an error of the socket itself the loop rests this long.
 const ERROR_REST: Duration = Duration::from_millis(10);
 
 /// Serves for as long as it is polled.
-pub(crate) async fn serve_udp(socket: Datagrams, engine: Arc<Engine>, answers: Arc<Answers>) {
+pub(crate) async fn serve_udp(socket: Datagrams, resolver: Arc<Resolver>) {
     let mut batch = Batch::new();
     let mut answer = Vec::new();
     loop {
@@ -30,7 +27,7 @@ pub(crate) async fn serve_udp(socket: Datagrams, engine: Arc<Engine>, answers: A
                 continue;
             }
             answer.clear();
-            if reply(&engine, &answers, question, Transport::Udp, &mut answer).is_none() {
+            if resolver.reply(question, Transport::Udp, &mut answer).await.is_none() {
                 continue;
             }
             if let Err(err) = socket.answer(&answer, ends).await {

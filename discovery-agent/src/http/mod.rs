@@ -18,30 +18,29 @@ mod serve;
 mod shapes;
 mod status;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    Method, Request as HttpRequest, Response, StatusCode,
+    Method, Request as HttpRequest, StatusCode,
     header::{ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, LOCATION, VARY},
     request::Parts,
 };
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use http_connections::refusal;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, sleep_until, timeout};
 
+pub(crate) use self::{caller::Caller, host::Hosts, reply::Reply, serve::serve};
 use self::{
-    caller::Caller,
     query::{Options, Query, waiting},
     question::{Answers, Question},
-    reply::{Body, Failure, Reply, Style},
+    reply::{Body, Failure, Style},
     request::Request,
     routes::{Action, Match, Route},
 };
-pub(crate) use self::{host::Hosts, serve::serve};
 use crate::{
-    engine::{Conduct, Engine, Mood, Stage},
+    engine::{Engine, Stage},
     state::{Refusal, Topic},
 };
 
@@ -73,56 +72,8 @@ impl Api {
         self.answers.clear();
     }
 
-    /// Answers a request, in whatever mood the agent is.
-    async fn handle(
-        &self,
-        request: HttpRequest<Incoming>,
-        caller: &Caller,
-    ) -> io::Result<Response<Full<Bytes>>> {
-        self.engine.count_request();
-        let reply = match self.unwell(caller).await? {
-            Some(status) => failing(status),
-            None => {
-                let answered = tokio::select! {
-                    // Most are answered at once, and need not know that the agent may fall ill.
-                    biased;
-                    reply = self.route(request, caller) => Ok(reply),
-                    status = self.falls_ill() => Err(status),
-                };
-                match answered {
-                    Ok(reply) => self.unwell(caller).await?.map_or(reply, failing),
-                    Err(status) => failing(status),
-                }
-            }
-        };
-        Ok(reply.into_response())
-    }
-
-    /// Returns once the agent is not frozen: with the status that everything is answered with, if there is one. An error for a caller that has
-    /// gone by then, and would keep its place.
-    async fn unwell(&self, caller: &Caller) -> io::Result<Option<StatusCode>> {
-        let conduct = tokio::select! {
-            biased;
-            conduct = self.engine.until(|conduct| conduct.mood != Mood::Frozen) => conduct,
-            () = caller.has_sent_all() => return Err(io::ErrorKind::ConnectionAborted.into()),
-        };
-        match conduct.mood {
-            Mood::Failing(status) => Ok(Some(status)),
-            Mood::Well | Mood::Frozen => Ok(None),
-        }
-    }
-
-    /// Returns once everything is answered with a status, also what waits.
-    async fn falls_ill(&self) -> StatusCode {
-        loop {
-            let failing = |conduct: &Conduct| matches!(conduct.mood, Mood::Failing(_));
-            if let Mood::Failing(status) = self.engine.until(failing).await.mood {
-                return status;
-            }
-        }
-    }
-
-    async fn route(&self, request: HttpRequest<Incoming>, caller: &Caller) -> Reply {
+    /// Answers a request through the table of routes.
+    async fn answer(&self, request: HttpRequest<Incoming>, caller: &Caller) -> Reply {
         let (head, body) = request.into_parts();
         if let Some(refused) = refusal(&head) {
             return last(Reply::text(refused.status, refused.why));
@@ -250,7 +201,7 @@ impl Api {
             () = waiter.until(done) => {}
             () = caller.has_sent_all() => {}
             () = sleep_until(Instant::now() + wait + jitter) => {}
-            _ = self.engine.until(|conduct| conduct.stage != Stage::Serving) => {}
+            () = self.engine.reached(Stage::Stopping) => {}
         }
         Ok(())
     }
@@ -346,10 +297,6 @@ fn not_allowed(method: &Method, allowed: &[&Method]) -> Reply {
         reply.set(ALLOW, allowed);
     }
     reply
-}
-
-fn failing(status: StatusCode) -> Reply {
-    Reply::text(status, "this agent was told to fail")
 }
 
 impl From<Refusal> for Failure {

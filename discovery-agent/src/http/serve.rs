@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    Api,
+    Api, Reply,
     caller::{Caller, Shared},
 };
-use crate::engine::Stage;
+use crate::{engine::Stage, fault::Faults};
 
 /// Longer heads are refused with 431.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -36,17 +36,18 @@ const QUIET_MAX: Duration = Duration::from_secs(300);
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// Serves until the agent stops, and returns when the last connection has ended. Dropping it ends all at once.
-pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>) {
+pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, faults: Arc<Faults>) {
     let stop = CancellationToken::new();
     let mut acceptor = Acceptor::new(listener, limits(), stop.clone());
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             (stream, from, place) = acceptor.next() => {
-                connections.spawn(connection(stream, from, place, Arc::clone(&api)));
+                let (api, faults) = (Arc::clone(&api), Arc::clone(&faults));
+                connections.spawn(connection(stream, from, place, api, faults));
             }
             Some(_) = connections.join_next() => {}
-            _ = api.engine.until(|conduct| conduct.stage != Stage::Serving) => break,
+            () = api.engine.reached(Stage::Stopping) => break,
         }
     }
     drop(acceptor);
@@ -66,14 +67,24 @@ fn limits() -> Limits {
     }
 }
 
-async fn connection(stream: TcpStream, from: SocketAddr, place: Place, api: Arc<Api>) {
-    let engine = Arc::clone(&api.engine);
-    let life = engine.conduct().life;
+async fn connection(
+    stream: TcpStream,
+    from: SocketAddr,
+    place: Place,
+    api: Arc<Api>,
+    faults: Arc<Faults>,
+) {
+    let (api, faults) = (&*api, &*faults);
+    let cut = faults.cut();
     let stream = Arc::new(stream);
     let (exchanges, shared) = (place.exchanges(), Arc::clone(&stream));
     let service = service_fn(move |request| {
-        let (api, caller) = (Arc::clone(&api), Caller::new(Arc::clone(&shared), exchanges.begin()));
-        async move { api.handle(request, &caller).await }
+        api.engine.count_request();
+        let caller = Caller::new(Arc::clone(&shared), exchanges.begin());
+        async move {
+            let answer = api.answer(request, &caller);
+            faults.intercept(&caller, answer).await.map(Reply::into_response)
+        }
     });
     let serving = http1::Builder::new()
         // A client that has sent all it will still waits for its answer. Time limits are the place's.
@@ -86,7 +97,7 @@ async fn connection(stream: TcpStream, from: SocketAddr, place: Place, api: Arc<
     let mut serving = pin!(serving);
     let served = tokio::select! {
         served = serving.as_mut() => served,
-        _ = engine.until(|conduct| conduct.life != life) => return,
+        () = cut => return,
         end = place.ended() => {
             if end == End::AtOnce {
                 return;

@@ -1,4 +1,4 @@
-//! The agent as a whole: its life, its data, its limits, its moods, and the `consul` command against it. What it answers is in the contract.
+//! The agent as a whole: its life, its data, its limits, its faults, and the `consul` command against it. What it answers is in the contract.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -6,9 +6,9 @@ mod checks;
 mod cli;
 mod data;
 mod dns;
+mod faults;
 mod life;
 mod limits;
-mod moods;
 mod slow;
 mod talk;
 mod wildcard;

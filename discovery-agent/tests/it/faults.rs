@@ -1,4 +1,4 @@
-//! What tests of others can make an agent do.
+//! The faults that tests of others can ask of an agent.
 
 use std::time::Duration;
 
@@ -33,16 +33,31 @@ async fn a_frozen_agent_takes_requests_and_answers_after_the_thaw() {
 #[tokio::test]
 async fn a_frozen_agent_does_not_answer_who_waits_either() {
     let agent = Agent::start().await.unwrap();
-    register(agent.http_addr(), "w", "passing").await;
-    let mut waits = waiting(&agent).await;
+    let to = agent.http_addr();
+    let index = index(&get(to, "/v1/health/service/web").await);
+    let target = format!("/v1/health/service/web?index={index}&wait=2s");
+    let mut waits = tokio::spawn(Question::get(target).send(to));
+    until(|| agent.waiting() == 1).await;
     agent.freeze();
-    // The registration is taken, but not answered; what it changes wakes the one that waits.
-    let other = tokio::spawn(async move {
-        register(agent.http_addr(), "x", "passing").await;
-        agent
-    });
+    until(|| agent.waiting() == 0).await;
     assert!(time::timeout(MOMENT, &mut waits).await.is_err(), "it should not answer");
-    other.abort();
+    agent.thaw();
+    assert_eq!(waits.await.unwrap().unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_frozen_agent_loses_datagrams_and_answers_connections_after_the_thaw() {
+    let agent = Agent::start().await.unwrap();
+    agent.freeze();
+    let question =
+        |via| tokio::spawn(ask(agent.dns_addr(), "consul.service.consul", RecordType::A, via));
+    let mut by_udp = question(Via::PlainUdp);
+    let mut by_tcp = question(Via::Tcp);
+    until(|| agent.questions() == 2).await;
+    assert!(time::timeout(MOMENT, &mut by_tcp).await.is_err(), "it should not answer");
+    agent.thaw();
+    assert_eq!(by_tcp.await.unwrap().unwrap().code(), ResponseCode::NoError);
+    assert!(time::timeout(MOMENT, &mut by_udp).await.is_err(), "it is lost");
 }
 
 #[tokio::test]
