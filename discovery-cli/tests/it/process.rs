@@ -16,7 +16,7 @@ use tokio::{
 };
 
 /// Nothing that a test waits for takes longer.
-pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(90);
 
 /// The command with these arguments, and PATH alone.
 pub(crate) fn discovery(arguments: &[&str]) -> Command {

@@ -15,7 +15,7 @@ use testkit::{
 };
 
 /// What a test waits for comes within this time, even on a slow machine.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(90);
 
 /// The Consul of a test.
 #[derive(Debug)]
