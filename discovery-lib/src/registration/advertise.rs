@@ -1,7 +1,7 @@
 //! Where others find an instance: what it was told to say, else what can be found out.
 
 use std::{
-    io,
+    fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     str::FromStr,
     time::Duration,
@@ -82,13 +82,13 @@ impl Advertise {
             || !bound.is_unspecified()
             || ip.to_canonical().is_loopback()
             || accepts(bound, ip.to_canonical());
-        if fits { Ok(()) } else { Err(other_family(local, agent)) }
+        if fits { Ok(()) } else { Err(other_family(local, the_agent(agent))) }
     }
 }
 
 /// Whether a listener at any address of its family takes connections to `to`. One at `[::]` takes IPv4 too, unless the system was told
 /// otherwise, which the probe finds out.
-fn accepts(bound: IpAddr, to: IpAddr) -> bool {
+pub(super) fn accepts(bound: IpAddr, to: IpAddr) -> bool {
     bound.is_ipv6() || to.is_ipv4()
 }
 
@@ -113,7 +113,7 @@ fn chosen(
     let stays = current.filter(|place| places.contains(place));
     match (stays.or(places.first().copied()), failure) {
         (Some(place), _) => Ok(place),
-        (None, _) if of_other_family => Err(other_family(local, agent)),
+        (None, _) if of_other_family => Err(other_family(local, the_agent(agent))),
         (None, Some(err)) => Err(no_route(agent).because(err)),
         (None, None) => Err(no_route(agent)),
     }
@@ -124,10 +124,15 @@ fn no_route(agent: &Address) -> Error {
     Error::new(Kind::Unreachable, text)
 }
 
-fn other_family(local: SocketAddr, agent: &Address) -> Error {
+fn the_agent(agent: &Address) -> String {
+    format!("the agent at {agent}")
+}
+
+/// What is reached over IPv6 tells how others would look for what listens on IPv4.
+pub(super) fn other_family(local: SocketAddr, reached: impl fmt::Display) -> Error {
     let port = local.port();
     let text = format!(
-        "{local} accepts IPv4 alone, but the agent at {agent} is reached over IPv6, and so would be this instance: listen on [::]:{port}, \
+        "{local} accepts IPv4 alone, but {reached} is reached over IPv6, and so would be this instance: listen on [::]:{port}, \
          which takes both, or say by an advertised address where others reach it"
     );
     Error::new(Kind::Setting, text)

@@ -14,6 +14,7 @@ use tokio::{
 use tracing::warn;
 
 use super::{
+    advertise::{accepts, other_family},
     machine::{Place, Probed},
     subject::Subject,
 };
@@ -143,6 +144,10 @@ async fn reach(agent: &AgentClient, subject: &Subject, place: Place) -> Result<(
     let failed = match connect(&host, port).await {
         Ok(()) => return Ok(()),
         Err(err) if err.kind() == io::ErrorKind::ConnectionRefused => {
+            if place == Place::Node && is_other_family(near, &host) {
+                let node = format_args!("the agent's node at {host}");
+                return Err(other_family(subject.registration.local, node));
+            }
             return Err(silent(format!("{host}:{port}"), err));
         }
         Err(err) => err,
@@ -153,6 +158,11 @@ async fn reach(agent: &AgentClient, subject: &Subject, place: Place) -> Result<(
     connect(&Host::Ip(near.ip()), near.port()).await.map_err(|err| silent(near, err))?;
     subject.tell_unchecked(&host, port, &failed);
     Ok(())
+}
+
+/// Whether nothing that listens there takes connections to the host, whatever comes.
+fn is_other_family(listens: SocketAddr, host: &Host) -> bool {
+    matches!(host, Host::Ip(ip) if !accepts(listens.ip().to_canonical(), *ip))
 }
 
 fn silent(at: impl fmt::Display, err: io::Error) -> Error {

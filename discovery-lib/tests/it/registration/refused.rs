@@ -1,8 +1,14 @@
 //! Registrations that can't be, and those that the agent does not want.
 
-use discovery::{Registration, registration::State};
-use testkit::proxy::Mode;
-use tokio::time::timeout;
+use discovery::{
+    Discovery, Error, Registration, Settings, agent::AgentSettings, registration::State,
+};
+use serde_json::json;
+use testkit::{
+    consul::{Binary, Consul},
+    proxy::Mode,
+};
+use tokio::{net::TcpListener, time::timeout};
 
 use super::{listener, reaches, ready, start, until_shown, web};
 use crate::world::{SOON, World, everywhere};
@@ -80,4 +86,28 @@ async fn a_beat_that_is_refused_is_shown_until_one_passes() {
     world.http.set(Mode::Pass).await.unwrap();
     reaches(&mut registered, State::Ready).await;
     assert!(registered.refusal().is_none());
+}
+
+#[tokio::test]
+async fn a_listener_that_its_node_does_not_lead_to_is_refused() {
+    let Some(binary) = Binary::find_or_skip() else { return };
+    let consul = Consul::of(&binary).config(json!({"advertise_addr": "::1"})).start().await;
+    let consul = consul.unwrap();
+    let address = consul.http_addr().into();
+    let agent = AgentSettings { address, ..AgentSettings::default() };
+    let discovery = Discovery::new(Settings { agent, ..Settings::default() }).unwrap();
+    for (bound, is_refused) in [("0.0.0.0:0", true), ("[::]:0", false)] {
+        let listener = TcpListener::bind(bound).await.unwrap();
+        let local = listener.local_addr().unwrap();
+        let registered = discovery.register(Registration::new("web", local)).unwrap();
+        registered.set_accepting();
+        let said = timeout(SOON, registered.ready()).await.expect("still waits");
+        assert_eq!(said.as_ref().is_err_and(Error::is_setting), is_refused, "{bound}: {said:?}");
+        let text = said.err().map(|err| err.to_string()).unwrap_or_default();
+        assert_eq!(
+            text.contains(&format!("listen on [::]:{}", local.port())),
+            is_refused,
+            "{text}"
+        );
+    }
 }
