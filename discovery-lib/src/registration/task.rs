@@ -126,17 +126,14 @@ impl Registrar {
         let was_ready = before.was_ready || state == State::Ready;
         self.report_tx.send_replace(Report { state, was_ready, refusal });
         if state != before.state {
-            self.log_state(before.state, state);
+            self.log_state(state);
         }
     }
 
-    fn log_state(&self, before: State, state: State) {
+    fn log_state(&self, state: State) {
         let (service, id) = (&self.subject.registration.name, &self.subject.id);
         match state {
             State::Ready => info!(%service, %id, "registered, and found in the catalog"),
-            State::Registering if matches!(before, State::Registered | State::Ready) => {
-                warn!(%service, %id, "no longer registered as it should be; registering again");
-            }
             State::Replaced => {
                 warn!(%service, %id, "another run registered under this id; leaving it alone");
             }
@@ -161,6 +158,9 @@ impl Registrar {
                 %service, %id,
                 "registered, but not in the catalog: is there a leader, and may the token read the service and its node?"
             ),
+            Tell::Lost => {
+                warn!(%service, %id, "no longer registered as it should be; registering again");
+            }
             Tell::Moved => warn!(
                 %service, %id,
                 "this machine's address is no longer the published one; registering the new one"
@@ -199,7 +199,7 @@ impl Drop for Registrar {
             return;
         }
         self.report_tx.send_modify(|report| report.state = State::Abandoned);
-        if state != State::Replaced {
+        if state != State::Replaced && self.machine.place().is_some() {
             let (service, id) = (&self.subject.registration.name, &self.subject.id);
             warn!(%service, %id, "the registrar ended without having left; nothing keeps it registered any more");
         }

@@ -148,6 +148,8 @@ pub(in crate::registration) enum Effect {
 pub(in crate::registration) enum Tell {
     /// At the agent for a while, and still not in the catalog.
     Unseen,
+    /// The agent no longer has it as it should be.
+    Lost,
     /// This machine's address is no longer the published one.
     Moved,
     /// Ended without knowing that it is deregistered.

@@ -124,10 +124,13 @@ impl Machine {
 
     /// The agent doesn't have it: registers again, soon.
     fn lost(&mut self, now: Instant, draw: f64) {
-        if let Phase::Standing(standing) = self.phase
-            && now - standing.since > STEADY_AFTER
-        {
-            self.failures = 0;
+        if let Phase::Standing(standing) = self.phase {
+            if now - standing.since > STEADY_AFTER {
+                self.failures = 0;
+            }
+            if standing.sure {
+                self.tell(Tell::Lost);
+            }
         }
         self.phase = Phase::Probing(self.after_backoff(now, draw));
     }

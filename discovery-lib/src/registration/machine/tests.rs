@@ -199,7 +199,7 @@ fn a_look_that_finds_nothing_registers_again() {
     let World { mut machine, now, place, .. } = ready(7);
     let found = Found::Nothing;
     let looked = Event::Looked { epoch: machine.epoch, found, place: Some(place) };
-    assert_eq!(machine.on(looked, now, 0.0), []);
+    assert_eq!(machine.on(looked, now, 0.0), [Effect::Tell(Tell::Lost)]);
     assert_eq!(machine.state(), State::Registering);
     let due = machine.wakes_at().unwrap();
     assert_eq!(machine.on(Event::Tick, due, 0.0), [Effect::Probe]);
