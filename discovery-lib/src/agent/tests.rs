@@ -225,3 +225,35 @@ async fn an_agent_behind_a_unix_socket_answers_too() {
     assert_eq!(client.leader().await.unwrap().as_deref(), Some("127.0.0.1:8300"));
     assert!(serving.await.unwrap().starts_with("GET /v1/status/leader HTTP/1.1"));
 }
+
+/// Answers the first request of each connection and nothing more. The first two connections are answered side by side.
+async fn answering_once() -> AgentSettings {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().into();
+    tokio::spawn(async move {
+        let both = std::sync::Arc::new(tokio::sync::Barrier::new(2));
+        for nth in 0.. {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let both = both.clone();
+            tokio::spawn(async move {
+                let mut asked = vec![0; 64 << 10];
+                assert_ne!(stream.read(&mut asked).await.unwrap(), 0);
+                if nth < 2 {
+                    both.wait().await;
+                }
+                stream.write_all(ok("").as_bytes()).await.unwrap();
+                while stream.read(&mut asked).await.is_ok_and(|len| len > 0) {}
+            });
+        }
+    });
+    AgentSettings { address, ..AgentSettings::default() }
+}
+
+#[tokio::test]
+async fn a_connection_that_fell_silent_leaves_no_other_to_be_used() {
+    let client = AgentClient::new(answering_once().await).unwrap();
+    let (one, other) = tokio::join!(client.pass("a", ""), client.pass("a", ""));
+    assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
+    assert!(client.pass("a", "").await.unwrap_err().is_timeout());
+    client.pass("a", "").await.unwrap();
+}

@@ -1,6 +1,10 @@
 //! Sends a [`Request`] and reads what comes back, within its deadline and a limit. Knows HTTP and nothing of Consul's answers.
 
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE};
@@ -53,7 +57,9 @@ struct Asked {
 
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
-    http: reqwest::Client,
+    /// Its connections are shared by all clones, and forgotten by all.
+    http: Arc<Mutex<reqwest::Client>>,
+    resolver: Resolver,
     settings: Arc<AgentSettings>,
     tokens: Arc<Tokens>,
     base: Arc<str>,
@@ -62,30 +68,11 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(settings: AgentSettings) -> Result<Self, Error> {
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_WITHIN)
-            .pool_idle_timeout(IDLE_MAX)
-            .tcp_keepalive(KEEPALIVE_AFTER)
-            .tcp_keepalive_interval(KEEPALIVE_EVERY)
-            .tcp_keepalive_retries(KEEPALIVE_PROBES)
-            .dns_resolver(Resolver::default())
-            .user_agent(concat!("discovery/", env!("CARGO_PKG_VERSION")));
-        #[cfg(target_os = "linux")]
-        {
-            builder = builder.tcp_user_timeout(SILENT_MAX);
-        }
-        if let super::Address::Unix(path) = &settings.address {
-            builder = builder.unix_socket(path.as_path());
-        }
-        let http = builder.build().map_err(|err| {
-            Error::new(Kind::Setting, "the HTTP client can't be built from these settings")
-                .because(err)
-        })?;
+        let resolver = Resolver::default();
+        let http = Arc::new(Mutex::new(client(&settings, &resolver)?));
         let (base, shown) = (settings.address.base().into(), settings.address.to_string().into());
         let tokens = Arc::new(Tokens::new(settings.token.clone()));
-        Ok(Self { http, settings: Arc::new(settings), tokens, base, shown })
+        Ok(Self { http, resolver, settings: Arc::new(settings), tokens, base, shown })
     }
 
     pub(super) fn settings(&self) -> &AgentSettings {
@@ -102,9 +89,21 @@ impl Transport {
             what: format!("{} {}", request.method, request.path),
         };
         let deadline = request.deadline;
-        timeout(deadline, self.exchange(&request, asked.clone()))
-            .await
-            .unwrap_or_else(|_| Err(asked.no_answer_within(deadline)))
+        match timeout(deadline, self.exchange(&request, asked.clone())).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.forget_connections();
+                Err(asked.no_answer_within(deadline))
+            }
+        }
+    }
+
+    /// What made one connection silent may have ended all of them, above all another address of this machine: the next request makes a new one.
+    /// Those in use are left alone.
+    fn forget_connections(&self) {
+        if let Ok(fresh) = client(&self.settings, &self.resolver) {
+            *self.http.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        }
     }
 
     async fn exchange(&self, request: &Request, asked: Asked) -> Result<Reply, Error> {
@@ -125,7 +124,8 @@ impl Transport {
         asked: Asked,
     ) -> Result<Reply, Error> {
         let url = format!("{}{}", self.base, request.path);
-        let mut builder = self.http.request(request.method.clone(), url);
+        let http = self.http.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut builder = http.request(request.method.clone(), url);
         if let Some(token) = token {
             builder = builder.header(consul_wire::header::TOKEN, header(token)?);
         }
@@ -145,8 +145,31 @@ impl Transport {
     }
 }
 
+fn client(settings: &AgentSettings, resolver: &Resolver) -> Result<reqwest::Client, Error> {
+    let mut builder = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_WITHIN)
+        .pool_idle_timeout(IDLE_MAX)
+        .tcp_keepalive(KEEPALIVE_AFTER)
+        .tcp_keepalive_interval(KEEPALIVE_EVERY)
+        .tcp_keepalive_retries(KEEPALIVE_PROBES)
+        .dns_resolver(resolver.clone())
+        .user_agent(concat!("discovery/", env!("CARGO_PKG_VERSION")));
+    #[cfg(target_os = "linux")]
+    {
+        builder = builder.tcp_user_timeout(SILENT_MAX);
+    }
+    if let super::Address::Unix(path) = &settings.address {
+        builder = builder.unix_socket(path.as_path());
+    }
+    builder.build().map_err(|err| {
+        Error::new(Kind::Setting, "the HTTP client can't be built from these settings").because(err)
+    })
+}
+
 /// Looks up the agent's host as instances' hosts are.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Resolver(Arc<Names>);
 
 impl Resolve for Resolver {
