@@ -50,7 +50,7 @@
 //! [`Watch`], one standing question to Consul a service, however many ask; [`Pool::pick`] reads the published members and takes one without a
 //! lock; what became of the try ([`Verdict`]) is learnt by that member and decides whether another is tried.
 //!
-//! A call has 5 s unless its client is told otherwise ([`Deadlines`]): 250 ms for a connection, 1 s from the end of the request to the head of
+//! A call has 5 s unless its client sets other limits ([`Deadlines`]): 250 ms for a connection, 1 s from the end of the request to the head of
 //! the answer, 2 s for the next byte while a body is sent or read. [`Body::bytes`] ends with the call; a body that is streamed may go on. A
 //! handler that thinks for longer than 1 s needs a longer `attempt`, or it is called on another instance too; an upload or an answer that
 //! takes longer than 5 s as a whole needs a longer `call`, and a stream that pauses a longer `stall`.

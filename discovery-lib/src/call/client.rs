@@ -82,7 +82,7 @@ impl Client {
     /// # Errors
     ///
     /// Nobody can take the call ([`Error::is_no_instance`]: it was surely not served), nobody answered in time ([`Error::is_timeout`]), or
-    /// every answer broke off before its head; or too many services are called already ([`Error::is_limit`]). [`Error::tried`] says who was tried and why each failed.
+    /// every answer broke off before its head; or too many services are called already ([`Error::is_limit`]). [`Error::tried`] names each instance that was tried and why it failed.
     pub async fn request<B: Into<Bytes>>(
         &self,
         request: Request<B>,
