@@ -3,7 +3,7 @@
 use tokio::time::timeout;
 
 use super::{
-    machine::{Beat, Event, Found, Outcome, Place},
+    machine::{Beat, Catalog, Event, Found, Outcome, Place},
     probe,
     subject::Subject,
     sweep::sweep,
@@ -120,15 +120,14 @@ async fn found(
         Some(_) => {}
     }
     if !catalog {
-        return Ok(Found::Ours { in_catalog: false });
+        return Ok(Found::Ours { catalog: Catalog::Unknown });
     }
-    let node =
-        node_of(agent, subject).await.map_err(|err| (Found::Ours { in_catalog: false }, err))?;
-    let in_catalog = node.is_some();
-    if let Some(node) = node {
-        subject.node.get_or_init(|| node);
-    }
-    Ok(Found::Ours { in_catalog })
+    let unread = Found::Ours { catalog: Catalog::Unknown };
+    let Some(node) = node_of(agent, subject).await.map_err(|err| (unread, err))? else {
+        return Ok(Found::Ours { catalog: Catalog::Lacks });
+    };
+    subject.node.get_or_init(|| node);
+    Ok(Found::Ours { catalog: Catalog::Has })
 }
 
 /// The node at which the catalog, from which others read, shows this run.

@@ -3,13 +3,14 @@
 //! ```text
 //! Probing -> Registering -> Standing (at the agent, then in the catalog) -> Replaced
 //!    ^- failed or refused -'   |
-//!    '- forgotten, or moved ---'                         any of them -> Leaving -> Left
+//!    '- lost, or moved --------'                         any of them -> Leaving -> Left
 //! ```
 //!
 //! What it holds to, and the simulation in `machine/tests.rs` checks:
 //! - never two registrations in flight, and none once it leaves;
 //! - a beat every [`BEAT_EVERY`] while it stands, whatever hangs;
 //! - silence means "don't know", never "forgotten": it leads to another look, not to another registration;
+//! - an instance that the catalog no longer has is registered again, although its agent has it: Consul's own repair takes a minute or two;
 //! - each registration follows a probe of the address that it publishes;
 //! - another run under its id is left alone: no beats for it, and no deregistration.
 
@@ -22,7 +23,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use event::State;
-pub(super) use event::{Beat, Effect, Event, Found, Leave, Outcome, Place, Probed, Tell};
+pub(super) use event::{Beat, Catalog, Effect, Event, Found, Leave, Outcome, Place, Probed, Tell};
 
 use crate::{
     agent::LOCAL_WITHIN,
@@ -53,6 +54,8 @@ pub(super) struct Machine {
     epoch: u32,
     /// Failures since the last steady time.
     failures: u32,
+    /// Whether the catalog once had it: what reads the catalog may see it there.
+    was_in_catalog: bool,
     /// Whether the dead were cleared away, which is done once a run.
     has_swept: bool,
     /// What the event at hand led to so far.
@@ -86,6 +89,7 @@ impl Machine {
             refused: false,
             epoch: 0,
             failures: 0,
+            was_in_catalog: false,
             has_swept: false,
             effects: Vec::new(),
         }

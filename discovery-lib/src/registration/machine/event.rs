@@ -115,8 +115,17 @@ pub(in crate::registration) enum Found {
     /// but not what it should be.
     Edited,
     Ours {
-        in_catalog: bool,
+        catalog: Catalog,
     },
+    Unknown,
+}
+
+/// Whether the catalog, from which others read, has the instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::registration) enum Catalog {
+    Has,
+    Lacks,
+    /// It was not read.
     Unknown,
 }
 

@@ -6,12 +6,19 @@ use tokio::time::Instant;
 
 use super::{
     BACKOFF_MAX, BEAT_EVERY, Machine, Phase, Turn,
-    event::{Beat, Effect, Found, Outcome, Place, Tell},
+    event::{Beat, Catalog, Effect, Found, Outcome, Place, Tell},
 };
 use crate::backoff::{backoff, spread};
 
 /// From one look at the agent's own record to the next, once all is well: how long another run under this id is beaten for at most.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// From one reading of the catalog to the next, once all is well. Each is a request to Consul's servers.
+pub(super) const CATALOG_EVERY: Duration = Duration::from_secs(20);
+/// Readings in a row that lack an instance that the catalog once had, until it is registered again. It happens when Consul's servers remove a
+/// node that they could not reach, or lose their data: the agent believes that they have all that it told them.
+const LACKS_UNTIL_LOST: u32 = 3;
+/// The same since the last registration, of an instance that the catalog had before that: some 30 s.
+const LACKS_UNTIL_LOST_AGAIN: u32 = 9;
 /// A registration that stood for so long was no failure: what comes next starts with short pauses again.
 const STEADY_AFTER: Duration = Duration::from_secs(30);
 /// Looks that did not find the instance in the catalog before a warning: some 5 s.
@@ -23,6 +30,10 @@ pub(super) struct Standing {
     /// Whether the agent said so, in any way; else it may be about to.
     pub(super) sure: bool,
     pub(super) in_catalog: bool,
+    /// When the catalog is read again.
+    catalog_at: Instant,
+    /// Readings of the catalog in a row that lacked it.
+    lacks: u32,
     beat_at: Instant,
     look: Turn,
     /// Looks in a row that left something open.
@@ -36,6 +47,8 @@ impl Standing {
             since: now,
             sure: outcome == Outcome::Done,
             in_catalog: false,
+            catalog_at: now,
+            lacks: 0,
             beat_at: now,
             look: Turn::At(now),
             looks: 0,
@@ -44,6 +57,27 @@ impl Standing {
 
     pub(super) fn wakes_at(&self) -> Instant {
         self.look.at().map_or(self.beat_at, |at| at.min(self.beat_at))
+    }
+
+    fn read(&mut self, catalog: Catalog, now: Instant, draw: f64) {
+        match catalog {
+            Catalog::Has => {
+                self.in_catalog = true;
+                self.lacks = 0;
+                self.catalog_at = now + spread(CATALOG_EVERY, draw);
+            }
+            Catalog::Lacks => self.lacks = self.lacks.saturating_add(1),
+            Catalog::Unknown => {}
+        }
+    }
+
+    fn lacks_until_lost(&self) -> u32 {
+        if self.in_catalog { LACKS_UNTIL_LOST } else { LACKS_UNTIL_LOST_AGAIN }
+    }
+
+    /// In the catalog, as far as is known.
+    fn is_settled(&self) -> bool {
+        self.in_catalog && self.lacks == 0
     }
 }
 
@@ -57,7 +91,8 @@ impl Machine {
         }
         if standing.look.is_due(now) {
             standing.look = Turn::Awaited;
-            self.effects.push(Effect::Look { epoch: self.epoch, catalog: !standing.in_catalog });
+            let catalog = now >= standing.catalog_at;
+            self.effects.push(Effect::Look { epoch: self.epoch, catalog });
         }
         self.phase = Phase::Standing(standing);
     }
@@ -91,13 +126,17 @@ impl Machine {
             }
             // Not sure: it may be the run before, which a registration that was never answered did not replace.
             Found::AnotherRun | Found::Nothing | Found::Edited => return self.lost(now, draw),
-            Found::Ours { in_catalog } => {
+            Found::Ours { catalog } => {
                 standing.sure = true;
-                standing.in_catalog |= in_catalog;
+                standing.read(catalog, now, draw);
             }
             Found::Unknown => {}
         }
-        if standing.in_catalog && found != Found::Unknown {
+        self.was_in_catalog |= standing.in_catalog;
+        if self.was_in_catalog && standing.lacks >= standing.lacks_until_lost() {
+            return self.lost(now, draw);
+        }
+        if standing.is_settled() && found != Found::Unknown {
             standing.looks = 0;
             standing.look = Turn::At(now + spread(LOOK_EVERY, draw));
             if !self.has_swept {
@@ -122,7 +161,7 @@ impl Machine {
         }
     }
 
-    /// The agent doesn't have it: registers again, soon.
+    /// The agent or the catalog doesn't have it: registers again, soon.
     fn lost(&mut self, now: Instant, draw: f64) {
         if let Phase::Standing(standing) = self.phase {
             if now - standing.since > STEADY_AFTER {

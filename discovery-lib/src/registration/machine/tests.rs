@@ -3,9 +3,12 @@
 
 use proptest::prelude::*;
 
-use super::{standing::LOOK_EVERY, *};
+use super::{
+    standing::{CATALOG_EVERY, LOOK_EVERY},
+    *,
+};
 use crate::agent::REGISTER_WITHIN;
-use world::{Fault, Record, World, place};
+use world::{Fault, REPAIRED_WITHIN, Record, World, place};
 
 mod world;
 
@@ -28,13 +31,13 @@ fn silence() -> impl Strategy<Value = Fault> {
         time(FAULT_MS).prop_map(Fault::Hangs),
         time(FAULT_MS).prop_map(Fault::Down),
         time(FAULT_MS).prop_map(Fault::Slow),
-        time(FAULT_MS).prop_map(Fault::Hides),
+        time(FAULT_MS).prop_map(Fault::Blind),
     ]
 }
 
 /// Faults that leave no call open: what is asked is done at once or never.
 fn clear() -> impl Strategy<Value = Fault> {
-    prop_oneof![time(FAULT_MS).prop_map(Fault::Down), time(FAULT_MS).prop_map(Fault::Hides),]
+    prop_oneof![time(FAULT_MS).prop_map(Fault::Down), time(FAULT_MS).prop_map(Fault::Blind)]
 }
 
 /// Faults that cost it its record, or what that is worth.
@@ -42,6 +45,8 @@ fn loss() -> impl Strategy<Value = Fault> {
     prop_oneof![
         Just(Fault::Forgets),
         Just(Fault::Edits),
+        Just(Fault::Drops),
+        time(FAULT_MS).prop_map(Fault::Hides),
         time(FAULT_MS).prop_map(Fault::Refuses),
         (0..3_u8).prop_map(Fault::Moves),
     ]
@@ -66,10 +71,33 @@ fn ready(seed: u64) -> World {
 proptest! {
     #[test]
     fn whatever_happened_it_is_found_again(seed: u64, faults in some(any_fault())) {
-        let mut world = World::new(seed).with(&faults);
+        let mut world = ready(seed).with(&faults);
         world.run_until(FAULTS_END + WELL_WITHIN);
         prop_assert_eq!(world.state(), State::Ready);
         prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
+        prop_assert_eq!(world.catalog(), Catalog::Has);
+    }
+
+    #[test]
+    fn whatever_happened_at_its_start_it_is_found(seed: u64, faults in some(any_fault())) {
+        let mut world = World::new(seed).with(&faults);
+        world.run_until(FAULTS_END + REPAIRED_WITHIN + WELL_WITHIN);
+        prop_assert_eq!(world.state(), State::Ready);
+        prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
+        prop_assert_eq!(world.catalog(), Catalog::Has);
+    }
+
+    #[test]
+    fn what_the_catalog_lost_is_back_with_its_next_reading(
+        seed: u64,
+        at in time(60_000),
+        drops in 1..4_usize,
+    ) {
+        let faults: Vec<_> = (0..drops).map(|again| (at * (again as u32 + 1), Fault::Drops)).collect();
+        let mut world = ready(seed).with(&faults);
+        world.run_until(at * drops as u32 + CATALOG_EVERY + LOOK_EVERY + Duration::from_secs(3));
+        prop_assert_eq!(world.catalog(), Catalog::Has);
+        prop_assert_eq!(world.state(), State::Ready);
     }
 
     #[test]

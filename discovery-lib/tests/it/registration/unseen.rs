@@ -121,3 +121,30 @@ async fn a_registration_reads_its_node_and_never_the_whole_service() {
     let whole = |it: &&String| it.contains("/v1/health/") || it.contains("/v1/catalog/service");
     assert_eq!(asked().iter().find(whole), None);
 }
+
+/// Consul's servers remove a node that they can't reach for long, with all that is registered at it. Its agent believes that they have it.
+#[tokio::test]
+async fn what_the_catalog_lost_is_registered_again() {
+    let (place, agent) = (listener().await, Agent::default());
+    agent.shows.store(true, Relaxed);
+    let discovery = discovery(place.local_addr().unwrap());
+    let mut serving = JoinSet::new();
+    serving.spawn(agent.clone().serve(place));
+    let listener = listener().await;
+    let registered = discovery.register(web(&listener)).unwrap();
+    registered.set_accepting();
+    ready(&registered).await;
+    agent.shows.store(false, Relaxed);
+    let registrations = || {
+        let asked = agent.asked.lock().unwrap();
+        asked.iter().filter(|it| it.starts_with("PUT /v1/agent/service/register")).count()
+    };
+    let again = async {
+        while registrations() < 2 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(SOON, again).await.expect("not registered again");
+    agent.shows.store(true, Relaxed);
+    ready(&registered).await;
+}

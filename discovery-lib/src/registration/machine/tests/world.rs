@@ -12,6 +12,9 @@ const BEAT_WITHIN: Duration = Duration::from_secs(12);
 /// The longest that an agent without a quorum takes, and does it nevertheless.
 const LATE_MAX: Duration = Duration::from_secs(21);
 
+/// Consul's anti-entropy: an agent compares what it has with the catalog every one to two minutes.
+pub(super) const REPAIRED_WITHIN: Duration = Duration::from_secs(120);
+
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fault {
     /// Answers nothing for so long; what it was asked may be done later.
@@ -22,6 +25,10 @@ pub(super) enum Fault {
     Slow(Duration),
     /// Keeps the instance from the catalog for so long.
     Hides(Duration),
+    /// Loses the instance from the catalog while its agent has it.
+    Drops,
+    /// Can't read the catalog for so long.
+    Blind(Duration),
     /// Answers each registration and each beat for so long that it is not wanted.
     Refuses(Duration),
     /// Loses all that it knew.
@@ -78,6 +85,8 @@ pub(super) struct World {
     calls: Vec<Asked>,
     /// What the agent has under the id.
     pub(super) record: Option<Record>,
+    /// The catalog lacks it until then, or until it is registered again.
+    dropped_until: Instant,
     /// Where the machine is.
     pub(super) place: Place,
     no_races: bool,
@@ -86,6 +95,7 @@ pub(super) struct World {
     down_until: Instant,
     slow_until: Instant,
     hides_until: Instant,
+    blind_until: Instant,
     refuses_until: Instant,
     registering: bool,
     /// How the last registration ended, and when.
@@ -120,6 +130,8 @@ impl World {
             down_until: now,
             slow_until: now,
             hides_until: now,
+            blind_until: now,
+            dropped_until: now,
             refuses_until: now,
             registering: false,
             registered: None,
@@ -193,6 +205,17 @@ impl World {
         self.now = end;
     }
 
+    /// What a reading of the catalog finds.
+    pub(super) fn catalog(&self) -> Catalog {
+        if self.now < self.blind_until {
+            Catalog::Unknown
+        } else if self.now < self.hides_until.max(self.dropped_until) {
+            Catalog::Lacks
+        } else {
+            Catalog::Has
+        }
+    }
+
     fn schedule(&mut self, at: Instant, happens: Happens) {
         self.queue.push(Reverse((at, happens)));
     }
@@ -214,6 +237,8 @@ impl World {
                 Fault::Down(time) => self.down_until = self.now + time,
                 Fault::Slow(time) => self.slow_until = self.now + time,
                 Fault::Hides(time) => self.hides_until = self.now + time,
+                Fault::Blind(time) => self.blind_until = self.now + time,
+                Fault::Drops => self.dropped_until = self.now + REPAIRED_WITHIN,
                 Fault::Refuses(time) => self.refuses_until = self.now + time,
                 Fault::Forgets => self.record = None,
                 Fault::Edits => self.record = Some(Record::Foreign),
@@ -296,6 +321,7 @@ impl World {
             Effect::Register { .. } if refuses => Event::Registered(Outcome::Refused),
             Effect::Register { place } => {
                 self.record = Some(Record::Ours(place));
+                self.dropped_until = self.now;
                 Event::Registered(Outcome::Done)
             }
             Effect::Beat { epoch } => Event::Beaten {
@@ -315,9 +341,7 @@ impl World {
                     Some(Record::Ours(place)) if Some(place) != self.machine.place() => {
                         Found::Edited
                     }
-                    Some(Record::Ours(_)) => {
-                        Found::Ours { in_catalog: self.now >= self.hides_until }
-                    }
+                    Some(Record::Ours(_)) => Found::Ours { catalog: self.catalog() },
                 },
                 place: Some(self.place),
             },
@@ -351,7 +375,9 @@ impl World {
                 // What the machine's own address is needs no agent.
                 *place = Some(self.place);
                 self.last_found = found;
-                let not_ours = matches!(found, Found::Nothing | Found::AnotherRun | Found::Edited);
+                let lacks = matches!(found, Found::Ours { catalog: Catalog::Lacks });
+                let not_ours =
+                    lacks || matches!(found, Found::Nothing | Found::AnotherRun | Found::Edited);
                 self.missed |= not_ours && after_registration;
             }
             _ => {}
