@@ -73,6 +73,7 @@ mod names;
 mod pool;
 #[cfg(feature = "program")]
 pub mod program;
+mod random;
 mod redact;
 pub mod registration;
 pub mod serve;
@@ -85,6 +86,7 @@ pub use error::Error;
 pub use instance::{Host, Instance, ServiceId, Status, Weights};
 pub use member::{Charge, MemberId, Rank, Signal, Verdict};
 pub use pool::{Explained, ExplainedMember, Explanation, InFlight, Pick, PickError, Pool};
+pub use random::Random;
 pub use registration::{Advertise, Leaving, Registered, Registration, Signals, signal};
 pub use settings::{DnsAddress, Settings};
 pub use watch::{Origin, Resolve, Snapshot, Watch, Watched};
