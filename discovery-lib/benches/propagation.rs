@@ -1,17 +1,17 @@
 //! How long from a registration at the agent to its place in a caller's pool, against a bare blocking query on the same agent: what the
-//! watch and the pool add to what the agent takes. Turn by turn in one run; on a real Consul too where one is found (`PATH`, `CONSUL_BIN`).
+//! watch and the pool add to the agent's latency. Alternating in one run; on a real Consul too if one is found (`PATH`, `CONSUL_BIN`).
 //!
 //!     cargo bench -p discovery-lib --bench propagation
 
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a bench prints, and panics when it can't go on"
+    reason = "a bench prints, and panics when it can't continue"
 )]
 
 use std::{net::SocketAddr, time::Duration};
 
-use discovery::{Discovery, Explained, Pool, Rank, Resolve, Settings, Watch, agent::AgentSettings};
+use discovery::{Discovery, Explained, Pool, Rank, Settings, Watch, agent::AgentSettings};
 use discovery_agent::Agent;
 use serde_json::json;
 use testkit::{
@@ -26,9 +26,9 @@ use tokio::{
 };
 
 const ROUNDS: usize = 100;
-/// Longer than a watch saves its questions up, so that none is put off.
+/// Longer than the token bucket of a watch needs to refill, so that no query is delayed.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Long enough for a question to arrive before what it waits for.
+/// Long enough for a query to arrive before the change that it waits for.
 const ARRIVES_WITHIN: Duration = Duration::from_millis(20);
 
 /// The same instance again and again: registered in odd rounds, deregistered in even ones.
@@ -46,7 +46,7 @@ async fn ask(agent: SocketAddr, after: &str) -> Answer {
     Question::get(format!("/v1/health/service/bare?stale{after}")).send(agent).await.unwrap()
 }
 
-/// The same pause before both, and a question at its end: a machine that has just been idle is slower. Gives the index of now.
+/// The same pause before both, and a query at its end: a machine that was idle is slower. Returns the present index.
 async fn before_change(agent: SocketAddr) -> String {
     sleep(PAUSE).await;
     ask(agent, "").await.header("x-consul-index").unwrap().to_owned()
@@ -65,7 +65,7 @@ async fn bare(agent: SocketAddr, round: usize) -> f64 {
     (answered_at - start).as_secs_f64()
 }
 
-/// A pool says when it is ready, but not when it changes: so its watch is waited for, and then the pool looked at.
+/// A pool has no notice of changes, so this waits for its watch, and then reads the pool.
 struct Pooled {
     watch: Watch,
     pool: Pool,
@@ -95,7 +95,7 @@ impl Pooled {
 async fn measure(name: &str, agent: SocketAddr) {
     let settings = AgentSettings { address: agent.into(), ..AgentSettings::default() };
     let discovery = Discovery::new(Settings { agent: settings, ..Settings::default() }).unwrap();
-    let watch = discovery.watch("watched", &Resolve::Catalog);
+    let watch = discovery.watch("watched");
     let mut pooled = Pooled { watch, pool: discovery.pool("watched") };
     pooled.watch.changed().await;
     pooled.pool.ready().await.unwrap();
@@ -126,8 +126,7 @@ async fn measure_all(threads: &str) {
     }
 }
 
-/// What comes passes from task to task. On one thread that costs nothing to speak of; on two, waking an idle one is in it, which takes as
-/// long as the machine pleases.
+/// A change passes from task to task. On one thread that is nearly free; on two it includes the wake-up of an idle thread.
 fn main() {
     let current_thread = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     current_thread.block_on(measure_all("one thread"));

@@ -1,20 +1,32 @@
-//! The handle that a program holds: its connections to the agent, and what it asks them for.
+//! The entry point of a program: its connection to an agent, its watches, pools and registrations.
 
 use std::sync::Arc;
 
 use crate::{
-    Client, Error, Pool, Registered, Registration, Resolve, Settings, Snapshot, Watch,
-    agent::AgentClient, lifetime::LINGER, pool::StandingPools, watch::Standing,
+    Client, Error, Pool, Query, Random, Registered, Registration, Settings, Snapshot, Watch,
+    agent::AgentClient, lifetime::LINGER, pool::Pools, watch::Watches,
 };
 
 /// Service discovery through one Consul agent. Cheap to clone; clones share connections. There is no global state: two of them in one
-/// process are strangers.
+/// process share nothing.
+///
+/// ```
+/// # use discovery::{Discovery, Query, Settings};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), discovery::Error> {
+/// let discovery = Discovery::new(Settings::default())?;
+/// let pool = discovery.pool("web"); // a plain name
+/// let watch = discovery.watch(Query::new("web").tag("v2").datacenter("dc2"));
+/// # drop((pool, watch));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Discovery {
     settings: Arc<Settings>,
     agent: AgentClient,
-    standing: Standing,
-    pools: Arc<StandingPools>,
+    watches: Watches,
+    pools: Arc<Pools>,
     client: Client,
 }
 
@@ -22,75 +34,94 @@ impl Discovery {
     /// Discovery with these settings. Connects to nothing yet.
     ///
     /// # Errors
-    /// When no HTTP client can be made of the settings.
+    /// No HTTP client can be built from the settings.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        let agent = AgentClient::new(settings.agent.clone())?;
-        let (dns, datacenter) = (settings.dns.clone(), settings.datacenter.clone());
-        let standing = Standing::new(agent.clone(), dns, datacenter);
-        let pools = Arc::new(StandingPools::new(standing.clone(), settings.resolve.clone()));
-        let found = pools.clone();
-        let client = Client::new(move |service| found.pool(service));
-        Ok(Self { settings: Arc::new(settings), agent, standing, pools, client })
+        Self::with_random(settings, Random::from_entropy())
     }
 
-    /// Discovery as the environment of this process says ([`Settings::from_vars`]). Connects to nothing yet.
+    /// Discovery that draws its random numbers from this source, so that a seed reproduces the backoffs and jitters of its watches.
     ///
     /// # Errors
-    /// For a variable that can't be understood.
+    /// As for [`Discovery::new`].
+    pub fn with_random(settings: Settings, random: Random) -> Result<Self, Error> {
+        let agent = AgentClient::new(settings.agent.clone())?;
+        let watches = Watches::new(agent.clone(), &settings, random);
+        let pools = Arc::new(Pools::new(watches.clone()));
+        let found = pools.clone();
+        let client = Client::new(move |service| found.pool(service.into()));
+        Ok(Self { settings: Arc::new(settings), agent, watches, pools, client })
+    }
+
+    /// Discovery with settings from the environment of this process ([`Settings::from_vars`]). Connects to nothing yet.
+    ///
+    /// # Errors
+    /// For a variable that can't be parsed.
     pub fn from_env() -> Result<Self, Error> {
         Self::new(Settings::from_env()?)
     }
 
-    /// What it was made of.
+    /// Its settings.
+    #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The agent, for what this library has no words for.
+    /// The client of the agent, for calls that this library does not wrap.
+    #[must_use]
     pub fn agent(&self) -> &AgentClient {
         &self.agent
     }
 
-    /// A watch of a service. The first one starts to ask and others share its question, which is asked for another 60 s after the last one
-    /// was dropped. Of questions that nothing holds any more 256 are asked; beyond that the one that was dropped first ends early.
+    /// A watch of a query; a plain name is a query for all instances of a service. Source and datacenter default to the settings. The first
+    /// watch of a query starts to poll, others share the poller, which stays for another 60 s after the last one was dropped. At most 256
+    /// pollers stay without a watch; above that the one that was dropped first ends early.
+    ///
+    /// A watch of a query that its source can't express has a failure at once ([`Discovery::check`]).
     ///
     /// # Panics
     /// Outside of a tokio runtime, when it has to start.
-    pub fn watch(&self, service: &str, resolve: &Resolve) -> Watch {
-        self.standing.watch(service, resolve, LINGER)
+    pub fn watch(&self, query: impl Into<Query>) -> Watch {
+        self.watches.watch(&self.watches.complete(query.into()), LINGER)
     }
 
-    /// Asks once who the instances of a service are, without waiting for a change: nothing is left behind at the agent. For a program that
-    /// asks and ends.
+    /// Sends a query once, without waiting for a change: nothing is left behind at the agent. For a program that asks and exits.
     ///
     /// # Errors
-    /// Nothing answered (within 10 s, by DNS within 3 s), or the answer makes no sense.
-    pub async fn ask(&self, service: &str, resolve: &Resolve) -> Result<Snapshot, Error> {
-        self.standing.ask(service, resolve).await
+    /// No answer (within 10 s, by DNS within 3 s), an answer that can't be parsed, or a query that its source can't express.
+    pub async fn ask(&self, query: impl Into<Query>) -> Result<Snapshot, Error> {
+        let query = self.watches.complete(query.into());
+        self.watches.ask(&query).await
     }
 
-    /// The members of a service, found as [`Settings::resolve`] says. All who ask for a service share one pool, which lives for another 60 s
-    /// after the last of them dropped it: so it costs nothing to ask for one in each handler. Of pools that nothing holds any more 256 are
-    /// kept; beyond that the one that was dropped first ends early.
+    /// Whether the source of a query can express it: for a program that checks its settings at the start.
+    ///
+    /// # Errors
+    /// It can't ([`Error::is_setting`]); the error names the part of the query.
+    pub fn check(&self, query: impl Into<Query>) -> Result<(), Error> {
+        self.watches.check(&self.watches.complete(query.into()))
+    }
+
+    /// A pool of the instances of a query. All users of a query share one pool, which stays for another 60 s after the last one dropped it, so
+    /// it is cheap to get one per request. At most 256 pools stay unused; above that the one that was dropped first ends early.
     ///
     /// # Panics
     /// Outside of a tokio runtime, when it has to start.
-    pub fn pool(&self, service: &str) -> Pool {
-        self.pools.pool(service)
+    pub fn pool(&self, query: impl Into<Query>) -> Pool {
+        self.pools.pool(query.into())
     }
 
-    /// A caller of services by name, on the same pools.
+    /// A client that calls services by name, with the same pools.
     pub fn client(&self) -> Client {
         self.client.clone()
     }
 
-    /// Registers an instance, and keeps it registered for as long as the handle is held: over restarts of the agent and losses of its data.
-    /// Returns at once; [`Registered::ready`] waits until others can find it. Nothing is registered before the program accepts
-    /// connections ([`Registered::set_accepting`]) and something answers at the address that others would be given.
+    /// Registers an instance, and keeps it registered while the handle is held: across restarts of the agent and losses of its data. Returns
+    /// at once; [`Registered::ready`] waits until the instance can be found. It is registered after the program accepts connections
+    /// ([`Registered::set_accepting`]) and a probe of the published address succeeds.
     ///
     /// # Errors
-    /// It can't be registered: a name, id, meta or weight beyond Consul's limits, or an address at which nobody would reach it. The reason and
-    /// the limit are said ([`Error::is_setting`]).
+    /// It can't be registered: a name, id, meta or weight exceeds Consul's limits, or no caller could reach its address. The error names the
+    /// reason and the limit ([`Error::is_setting`]).
     ///
     /// # Panics
     /// Outside of a tokio runtime.

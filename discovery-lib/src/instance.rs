@@ -1,4 +1,4 @@
-//! One running copy of a service, as plain data: what Consul's catalog or DNS says of it.
+//! One instance of a service, as plain data from Consul's catalog or DNS.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 
@@ -25,7 +25,7 @@ impl fmt::Display for ServiceId {
     }
 }
 
-/// How an instance stands: the worst of its own checks and its node's.
+/// The health of an instance: the worst of its own checks and its node's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
     /// All checks pass.
@@ -34,7 +34,7 @@ pub enum Status {
     Warning,
     /// At least one check is critical.
     Critical,
-    /// Taken out by hand or by its own orderly shutdown: never called, whatever else is left.
+    /// In maintenance, by an operator or by its own graceful shutdown: never called, even if there is no other.
     Maintenance,
 }
 
@@ -49,7 +49,8 @@ impl fmt::Display for Status {
     }
 }
 
-/// The share of an instance among its peers, by status; the SRV weight of RFC 2782. 0 means: only when nobody else is left.
+/// The share of calls of an instance among the instances of its service, by status; the SRV weight of RFC 2782. An instance of weight 0 is
+/// called only if there is no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Weights {
     /// While passing.
@@ -65,7 +66,7 @@ impl Default for Weights {
     }
 }
 
-/// Where an instance is: an address, or a name that is resolved at each new connection.
+/// The host of an instance: an address, or a name that is resolved at each new connection.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Host {
     /// An IP address.
@@ -75,7 +76,7 @@ pub enum Host {
 }
 
 impl From<&str> for Host {
-    /// An IP address where the text is one, with or without brackets; else a name.
+    /// An IP address if the text is one, with or without brackets; else a name.
     fn from(text: &str) -> Self {
         let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
         bare.parse().map_or_else(|_| Self::Name(text.into()), Self::Ip)
@@ -83,7 +84,7 @@ impl From<&str> for Host {
 }
 
 impl fmt::Display for Host {
-    /// As it stands in a URL: an IPv6 address in brackets.
+    /// As in a URL: an IPv6 address has brackets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(IpAddr::V4(ip)) => ip.fmt(f),
@@ -93,26 +94,30 @@ impl fmt::Display for Host {
     }
 }
 
-/// One running copy of a service.
+/// One running instance of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     /// Unique on its node.
     pub id: ServiceId,
-    /// The name that callers ask for.
+    /// The name of the service.
     pub service: Arc<str>,
-    /// The node whose agent it is registered at; empty where the answer does not say (DNS, fixed lists).
+    /// The node of the agent at which it is registered; empty if the answer has none (DNS, fixed lists).
     pub node: Arc<str>,
-    /// Where it is.
+    /// The datacenter of its node; none if the answer has none (DNS, fixed lists).
+    pub datacenter: Option<Arc<str>>,
+    /// The meta of its node; empty if the answer has none (DNS, fixed lists). Instances of one node share it.
+    pub node_meta: Arc<BTreeMap<String, String>>,
+    /// Its host.
     pub host: Host,
-    /// The port there.
+    /// Its port on that host.
     pub port: u16,
     /// Its tags.
     pub tags: Vec<String>,
-    /// What it says of itself; `incarnation` is random for each run.
+    /// Its meta; `incarnation` is random per run.
     pub meta: BTreeMap<String, String>,
-    /// Its share.
+    /// Its share of calls.
     pub weights: Weights,
-    /// How it stands.
+    /// Its health.
     pub status: Status,
 }
 
@@ -123,6 +128,8 @@ impl Instance {
             id: format!("{host}:{port}").into(),
             service: service.into(),
             node: "".into(),
+            datacenter: None,
+            node_meta: Arc::default(),
             host,
             port,
             tags: Vec::new(),
@@ -132,7 +139,8 @@ impl Instance {
         }
     }
 
-    /// The weight that counts now: that of its status.
+    /// The weight of its present status.
+    #[must_use]
     pub fn weight(&self) -> u16 {
         match self.status {
             Status::Warning => self.weights.warning,
@@ -140,8 +148,9 @@ impl Instance {
         }
     }
 
-    /// Whether both are the same running copy at the same place, whatever else has changed: what callers have learnt about one is true of
-    /// the other. An instance that moved to another address is another one.
+    /// Whether both are the same run at the same address, whatever else has changed, so that the statistics of one apply to the other. An
+    /// instance that moved to another address is another one.
+    #[must_use]
     pub fn is_same_copy(&self, other: &Self) -> bool {
         self.id == other.id
             && self.node == other.node
@@ -151,11 +160,11 @@ impl Instance {
     }
 }
 
-/// The meta key that tells one run of an instance from the next.
+/// The meta key whose value differs between the runs of an instance.
 pub(crate) const INCARNATION: &str = "incarnation";
 
 impl fmt::Display for Instance {
-    /// `<host>:<port>`, as it stands in a URL.
+    /// `<host>:<port>`, as in a URL.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
     }
@@ -166,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_written_as_in_a_url() {
+    fn hosts_are_displayed_as_in_a_url() {
         for (text, written) in [
             ("10.0.0.1", "10.0.0.1"),
             ("::1", "[::1]"),

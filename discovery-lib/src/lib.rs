@@ -73,6 +73,7 @@ mod names;
 mod pool;
 #[cfg(feature = "program")]
 pub mod program;
+mod query;
 mod random;
 mod redact;
 pub mod registration;
@@ -86,7 +87,8 @@ pub use error::Error;
 pub use instance::{Host, Instance, ServiceId, Status, Weights};
 pub use member::{Charge, MemberId, Rank, Signal, Verdict};
 pub use pool::{Explained, ExplainedMember, Explanation, InFlight, Pick, PickError, Pool};
+pub use query::{Consistency, Include, Query};
 pub use random::Random;
 pub use registration::{Advertise, Leaving, Registered, Registration, Signals, signal};
 pub use settings::{DnsAddress, Settings};
-pub use watch::{Origin, Resolve, Snapshot, Watch, Watched};
+pub use watch::{Changes, Origin, Snapshot, Source, Watch, Watched};

@@ -1,6 +1,6 @@
-//! What a program is told about Consul by its environment: the variables that Consul's own command reads, and `CONSUL_DNS_ADDR`.
+//! The settings of a program for Consul, from the variables that Consul's own command reads, and `CONSUL_DNS_ADDR`.
 //!
-//! A value that can't be understood is an error at once, never a default. An empty variable is one that is not set.
+//! A value that can't be parsed is an error at once, never a default. An empty variable counts as not set.
 //! Source: <https://developer.hashicorp.com/consul/commands#environment-variables>.
 
 use std::fmt;
@@ -8,7 +8,7 @@ use std::fmt;
 use http::HeaderValue;
 
 use crate::{
-    Host, Resolve,
+    Host, Source,
     agent::{Address, AgentSettings, BasicAuth, NO_TLS, Token, split_host_port},
     error::{Error, Kind},
     redact::without_secrets,
@@ -24,18 +24,18 @@ pub struct Settings {
     pub agent: AgentSettings,
     /// The agent's DNS.
     pub dns: DnsAddress,
-    /// The datacenter whose services are watched; none: the agent's own. No variable says so, only whoever makes these settings.
+    /// The datacenter of queries that name none. None: the agent's own. Not set by a variable.
     pub datacenter: Option<String>,
-    /// How those who are called are found. No variable says so, only whoever makes these settings.
-    pub resolve: Resolve,
+    /// The source of queries that name none. Default: [`Source::Catalog`]. Not set by a variable.
+    pub source: Source,
 }
 
-/// Where Consul's DNS is asked, over TCP.
+/// The address of Consul's DNS, which is used over TCP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsAddress {
-    /// The agent's host, where nothing else is said.
+    /// Default: the agent's host.
     pub host: Host,
-    /// 8600, where nothing else is said.
+    /// Default: 8600.
     pub port: u16,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for DnsAddress {
 }
 
 impl DnsAddress {
-    /// That of the agent at this address.
+    /// The DNS of the agent at this address.
     pub fn of(agent: &Address) -> Self {
         let host = match agent {
             Address::Tcp { host, .. } => host.clone(),
@@ -63,10 +63,10 @@ impl DnsAddress {
 }
 
 impl Settings {
-    /// Settings from variables, wherever they come from: `var` gives the value of a name, none if it is not set.
+    /// Settings from variables of any origin: `var` returns the value of a name, none if it is not set.
     ///
     /// # Errors
-    /// For the first variable that can't be understood: names it, its value (unless that is secret) and what would be right.
+    /// For the first variable that can't be parsed: names it, its value (unless that is secret) and the right format.
     pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let vars = Vars(var);
         let address = vars.parse("CONSUL_HTTP_ADDR", str::parse::<Address>)?.unwrap_or_default();
@@ -82,7 +82,7 @@ impl Settings {
             partition: vars.get("CONSUL_PARTITION"),
             address,
         };
-        Ok(Self { agent, dns, datacenter: None, resolve: Resolve::default() })
+        Ok(Self { agent, dns, datacenter: None, source: Source::default() })
     }
 
     /// Settings from the variables of this process.
@@ -115,7 +115,7 @@ impl<F: Fn(&str) -> Option<String>> Vars<F> {
     fn token(&self) -> Result<Token, Error> {
         let value = self.get("CONSUL_HTTP_TOKEN");
         if value.as_deref().is_some_and(|token| HeaderValue::from_str(token).is_err()) {
-            let text = "CONSUL_HTTP_TOKEN has a character that no token has (a line end, perhaps)";
+            let text = "CONSUL_HTTP_TOKEN has a character that is not valid in a token, such as a line end";
             return Err(Error::new(Kind::Setting, text));
         }
         let file = self.get("CONSUL_HTTP_TOKEN_FILE").map(Into::into);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn dns_is_asked_at_the_agents_host_unless_told_otherwise() {
+    fn the_host_of_dns_defaults_to_the_agents() {
         for (http, dns, asked) in [
             ("10.1.2.3:8500", "", "10.1.2.3:8600"),
             ("http://consul", "", "consul:8600"),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_is_read_and_never_shown() {
+    fn credentials_are_read_and_never_shown() {
         let settings = settings(&[
             ("CONSUL_HTTP_TOKEN", "t0ken"),
             ("CONSUL_HTTP_TOKEN_FILE", "/run/token"),
@@ -208,20 +208,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_tls_counts_only_where_tls_is_asked_for() {
+    fn variables_of_tls_count_only_if_tls_is_on() {
         let ssl = [("CONSUL_HTTP_SSL", "1"), ("CONSUL_HTTP_ADDR", "unix:///run/consul.sock")];
         settings(&ssl).unwrap();
-        // As for Consul's own command, whose user may have set them for another agent.
+        // As for Consul's own command: they may be set for another agent.
         for name in ["CONSUL_CACERT", "CONSUL_HTTP_SSL_VERIFY", "CONSUL_TLS_SERVER_NAME"] {
             settings(&[(name, "1"), ("CONSUL_HTTP_ADDR", "consul:8500")]).unwrap();
         }
     }
 
     #[test]
-    fn what_can_not_be_understood_is_said_at_once() {
-        let tls = "this build of discovery has no TLS yet; http:// or unix:// reach an agent on this machine";
+    fn a_value_that_can_not_be_parsed_is_an_error_at_once() {
+        let tls =
+            "TLS is not supported yet; use http:// or unix:// to reach an agent on this machine";
         let takes = "it takes host:port, http://host:port or unix:///path";
-        for (vars, said) in [
+        for (vars, text) in [
             (
                 &[("CONSUL_HTTP_ADDR", "localhost")][..],
                 "CONSUL_HTTP_ADDR is \"localhost\": a port is missing, perhaps localhost:8500"
@@ -258,7 +259,7 @@ mod tests {
             ),
             (
                 &[("CONSUL_HTTP_TOKEN", "s3cret\n")],
-                "CONSUL_HTTP_TOKEN has a character that no token has (a line end, perhaps)"
+                "CONSUL_HTTP_TOKEN has a character that is not valid in a token, such as a line end"
                     .to_owned(),
             ),
             (
@@ -270,7 +271,7 @@ mod tests {
                 "CONSUL_DNS_ADDR is \"a:b:c\": it takes host:port, host or :port".to_owned(),
             ),
         ] {
-            assert_eq!(settings(vars).unwrap_err().to_string(), said);
+            assert_eq!(settings(vars).unwrap_err().to_string(), text);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
 use discovery::{
-    Discovery, Resolve,
+    Discovery, Source,
     program::{self, Outcome, ServiceArgs},
     serve::Server,
     signal,
@@ -49,7 +49,7 @@ pub struct Settings {
     pub upstream: String,
     /// How it finds that: catalog (Consul's HTTP API), dns, or fixed:HOST:PORT,...
     #[arg(long, env = "RESOLVE", value_name = "HOW", default_value = "catalog")]
-    pub resolve: Resolve,
+    pub resolve: Source,
     /// What every service can be told.
     #[command(flatten)]
     pub service: ServiceArgs,
@@ -75,7 +75,7 @@ pub fn main(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// A setting is wrong, its address is in use, or a second signal ended it at once.
 pub async fn run(settings: Settings) -> Outcome {
     let Settings { listen, service_name, upstream, resolve, service } = settings;
-    let discovery = Discovery::new(discovery::Settings { resolve, ..service.settings()? })?;
+    let discovery = Discovery::new(discovery::Settings { source: resolve, ..service.settings()? })?;
     let listener = program::listen(listen, "--listen (LISTEN)").await?;
     let pool = discovery.pool(&upstream);
     let relay = Relay::new(discovery.client(), &upstream);

@@ -3,7 +3,8 @@
 use std::{env, sync::Arc, time::Duration};
 
 use discovery::{
-    Discovery, Error, Instance, Resolve, Settings, Snapshot, Watch, agent::Question, program::chain,
+    Discovery, Error, Instance, Query, Settings, Snapshot, Source, Watch, agent::ReadOptions,
+    program::chain,
 };
 use tokio::time::timeout;
 
@@ -61,9 +62,9 @@ impl Consul {
     /// The names of all services with their tags, as the HTTP catalog says.
     pub(crate) async fn services(&self) -> Result<Vec<(String, Vec<String>)>, String> {
         let Self(discovery) = self;
-        let datacenter = discovery.settings().datacenter.clone();
-        let question = Question { stale: true, datacenter, after: None };
-        match timeout(ANSWER_WITHIN, discovery.agent().services(&question)).await {
+        let mut options = ReadOptions::new();
+        options.datacenter = discovery.settings().datacenter.as_deref().map(Into::into);
+        match timeout(ANSWER_WITHIN, discovery.agent().services(&options)).await {
             Ok(Ok(answer)) => Ok(answer.body.into_iter().collect()),
             Ok(Err(err)) => Err(with_hint(&err)),
             Err(_) => Err(no_answer(&format!("the agent at {}", discovery.agent().address()))),
@@ -73,23 +74,22 @@ impl Consul {
     /// A service, asked both ways at once.
     pub(crate) async fn look(&self, service: &str) -> Sight {
         let (http, dns) =
-            tokio::join!(self.ask(service, &Resolve::Catalog), self.ask(service, &Resolve::Dns));
+            tokio::join!(self.ask(service, Source::Catalog), self.ask(service, Source::Dns));
         Sight { http, dns }
     }
 
     /// Asks once. A question that waits for a change would stay at the agent when this program is long over.
-    async fn ask(&self, service: &str, resolve: &Resolve) -> Seen {
+    async fn ask(&self, service: &str, source: Source) -> Seen {
         let Self(discovery) = self;
-        match timeout(ANSWER_WITHIN, discovery.ask(service, resolve)).await {
+        let query = Query::new(service).source(source.clone());
+        match timeout(ANSWER_WITHIN, discovery.ask(query)).await {
             Ok(Ok(snapshot)) => Ok(Arc::new(snapshot)),
             Ok(Err(err)) => Err(with_hint(&err)),
             Err(_) => {
                 let Settings { agent, dns, .. } = discovery.settings();
-                Err(no_answer(&match resolve {
-                    Resolve::Dns => format!("the DNS server at {dns}"),
-                    Resolve::Catalog | Resolve::Fixed(_) => {
-                        format!("the agent at {}", agent.address)
-                    }
+                Err(no_answer(&match source {
+                    Source::Dns => format!("the DNS server at {dns}"),
+                    _ => format!("the agent at {}", agent.address),
                 }))
             }
         }
@@ -98,7 +98,8 @@ impl Consul {
     /// A service, watched both ways: HTTP, DNS.
     pub(crate) fn watch(&self, service: &str) -> (Watch, Watch) {
         let Self(discovery) = self;
-        (discovery.watch(service, &Resolve::Catalog), discovery.watch(service, &Resolve::Dns))
+        let watch = |source| discovery.watch(Query::new(service).source(source));
+        (watch(Source::Catalog), watch(Source::Dns))
     }
 }
 

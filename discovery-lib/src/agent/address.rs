@@ -1,4 +1,4 @@
-//! Where an agent is, as `CONSUL_HTTP_ADDR` writes it. Parsing only: names are resolved when a connection is made.
+//! The address of an agent, in the format of `CONSUL_HTTP_ADDR`. Parsing only: names are resolved when a connection is opened.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
@@ -9,22 +9,23 @@ use crate::{
 
 /// The port of Consul's HTTP API.
 const HTTP_PORT: u16 = 8500;
-/// What a name, and a part of it between dots, may have at most (RFC 1035, 2.3.4).
+/// The maximum length of a name, and of a label of it (RFC 1035, 2.3.4).
 const NAME_MAX: usize = 253;
 const LABEL_MAX: usize = 63;
-/// The port that `http://` means where none is said, to Consul's own command too.
+/// The default port of `http://`, as for Consul's own command.
 const URL_PORT: u16 = 80;
 
-/// Where an agent listens for HTTP.
+/// The address at which an agent listens for HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Address {
     /// A TCP port.
     Tcp {
-        /// Where.
+        /// The host.
         host: Host,
         /// Its port.
         port: u16,
-        /// What stands before `/v1/...` in each path: empty, or `/prefix` when a reverse proxy stands in between.
+        /// The prefix of `/v1/...` in each path: empty, or `/prefix` for a reverse proxy.
         prefix: String,
     },
     /// A unix socket.
@@ -45,7 +46,7 @@ impl From<std::net::SocketAddr> for Address {
 }
 
 impl fmt::Display for Address {
-    /// As a person would write it: `host:port`, or `unix://path`.
+    /// `host:port`, or `unix://path`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { host, port, prefix } => write!(f, "{host}:{port}{prefix}"),
@@ -85,19 +86,19 @@ impl FromStr for Address {
     }
 }
 
-/// What an address that can't be understood should have been.
+/// The format, for errors.
 const TAKES: &str = "it takes host:port, http://host:port or unix:///path";
 /// The error for one with a user name.
 const NO_USER: &str = "a user and a password belong in CONSUL_HTTP_AUTH, as user:password";
-/// What whoever asks for TLS is told.
+/// The error for a setting that needs TLS.
 pub(crate) const NO_TLS: &str =
-    "this build of discovery has no TLS yet; http:// or unix:// reach an agent on this machine";
+    "TLS is not supported yet; use http:// or unix:// to reach an agent on this machine";
 
 impl Address {
-    /// What an address without a host means.
+    /// The host of an address without one.
     pub(crate) const LOCAL: &str = "127.0.0.1";
 
-    /// Whether it is reached over the network, this machine's own included.
+    /// Whether it is reached over the network, loopback included.
     pub(crate) fn is_tcp(&self) -> bool {
         matches!(self, Self::Tcp { .. })
     }
@@ -106,7 +107,7 @@ impl Address {
         Self::Tcp { host, port, prefix: String::new() }
     }
 
-    /// What a request's URL starts with. The name in that of a unix socket is never resolved.
+    /// The start of a request's URL. The host in that of a unix socket is never resolved.
     pub(super) fn base(&self) -> String {
         match self {
             Self::Tcp { .. } => format!("http://{self}"),
@@ -115,7 +116,7 @@ impl Address {
     }
 }
 
-/// `host`, `host:port` or `:port`, an IPv6 address in brackets where a port follows. None where it is none of them.
+/// `host`, `host:port` or `:port`, with an IPv6 address in brackets if a port follows. None if it is none of them.
 pub(crate) fn split_host_port(text: &str) -> Option<(Option<Host>, Option<u16>)> {
     if text.parse::<std::net::Ipv6Addr>().is_ok() {
         return Some((Some(text.into()), None));
@@ -134,7 +135,7 @@ pub(crate) fn split_host_port(text: &str) -> Option<(Option<Host>, Option<u16>)>
     }
 }
 
-/// An IPv4 address, an IPv6 address in brackets, or what can be a host name; a number alone is a port that lost its colon.
+/// An IPv4 address, an IPv6 address in brackets, or a valid host name. A number alone is a port without its colon, so it is none of them.
 pub(crate) fn is_host(text: &str) -> bool {
     if let Some(inner) = text.strip_prefix('[') {
         return inner.strip_suffix(']').is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
@@ -152,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_read_as_the_consul_command_reads_them() {
+    fn addresses_are_parsed_like_those_of_the_consul_command() {
         for (text, expected) in [
             ("127.0.0.1:8500", "127.0.0.1:8500"),
             (":8501", "127.0.0.1:8501"),
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_and_ports_are_told_apart() {
+    fn hosts_and_ports_are_split() {
         for (text, expected) in [
             ("db", Some((Some("db"), None))),
             ("db:80", Some((Some("db"), Some(80)))),

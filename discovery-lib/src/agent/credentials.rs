@@ -1,8 +1,8 @@
-//! What a request is allowed by: the ACL token, and a user name where a reverse proxy asks for one. Neither is ever shown.
+//! The credentials of a request: the ACL token, and user and password for a reverse proxy. They are never shown.
 
 use std::{fmt, path::PathBuf};
 
-/// A text that no log, no error and no `Debug` shows.
+/// A text that does not appear in logs, errors and `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -27,18 +27,18 @@ impl fmt::Debug for Secret {
 /// User and password of HTTP's basic authentication (`CONSUL_HTTP_AUTH`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BasicAuth {
-    /// Who.
+    /// The user name, without a colon.
     pub user: String,
-    /// May be empty.
+    /// The password; may be empty.
     pub password: Secret,
 }
 
-/// Where the ACL token comes from.
+/// The source of the ACL token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Token {
-    /// `CONSUL_HTTP_TOKEN`: what counts when there is no file, or the file has held no token yet.
+    /// `CONSUL_HTTP_TOKEN`: used if there is no file, or if the file has not held a token yet.
     pub value: Option<Secret>,
-    /// `CONSUL_HTTP_TOKEN_FILE`: read anew for each request, so that a token may be exchanged without a restart. While it is blank, unreadable
-    /// or holds a token that the agent does not know, the last token that the agent knew stays; without one, requests fail.
+    /// `CONSUL_HTTP_TOKEN_FILE`: read for each request, so that a token can be replaced without a restart. While it is blank, unreadable or
+    /// holds a token that the agent rejects as unknown, the last accepted token is used; without one, requests fail.
     pub file: Option<PathBuf>,
 }

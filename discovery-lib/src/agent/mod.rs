@@ -1,20 +1,21 @@
-//! The HTTP API of a Consul agent: the dozen calls that discovery needs, and no more.
+//! The HTTP API of a Consul agent: the calls that discovery needs, and no others.
 //!
-//! Every call has a deadline, every body a limit. What Consul answers is turned into our own words by those who ask (`watch`,
-//! `registration`); the wire types stop there. Source: <https://developer.hashicorp.com/consul/api-docs>.
+//! Each call has a deadline, each body a limit. The callers (`watch`, `registration`) convert the wire types into the types of this library.
+//! Source: <https://developer.hashicorp.com/consul/api-docs>.
 
 mod address;
 mod credentials;
 mod entries;
+pub(crate) mod exchange;
 mod node;
-mod question;
+mod read;
 mod request;
 #[cfg(test)]
 mod tests;
 mod token;
 mod transport;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use consul_wire::{
     agent::{AgentSelf, AgentService, ServiceRegistration},
@@ -23,30 +24,34 @@ use consul_wire::{
 };
 use http::StatusCode;
 
+/// The JSON of Consul's HTTP API, in which [`AgentClient`] answers.
+pub use consul_wire as wire;
+
 pub use address::Address;
 pub(crate) use address::{NO_TLS, is_host, split_host_port};
 pub use credentials::{BasicAuth, Secret, Token};
-pub use question::{Answer, LeftOut, Question};
+pub use read::{Answer, LeftOut, ReadOptions};
 
-use crate::{Error, Host, ServiceId, instance::INCARNATION};
+use crate::{Error, Host, Query, ServiceId, instance::INCARNATION};
+use exchange::{Http, Sockets};
 use request::Request;
 use transport::Transport;
 
-/// Registration: an agent without a quorum behind it takes some 7 s, and still does it.
+/// Registration: an agent without a quorum answers after some 7 s, and still registers.
 pub(crate) const REGISTER_WITHIN: Duration = Duration::from_secs(10);
-/// Beats, maintenance, deregistration and the agent's own view of a service: answered from the agent's memory.
+/// Heartbeats, maintenance, deregistration and the agent's own view of a service: answered from the agent's memory.
 pub(crate) const LOCAL_WITHIN: Duration = Duration::from_secs(1);
 /// Reads of the catalog that do not wait for a change: without a leader they fail after 7 s.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
-/// How to reach an agent, and in whose name.
+/// The address of an agent and the credentials for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AgentSettings {
-    /// Where it is.
+    /// Its address. Default: 127.0.0.1:8500.
     pub address: Address,
     /// The ACL token.
     pub token: Token,
-    /// For a reverse proxy that asks for a user.
+    /// For a reverse proxy with basic authentication.
     pub auth: Option<BasicAuth>,
     /// Consul Enterprise's namespace.
     pub namespace: Option<String>,
@@ -54,24 +59,23 @@ pub struct AgentSettings {
     pub partition: Option<String>,
 }
 
-/// Whether a service is taken out of everybody's choice by hand.
+/// Maintenance mode of a service: no caller uses a service that is in maintenance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Maintenance {
-    /// Out, for this reason.
+    /// In maintenance, for this reason.
     On(String),
-    /// Back in.
+    /// Not in maintenance.
     Off,
 }
 
-/// Which run an instance is; none if another library registered it.
+/// The id of the run of an instance; none if another library registered it.
 pub(crate) fn run_of(entry: &ServiceEntry) -> Option<&str> {
     entry.service.meta.get(INCARNATION).map(String::as_str)
 }
 
 /// A client of one agent. Cheap to clone; clones share connections.
 ///
-/// Each method asks once. Dropping its future closes the connection that it used: whether the agent did what it was asked is then not
-/// known, as after a timeout.
+/// Each method sends one request. Dropping its future closes the connection: the agent may still execute the request, as after a timeout.
 #[derive(Debug, Clone)]
 pub struct AgentClient {
     transport: Transport,
@@ -81,12 +85,19 @@ impl AgentClient {
     /// A client with these settings. Connects to nothing yet.
     ///
     /// # Errors
-    /// When no HTTP client can be made of the settings.
+    /// No HTTP client can be built from the settings.
     pub fn new(settings: AgentSettings) -> Result<Self, Error> {
-        Ok(Self { transport: Transport::new(settings)? })
+        let http = Sockets::new(&settings)?;
+        Ok(Self::with_http(settings, Arc::new(http)))
     }
 
-    /// Where the agent is.
+    /// A client that sends its requests with `http`.
+    pub(crate) fn with_http(settings: AgentSettings, http: Arc<dyn Http>) -> Self {
+        Self { transport: Transport::new(settings, http) }
+    }
+
+    /// The address of the agent.
+    #[must_use]
     pub fn address(&self) -> &Address {
         &self.transport.settings().address
     }
@@ -94,7 +105,7 @@ impl AgentClient {
     /// Registers a service at the agent, in place of one of the same id and of all its checks. Within 10 s.
     ///
     /// # Errors
-    /// Nobody answered (in time: it may be done nevertheless), or the agent refused.
+    /// No answer (in time: the agent may still have executed it), or the agent refused.
     pub async fn register(&self, service: &ServiceRegistration) -> Result<(), Error> {
         let mut request = Request::put("/v1/agent/service/register", REGISTER_WITHIN)
             .query(query::REPLACE_EXISTING_CHECKS, "true");
@@ -106,10 +117,10 @@ impl AgentClient {
         self.done(request).await
     }
 
-    /// Takes a service and its checks off the agent; one that it does not have is done too. Within 1 s.
+    /// Deregisters a service and its checks; a service that the agent does not have is no error. Within 1 s.
     ///
     /// # Errors
-    /// Nobody answered (in time: it may be done nevertheless), or the agent refused.
+    /// No answer (in time: the agent may still have executed it), or the agent refused.
     pub async fn deregister(&self, id: &ServiceId) -> Result<(), Error> {
         let request =
             Request::put("/v1/agent/service/deregister", LOCAL_WITHIN).segment(id.as_str())?;
@@ -119,10 +130,10 @@ impl AgentClient {
         }
     }
 
-    /// Says that a TTL check passes; the note is shown as its output. Within 1 s.
+    /// Sets a TTL check to passing; the note becomes its output. Within 1 s.
     ///
     /// # Errors
-    /// Nobody answered (in time), or the agent refused: it may not know the check.
+    /// No answer (in time), or the agent refused: it may not have the check.
     pub async fn pass(&self, check_id: &str, note: &str) -> Result<(), Error> {
         let request = Request::put("/v1/agent/check/pass", LOCAL_WITHIN)
             .segment(check_id)?
@@ -130,10 +141,10 @@ impl AgentClient {
         self.done(request).await
     }
 
-    /// Puts a service into maintenance, or takes it out again. Within 1 s.
+    /// Turns the maintenance mode of a service on or off. Within 1 s.
     ///
     /// # Errors
-    /// Nobody answered (in time), or the agent refused: it may not know the service.
+    /// No answer (in time), or the agent refused: it may not have the service.
     pub async fn maintain(&self, id: &ServiceId, maintenance: Maintenance) -> Result<(), Error> {
         let request =
             Request::put("/v1/agent/service/maintenance", LOCAL_WITHIN).segment(id.as_str())?;
@@ -146,10 +157,10 @@ impl AgentClient {
         self.done(request).await
     }
 
-    /// A service as the agent itself knows it; none if it does not. Within 1 s.
+    /// A service as registered at this agent; none if it is not. Within 1 s.
     ///
     /// # Errors
-    /// Nobody answered (in time), the agent refused, or what it says makes no sense.
+    /// No answer (in time), the agent refused, or its answer can't be parsed.
     pub async fn service(&self, id: &ServiceId) -> Result<Option<AgentService>, Error> {
         let request = Request::get("/v1/agent/service", LOCAL_WITHIN).segment(id.as_str())?;
         let reply = self.transport.send(request).await?;
@@ -159,18 +170,30 @@ impl AgentClient {
         reply.success()?.json().map(Some)
     }
 
-    /// All instances of a service with their nodes and checks, whatever their status. Within 10 s, or `wait` * 17/16 + 5 s when the
-    /// question waits for a change. A record that can't be read is left out ([`Answer::left_out`]).
+    /// The instances of a query with their nodes and checks. Within 10 s, or `wait` * 17/16 + 5 s with `after`: then the agent waits for a
+    /// change after that index, for at most `wait`, which is at most 10 min. A prepared query is executed, without waiting; tags, filter and
+    /// node meta do not apply to it. A record that can't be parsed is left out ([`Answer::left_out`]). The source of the query is ignored.
     ///
     /// # Errors
-    /// Nobody answered (in time), the agent refused, or what it says makes no sense.
+    /// No answer (in time), the agent refused, or its answer can't be parsed.
     pub async fn health(
         &self,
-        service: &str,
-        question: &Question,
+        query: &Query,
+        after: Option<(u64, Duration)>,
     ) -> Result<Answer<Vec<ServiceEntry>>, Error> {
+        let Query { service, consistency, datacenter, .. } = query;
+        let after = after.filter(|_| !query.is_prepared);
+        let options =
+            ReadOptions { after, consistency: *consistency, datacenter: datacenter.clone() };
+        if query.is_prepared {
+            let request = Request::get("/v1/query", READ_WITHIN).segment(service)?;
+            let request = request.segment("execute")?.read(&options).near(query);
+            let reply = self.transport.send(request).await?.success()?;
+            let (entries, left_out) = entries::read_executed(&reply)?;
+            return Ok(Answer::new(entries, left_out, &reply.headers));
+        }
         let request = Request::get("/v1/health/service", READ_WITHIN).segment(service)?;
-        let reply = self.transport.send(request.question(question)).await?.success()?;
+        let reply = self.transport.send(request.read(&options).narrow(query)).await?.success()?;
         let (entries, left_out) = entries::read(&reply)?;
         if entries.is_empty() && left_out.is_empty() {
             reply.not_emptied_by_acls()?;
@@ -178,12 +201,12 @@ impl AgentClient {
         Ok(Answer::new(entries, left_out, &reply.headers))
     }
 
-    /// The node of the agent that has this service; none if it has no check of it. Within 1 s.
+    /// The node of the agent that has this service; none if it has no check of the service. Within 1 s.
     pub(crate) async fn node_of(&self, id: &ServiceId) -> Result<Option<String>, Error> {
         let request =
             Request::get("/v1/agent/health/service/id", LOCAL_WITHIN).segment(id.as_str())?;
         let reply = self.transport.send(request).await?;
-        // The status says how healthy it is. A service that the agent does not have has no checks.
+        // The status is the health of the service. A service that the agent does not have has no checks.
         let health: node::Health = match reply.status {
             StatusCode::NOT_FOUND => return Ok(None),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => reply.json()?,
@@ -192,12 +215,10 @@ impl AgentClient {
         Ok(health.node())
     }
 
-    /// What the catalog, from which others read, shows of a node: its services, without their checks; none if it does not show the node. As
-    /// many as run there, however many others their services have elsewhere. Any server may answer. Within 10 s.
+    /// The services of a node in the catalog, without their checks; none if the node is not there. Any server may answer. Within 10 s.
     pub(crate) async fn on_node(&self, node: &str) -> Result<Option<Vec<ServiceEntry>>, Error> {
-        let question = Question { stale: true, ..Question::default() };
         let request = Request::get("/v1/catalog/node", READ_WITHIN).segment(node)?;
-        let reply = self.transport.send(request.question(&question)).await?.success()?;
+        let reply = self.transport.send(request.read(&ReadOptions::new())).await?.success()?;
         let shown: Option<node::Shown> = reply.json()?;
         Ok(shown.map(node::Shown::entries))
     }
@@ -209,12 +230,15 @@ impl AgentClient {
         reply.json::<node::AgentSelf>().ok()?.address()
     }
 
-    /// The names of all services, each with all tags of its instances. Deadline as [`AgentClient::health`].
+    /// The names of all services, each with all tags of its instances. Deadlines as for [`AgentClient::health`].
     ///
     /// # Errors
-    /// Nobody answered (in time), the agent refused, or what it says makes no sense.
-    pub async fn services(&self, question: &Question) -> Result<Answer<catalog::Services>, Error> {
-        let request = Request::get("/v1/catalog/services", READ_WITHIN).question(question);
+    /// No answer (in time), the agent refused, or its answer can't be parsed.
+    pub async fn services(
+        &self,
+        options: &ReadOptions,
+    ) -> Result<Answer<catalog::Services>, Error> {
+        let request = Request::get("/v1/catalog/services", READ_WITHIN).read(options);
         let reply = self.transport.send(request).await?.success()?;
         let services: catalog::Services = reply.json()?;
         if services.is_empty() {
@@ -223,10 +247,10 @@ impl AgentClient {
         Ok(Answer::new(services, Vec::new(), &reply.headers))
     }
 
-    /// What the agent says of itself. Within 1 s.
+    /// The configuration and membership of the agent. Within 1 s.
     ///
     /// # Errors
-    /// Nobody answered (in time), the agent refused, or what it says makes no sense.
+    /// No answer (in time), the agent refused, or its answer can't be parsed.
     pub async fn agent_self(&self) -> Result<AgentSelf, Error> {
         let request = Request::get("/v1/agent/self", LOCAL_WITHIN);
         self.transport.send(request).await?.success()?.json()
@@ -235,7 +259,7 @@ impl AgentClient {
     /// The address of the cluster's leader (its Raft port); none when there is no leader. Within 10 s.
     ///
     /// # Errors
-    /// Nobody answered (in time), the agent refused, or what it says makes no sense.
+    /// No answer (in time), the agent refused, or its answer can't be parsed.
     pub async fn leader(&self) -> Result<Option<String>, Error> {
         let request = Request::get("/v1/status/leader", READ_WITHIN);
         let leader: String = self.transport.send(request).await?.success()?.json()?;

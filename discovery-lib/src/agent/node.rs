@@ -1,4 +1,4 @@
-//! What Consul answers about a node, as far as a registration needs it: read leniently, because other programs' records stand in between.
+//! Consul's answers about a node, as far as a registration needs them. Parsed leniently, since they contain records of other programs.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::Host;
 
-/// Of `/v1/agent/health/service/id/:id`.
+/// The answer of `/v1/agent/health/service/id/:id`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Health {
     #[serde(rename = "Checks")]
@@ -28,7 +28,7 @@ impl Health {
     }
 }
 
-/// Of `/v1/catalog/node/:node`.
+/// The answer of `/v1/catalog/node/:node`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Shown {
@@ -37,7 +37,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// Those that can be read. Another program may have registered what this one can't, and that hides none of the others.
+    /// The services that can be parsed. One of another program that can't be does not hide the others.
     pub(super) fn entries(self) -> Vec<ServiceEntry> {
         let services = self.services.into_iter().flatten();
         services
@@ -47,7 +47,7 @@ impl Shown {
     }
 }
 
-/// Of `/v1/agent/self`.
+/// The answer of `/v1/agent/self`.
 #[derive(Debug, Deserialize)]
 pub(super) struct AgentSelf {
     #[serde(rename = "Member")]

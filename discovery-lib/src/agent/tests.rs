@@ -1,4 +1,4 @@
-//! What a client makes of answers that no agent should give, from a listener that says what it is told to.
+//! The client with invalid answers, from a listener that sends given bytes.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::{
 
 use super::*;
 
-/// Answers one connection with these bytes, closes it, and returns what it was asked.
+/// Answers one connection with these bytes, closes it, and returns the request.
 async fn answering(bytes: impl Into<Vec<u8>>) -> (AgentSettings, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().into();
@@ -30,35 +30,35 @@ fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// The error of a health question that is answered so, the address replaced by `AGENT`.
+/// The error of a health query with this answer.
 async fn health_error(answer: impl Into<Vec<u8>>) -> Error {
     let (settings, _asked) = answering(answer).await;
     let client = AgentClient::new(settings).unwrap();
-    client.health("web", &Question::default()).await.unwrap_err()
+    client.health(&"web".into(), None).await.unwrap_err()
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_is_said_to_be_none() {
+async fn an_invalid_answer_is_an_error_that_names_the_fault() {
     let too_long = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 40 << 20);
-    for (answer, says) in [
-        ("SSH-2.0-OpenSSH_9.6\r\n".to_owned(), "does not speak HTTP"),
-        (ok("<html><h1>Hello"), "does not speak as Consul does, but says \"<html><h1>Hello\""),
-        (ok("{}"), "does not speak as Consul does"),
-        (ok("[{\"Node\":7}]"), "does not speak as Consul does"),
-        (ok(""), "does not speak as Consul does, but says \"\""),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[{".to_owned(), "breaks off"),
-        (too_long + &" ".repeat(33 << 20), "more than the 32 MiB that are read"),
+    for (answer, words) in [
+        ("SSH-2.0-OpenSSH_9.6\r\n".to_owned(), "is not HTTP"),
+        (ok("<html><h1>Hello"), "is not Consul's: \"<html><h1>Hello\""),
+        (ok("{}"), "is not Consul's"),
+        (ok("[{\"Node\":7}]"), "is not Consul's"),
+        (ok(""), "is not Consul's: \"\""),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[{".to_owned(), "is incomplete"),
+        (too_long + &" ".repeat(33 << 20), "longer than the limit of 32 MiB"),
     ] {
         let err = health_error(answer).await;
         let text = err.to_string();
-        assert!(text.starts_with("GET /v1/health/service/web: "), "{text}");
-        assert!(text.contains(says), "{text}");
+        assert!(text.starts_with("GET /v1/health/service/web?stale: "), "{text}");
+        assert!(text.contains(words), "{text}");
         assert!(!err.is_timeout() && err.status().is_none(), "{err:?}");
     }
 }
 
 #[tokio::test]
-async fn a_record_that_can_not_be_read_is_left_out_and_named() {
+async fn a_record_that_can_not_be_parsed_is_left_out_and_named() {
     let record = |id: &str, port: i64| {
         format!(
             r#"{{"Node":{{"Node":"larry"}},"Service":{{"ID":"{id}","Service":"web","Port":{port}}}}}"#
@@ -67,7 +67,7 @@ async fn a_record_that_can_not_be_read_is_left_out_and_named() {
     let list = [record("a", 70_000), record("b", 80), record("c", -1)].join(",");
     let (settings, _asked) = answering(ok(&format!("[{list}]"))).await;
     let client = AgentClient::new(settings).unwrap();
-    let answer = client.health("web", &Question::default()).await.unwrap();
+    let answer = client.health(&"web".into(), None).await.unwrap();
     let ids: Vec<_> = answer.body.iter().map(|entry| entry.service.id.as_str()).collect();
     assert_eq!(ids, ["b"]);
     let why = |port| format!("{port} is no port: a port is 1 to 65535");
@@ -76,7 +76,7 @@ async fn a_record_that_can_not_be_read_is_left_out_and_named() {
 }
 
 #[tokio::test]
-async fn an_answer_that_acls_emptied_is_none() {
+async fn an_answer_that_acls_emptied_is_an_error() {
     for (headers, body, is_known) in [
         ("X-Consul-Results-Filtered-By-ACLs: true", "[]", false),
         ("X-Consul-Results-Filtered-By-ACLs: false", "[]", true),
@@ -92,16 +92,16 @@ async fn an_answer_that_acls_emptied_is_none() {
             format!("HTTP/1.1 200 OK\r\n{headers}\r\nContent-Length: {length}\r\n\r\n{body}");
         let (settings, _asked) = answering(answer).await;
         let client = AgentClient::new(settings).unwrap();
-        let read = client.health("web", &Question::default()).await;
+        let read = client.health(&"web".into(), None).await;
         assert_eq!(read.is_ok(), is_known, "{headers} {body}: {read:?}");
         if let Err(err) = read {
-            assert!(err.to_string().contains("hides all there is from this ACL token"), "{err}");
+            assert!(err.to_string().contains("hide all records from this token"), "{err}");
         }
     }
 }
 
 #[tokio::test]
-async fn nobody_there_is_unreachable() {
+async fn a_port_without_an_agent_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -117,7 +117,7 @@ async fn nobody_there_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_complaint_is_quoted_on_one_line_and_cut() {
+async fn the_body_of_a_refusal_is_quoted_on_one_line_and_truncated() {
     let (status, body) =
         ("500 Internal Server Error", format!("No cluster\n\tleader {}", "x".repeat(9999)));
     let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
@@ -141,13 +141,13 @@ async fn an_index_that_is_no_number_is_none() {
         let answer = format!("HTTP/1.1 200 OK\r\n{header}\r\nContent-Length: 2\r\n\r\n[]");
         let (settings, _asked) = answering(answer).await;
         let client = AgentClient::new(settings).unwrap();
-        let answer = client.health("web", &Question::default()).await.unwrap();
+        let answer = client.health(&"web".into(), None).await.unwrap();
         assert_eq!((answer.index, answer.known_leader), (index, false), "{header}");
     }
 }
 
 #[tokio::test]
-async fn a_request_carries_who_asks_and_errors_do_not() {
+async fn a_request_contains_the_credentials_and_errors_do_not() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "  t0ken-of-file\n").unwrap();
     for (token, sent) in [
@@ -172,10 +172,10 @@ async fn a_request_carries_who_asks_and_errors_do_not() {
             ..settings
         })
         .unwrap();
-        let err = client.health("web", &Question::default()).await.unwrap_err();
+        let err = client.health(&"web".into(), None).await.unwrap_err();
         let asked = asked.await.unwrap();
         assert!(
-            asked.starts_with("GET /v1/health/service/web?ns=n%20s&partition=p HTTP/1.1"),
+            asked.starts_with("GET /v1/health/service/web?stale&ns=n%20s&partition=p HTTP/1.1"),
             "{asked}"
         );
         assert!(
@@ -231,7 +231,7 @@ async fn answering_once() -> AgentSettings {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().into();
     tokio::spawn(async move {
-        let both = std::sync::Arc::new(tokio::sync::Barrier::new(2));
+        let both = Arc::new(tokio::sync::Barrier::new(2));
         for nth in 0.. {
             let (mut stream, _) = listener.accept().await.unwrap();
             let both = both.clone();
@@ -250,7 +250,7 @@ async fn answering_once() -> AgentSettings {
 }
 
 #[tokio::test]
-async fn a_connection_that_fell_silent_leaves_no_other_to_be_used() {
+async fn after_a_silent_connection_no_other_open_one_is_used() {
     let client = AgentClient::new(answering_once().await).unwrap();
     let (one, other) = tokio::join!(client.pass("a", ""), client.pass("a", ""));
     assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");

@@ -1,7 +1,7 @@
-//! The ACL token of each request, and what is done while its file says nothing usable.
+//! The ACL token of each request, also while the token file is not usable.
 //!
-//! Without a token an agent takes whoever asks for anonymous and may answer that there is nobody, which is believed. So a file that is named
-//! always leads to a token: while it is blank, unreadable or half written, the last token that the agent knew stays.
+//! Without a token an agent treats the request as anonymous and may answer with an empty list, which looks like a good answer. So with a token
+//! file no request is sent without a token: while the file is blank, unreadable or half written, the last accepted token is used.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,26 +16,26 @@ use tracing::{info, warn};
 use super::credentials::{Secret, Token};
 use crate::error::{Error, Kind};
 
-/// A token that the agent did not know is not tried again for so long, unless there is no other. It may be half written, or not have reached
-/// the agent's server yet.
+/// A token that the agent rejected as unknown is not used again for this time, unless there is no other. It may be half written, or not
+/// replicated to the agent's server yet.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
 
-/// Where the tokens of one client come from.
+/// The tokens of one client.
 #[derive(Debug)]
 pub(super) struct Tokens {
     settings: Token,
     file: Mutex<File>,
 }
 
-/// What is known of the file's tokens.
+/// The state of the tokens of the file.
 #[derive(Debug, Default)]
 struct File {
-    /// The last token of the file that the agent knew.
+    /// The last token of the file that the agent accepted.
     good: Option<Secret>,
-    /// The last one that it did not know, and until when it is not tried again.
+    /// The last one that it rejected, and until when it is not used again.
     refused: Option<(Secret, Instant)>,
-    /// What is wrong with the file, as it was told.
-    told: Option<String>,
+    /// The fault of the file that was logged last.
+    logged: Option<String>,
 }
 
 impl Tokens {
@@ -46,24 +46,24 @@ impl Tokens {
     /// The token of the next request.
     ///
     /// # Errors
-    /// A file is named, says nothing usable, and never did.
+    /// The file is not usable, and never was.
     pub(super) async fn current(&self) -> Result<Option<Secret>, Error> {
         let Some(path) = &self.settings.file else { return Ok(self.settings.value.clone()) };
         let read = read(path.clone()).await;
         self.file().choose(path, read, self.settings.value.as_ref(), Instant::now()).map(Some)
     }
 
-    /// What the agent answered to a request with this token; another token to ask with at once, where it did not know this one.
+    /// Records the answer to a request with this token. Returns another token to use at once if the agent rejected this one.
     pub(super) fn answered(
         &self,
         token: &Secret,
         status: StatusCode,
-        said: &[u8],
+        body: &[u8],
     ) -> Option<Secret> {
         self.settings.file.as_ref()?;
         let unknown = consul_wire::error::ACL_NOT_FOUND.as_bytes();
         let is_unknown = status == StatusCode::FORBIDDEN
-            && said.windows(unknown.len()).any(|words| words == unknown);
+            && body.windows(unknown.len()).any(|words| words == unknown);
         self.file().answered(token, is_unknown, Instant::now())
     }
 
@@ -84,8 +84,8 @@ impl File {
             Ok(token) => {
                 let is_refused =
                     self.refused.as_ref().is_some_and(|(it, until)| *it == token && now < *until);
-                if self.told.take().is_some() {
-                    info!(file = %path.display(), "token file can be used again");
+                if self.logged.take().is_some() {
+                    info!(file = %path.display(), "token file is usable again");
                 }
                 return Ok(self.good.clone().filter(|_| is_refused).unwrap_or(token));
             }
@@ -93,10 +93,10 @@ impl File {
         };
         let Some(other) = self.good.as_ref().or(value) else { return Err(wrong) };
         let text = wrong.to_string();
-        if self.told.as_ref() != Some(&text) {
+        if self.logged.as_ref() != Some(&text) {
             let err: &(dyn std::error::Error + 'static) = &wrong;
-            warn!(err, "token file can't be used; the last good token stays");
-            self.told = Some(text);
+            warn!(err, "token file is not usable; the last accepted token is used");
+            self.logged = Some(text);
         }
         Ok(other.clone())
     }
@@ -110,19 +110,19 @@ impl File {
         }
         let other = self.good.clone().filter(|good| good != token)?;
         if self.refused.as_ref().is_none_or(|(refused, _)| refused != token) {
-            warn!("the agent does not know the token in the token file; the last good one stays");
+            warn!("the agent rejects the token of the token file; the last accepted one is used");
         }
         self.refused = Some((token.clone(), now + REFUSED_FOR));
         Some(other)
     }
 }
 
-/// The header that carries a token.
+/// The header with a token.
 pub(super) fn header(token: &Secret) -> Result<HeaderValue, Error> {
     let mut header = HeaderValue::from_str(token.reveal()).map_err(|_| {
         Error::new(
             Kind::Setting,
-            "the ACL token has characters that a header can't carry (a line end, perhaps)",
+            "the ACL token has a character that is not valid in a header, such as a line end",
         )
     })?;
     header.set_sensitive(true);
@@ -137,9 +137,9 @@ async fn read(path: PathBuf) -> Result<Secret, Error> {
         .unwrap_or_else(|err| Err(std::io::Error::other(err)))
         .map_err(|err| wrong("can't be read").because(err))?;
     match text.trim() {
-        "" => Err(wrong("is blank: it takes an ACL token")),
+        "" => Err(wrong("is blank: it must contain an ACL token")),
         token if HeaderValue::from_str(token).is_err() => {
-            Err(wrong("has characters that no token has (a line end, perhaps)"))
+            Err(wrong("has a character that is not valid in a token, such as a line end"))
         }
         token => Ok(token.into()),
     }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_says_nothing_usable_leaves_the_last_good_token() {
+    fn while_the_file_is_not_usable_the_last_accepted_token_is_used() {
         let (mut file, now) = (File::default(), Instant::now());
         assert_eq!(chosen(&mut file, Err("blank"), None, now), "blank", "never anonymous");
         assert_eq!(chosen(&mut file, Err("blank"), Some("value"), now), "value");
@@ -172,13 +172,13 @@ mod tests {
         assert_eq!(chosen(&mut file, Err("blank"), None, now), "blank", "the agent never knew it");
         assert_eq!(file.answered(&"one".into(), false, now), None);
         assert_eq!(chosen(&mut file, Err("blank"), Some("value"), now), "one");
-        assert_eq!(file.told.as_deref(), Some("blank"));
+        assert_eq!(file.logged.as_deref(), Some("blank"));
         assert_eq!(chosen(&mut file, Ok("two"), None, now), "two");
-        assert_eq!(file.told, None);
+        assert_eq!(file.logged, None);
     }
 
     #[test]
-    fn a_token_that_the_agent_does_not_know_gives_way_to_the_last_good_one_for_a_while() {
+    fn a_rejected_token_is_replaced_by_the_last_accepted_one_for_a_while() {
         let (mut file, now) = (File::default(), Instant::now());
         let half = Secret::from("ha");
         assert_eq!(file.answered(&half, true, now), None, "there is no other");

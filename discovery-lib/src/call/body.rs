@@ -105,12 +105,14 @@ impl Body {
         let instance = self.instance.clone();
         String::from_utf8(self.bytes(limit).await?.into()).map_err(|error| {
             Error::new(Kind::Answer, format!("the answer of {instance} is not UTF-8"))
+                .of_call()
                 .because(error)
         })
     }
 
     fn error(&self, kind: Kind, what: fmt::Arguments<'_>) -> Error {
         let error = Error::new(kind, format!("the answer of {} {what}", self.instance));
+        let error = error.of_call();
         if self.reading.is_repeatable { error } else { error.not_to_be_repeated() }
     }
 

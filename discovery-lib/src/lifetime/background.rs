@@ -1,4 +1,4 @@
-//! A task that runs while its lease lasts, and is started again by the next use after it ended.
+//! A task that runs while its lease lasts, and is restarted by the next use after it ended.
 
 use std::{
     fmt,
@@ -19,17 +19,17 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     lease::{Found, LINGER, Lease},
-    room::Standing,
+    room::Usage,
 };
 
-/// What a task does until it is dropped.
+/// The work of a task, until it is dropped.
 pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A task with what it shows to others (`R`). Dropped, it ends.
+/// A task with a value for its users (`R`). When this is dropped, the task ends.
 ///
-/// It runs on the runtime of the use that started it, and a use on another runtime starts it again once that one has ended.
+/// It runs on the runtime of the use that started it. After that runtime ended, a use on another one restarts it.
 pub(crate) struct Background<R> {
-    tenure: Arc<Tenure>,
+    shared: Arc<Shared>,
     /// Locked before the lease, never after it.
     run: Mutex<Option<Run<R>>>,
     start: Box<dyn Fn() -> (R, Work) + Send + Sync>,
@@ -41,41 +41,41 @@ struct Run<R> {
     _task: AbortOnDropHandle<()>,
 }
 
-/// The lease of a task, shared by its holders and the task itself.
+/// The lease of a task, shared by its holders and the task.
 #[derive(Debug)]
-struct Tenure {
+struct Shared {
     lease: Mutex<Lease>,
-    /// As the lease says, to be read without a lock.
+    /// As in the lease, readable without a lock.
     is_running: AtomicBool,
     released: Notify,
 }
 
-/// Keeps a task running. Dropped, the task lingers.
+/// Keeps a task running. When it is dropped, the task lingers.
 #[derive(Debug)]
 pub(crate) struct Hold {
-    tenure: Arc<Tenure>,
+    shared: Arc<Shared>,
     linger: Duration,
 }
 
 impl<R: Clone> Background<R> {
-    /// Starts nothing yet. `start` makes what is shown and the work of a run; `at_end` is done when a lease has ended.
+    /// Starts nothing yet. `start` creates the value and the work of a run; `at_end` is called when a lease has ended.
     pub(crate) fn new(
         start: impl Fn() -> (R, Work) + Send + Sync + 'static,
         at_end: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         let lease = Mutex::new(Lease::new(Instant::now()));
-        let tenure = Tenure { lease, is_running: AtomicBool::new(false), released: Notify::new() };
-        let (tenure, start) = (Arc::new(tenure), Box::new(start));
-        Self { tenure, run: Mutex::default(), start, at_end: Arc::new(at_end) }
+        let shared = Shared { lease, is_running: AtomicBool::new(false), released: Notify::new() };
+        let (shared, start) = (Arc::new(shared), Box::new(start));
+        Self { shared, run: Mutex::default(), start, at_end: Arc::new(at_end) }
     }
 
-    /// Holds it: it runs until this is dropped, and so much longer.
+    /// Holds it: it runs until this is dropped, and for the linger time after that.
     ///
     /// # Panics
     /// Outside of a tokio runtime, when it has to start.
     pub(crate) fn hold(&self, linger: Duration) -> Hold {
         self.using(Lease::hold);
-        Hold { tenure: self.tenure.clone(), linger }
+        Hold { shared: self.shared.clone(), linger }
     }
 
     /// Uses it without holding it: it runs for [`LINGER`] at least. Does nothing outside of a tokio runtime.
@@ -85,7 +85,7 @@ impl<R: Clone> Background<R> {
         }
     }
 
-    /// Starts it again if it has ended, here where a runtime is. One read of memory where it runs.
+    /// Restarts it if it has ended, inside of a tokio runtime. One atomic load while it runs.
     pub(crate) fn keep_running(&self) {
         if !self.is_running() {
             self.touch(Instant::now());
@@ -93,28 +93,28 @@ impl<R: Clone> Background<R> {
     }
 
     pub(crate) fn is_running(&self) -> bool {
-        self.tenure.is_running.load(Ordering::Acquire)
+        self.shared.is_running.load(Ordering::Acquire)
     }
 
-    /// What the present run shows, or the last one did; none before the first.
+    /// The value of the present or else the last run; none before the first.
     pub(crate) fn shown(&self) -> Option<R> {
         self.run().as_ref().map(|run| run.shown.clone())
     }
 
-    pub(crate) fn standing(&self) -> Standing {
-        let lease = self.tenure.lease();
+    pub(crate) fn usage(&self) -> Usage {
+        let lease = self.shared.lease();
         match lease.ends_at() {
-            None => Standing::Held,
-            Some(_) if !lease.is_running() => Standing::Ended,
-            Some(at) => Standing::Lingers(at),
+            None => Usage::Held,
+            Some(_) if !lease.is_running() => Usage::Ended,
+            Some(at) => Usage::Lingering(at),
         }
     }
 
     fn using(&self, how: impl FnOnce(&mut Lease) -> Found) {
         let mut slot = self.run();
-        let found = self.tenure.change(how);
+        let found = self.shared.change(how);
         if let Found::Ended(run) = found {
-            let ending = Ending { tenure: self.tenure.clone(), run };
+            let ending = Ending { shared: self.shared.clone(), run };
             let (shown, work) = (self.start)();
             let task = tokio::spawn(live(ending, work, self.at_end.clone()));
             *slot = Some(Run { shown, _task: AbortOnDropHandle::new(task) });
@@ -126,7 +126,7 @@ impl<R: Clone> Background<R> {
     }
 }
 
-impl Tenure {
+impl Shared {
     fn lease(&self) -> MutexGuard<'_, Lease> {
         self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -138,7 +138,7 @@ impl Tenure {
         result
     }
 
-    /// Waits until the lease of this run is over, and ends it.
+    /// Waits until the lease of this run is over, then ends it.
     async fn over(&self, run: u64, at_end: &(dyn Fn() + Send + Sync)) {
         loop {
             let ends_at = self.lease().ends_at();
@@ -146,7 +146,7 @@ impl Tenure {
                 None => self.released.notified().await,
                 Some(at) => sleep_until(at).await,
             }
-            // Under the lease's lock: who uses it next finds it ended, and what it left cleared away.
+            // Under the lock of the lease: the next use finds the task ended, and `at_end` called.
             let is_over = self.change(|lease| {
                 let is_over = lease.end_if_over(run, Instant::now());
                 if is_over {
@@ -161,45 +161,45 @@ impl Tenure {
     }
 }
 
-/// Notes the end of a run, whatever ended it: its lease, its runtime, or a panic.
+/// Records the end of a run, by its lease, its runtime, or a panic.
 struct Ending {
-    tenure: Arc<Tenure>,
+    shared: Arc<Shared>,
     run: u64,
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.tenure.change(|lease| lease.ended(self.run));
+        self.shared.change(|lease| lease.ended(self.run));
     }
 }
 
 async fn live(ending: Ending, mut work: Work, at_end: Arc<dyn Fn() + Send + Sync>) {
-    // Dropped before the work: who sees that the work is gone finds that it has ended.
+    // Dropped before the work: a use that finds the work gone finds that the run has ended.
     let ending = ending;
     tokio::select! {
         () = &mut work => {}
-        () = ending.tenure.over(ending.run, &*at_end) => {}
+        () = ending.shared.over(ending.run, &*at_end) => {}
     }
 }
 
 impl Clone for Hold {
     fn clone(&self) -> Self {
-        // Its task is started again, should it have ended, by whoever uses what it shows.
-        self.tenure.change(Lease::hold_too);
-        Self { tenure: self.tenure.clone(), linger: self.linger }
+        // If the task has ended, the next use of its value restarts it.
+        self.shared.change(Lease::hold_too);
+        Self { shared: self.shared.clone(), linger: self.linger }
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
         let until = Instant::now() + self.linger;
-        self.tenure.change(|lease| lease.release(until));
-        self.tenure.released.notify_one();
+        self.shared.change(|lease| lease.release(until));
+        self.shared.released.notify_one();
     }
 }
 
 impl<R> fmt::Debug for Background<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Background").field("tenure", &self.tenure).finish_non_exhaustive()
+        f.debug_struct("Background").field("shared", &self.shared).finish_non_exhaustive()
     }
 }

@@ -1,14 +1,14 @@
-//! When something that is used on and off ends. Pure: the time comes from outside.
+//! When something that is used from time to time ends. Pure: the time comes from outside.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a watch or pool lives on when nothing holds it any more. A handler that makes one for each request then makes one in all, and
-/// what is learnt of the instances lasts from one request to the next.
+/// How long a watch or pool stays after its last holder. A handler that creates one per request then creates one in all, and the statistics
+/// of the instances last from one request to the next.
 pub(crate) const LINGER: Duration = Duration::from_secs(60);
 
-/// The lease of something that runs: it lasts while there are holders, and until the time that the last uses asked for.
+/// The lease of a task: it lasts while there are holders, and until the time that the last uses set.
 #[derive(Debug)]
 pub(crate) struct Lease {
     holders: usize,
@@ -27,7 +27,7 @@ pub(crate) enum Found {
 }
 
 impl Lease {
-    /// Of something that was never started.
+    /// The lease of a task that was never started.
     pub(crate) const fn new(now: Instant) -> Self {
         Self { holders: 0, lasts_until: now, run: 0, is_running: false }
     }
@@ -38,18 +38,18 @@ impl Lease {
         self.start()
     }
 
-    /// One more holder beside another one, which starts it where that is needed.
+    /// One more holder beside another one. Does not start the task.
     pub(crate) const fn hold_too(&mut self) {
         self.holders += 1;
     }
 
-    /// A use without holding it: it lasts at least until then.
+    /// A use without a holder: it lasts at least until this time.
     pub(crate) fn touch(&mut self, until: Instant) -> Found {
         self.lasts_until = self.lasts_until.max(until);
         self.start()
     }
 
-    /// One holder less; it lasts at least until then.
+    /// One holder less; it lasts at least until this time.
     pub(crate) fn release(&mut self, until: Instant) {
         self.holders = self.holders.saturating_sub(1);
         self.lasts_until = self.lasts_until.max(until);
@@ -60,7 +60,7 @@ impl Lease {
         if self.holders == 0 { Some(self.lasts_until) } else { None }
     }
 
-    /// Ends this run if its time is over. Says whether it did.
+    /// Ends this run if its time is over; returns whether it did.
     pub(crate) fn end_if_over(&mut self, run: u64, now: Instant) -> bool {
         let is_over = self.ends_at().is_some_and(|at| at <= now);
         if is_over {
@@ -69,7 +69,7 @@ impl Lease {
         is_over
     }
 
-    /// This run ended, whatever the lease says.
+    /// This run ended, even if the lease lasts.
     pub(crate) const fn ended(&mut self, run: u64) {
         if self.run == run {
             self.is_running = false;
@@ -100,14 +100,14 @@ mod tests {
     enum Step {
         Hold,
         Touch,
-        /// Of so long.
+        /// With a linger time in seconds.
         Release(u64),
-        /// Looks whether it is over.
-        Look,
+        /// Checks whether it is over.
+        Check,
         /// Its runtime ends.
-        Die,
-        /// The end of a run that was replaced long ago is noticed.
-        DieLate,
+        End,
+        /// The end of a run that was replaced before is noticed.
+        EndLate,
     }
 
     fn steps() -> impl Strategy<Value = Vec<(u64, Step)>> {
@@ -115,16 +115,16 @@ mod tests {
             Just(Step::Hold),
             Just(Step::Touch),
             prop_oneof![Just(0), Just(60)].prop_map(Step::Release),
-            Just(Step::Look),
-            Just(Step::Die),
-            Just(Step::DieLate),
+            Just(Step::Check),
+            Just(Step::End),
+            Just(Step::EndLate),
         ];
         vec((0..90_u64, step), 0..40)
     }
 
     proptest! {
-        /// It ends neither while it is held nor before the last use has lingered, it does end then, and every use after an end starts it
-        /// once.
+        /// It does not end while it is held or before the linger time of the last use, it does end after that, and each use after an end starts
+        /// it once.
         #[test]
         fn it_lasts_as_long_as_it_is_used_and_no_longer(steps in steps()) {
             let mut now = Instant::now();
@@ -149,18 +149,18 @@ mod tests {
                         None
                     }
                     Step::Release(_) => None,
-                    Step::Look => {
+                    Step::Check => {
                         let is_over = holders == 0 && now >= until;
                         prop_assert_eq!(lease.end_if_over(runs, now), is_over);
                         running &= !is_over;
                         None
                     }
-                    Step::Die => {
+                    Step::End => {
                         lease.ended(runs);
                         running = false;
                         None
                     }
-                    Step::DieLate => {
+                    Step::EndLate => {
                         lease.ended(runs.wrapping_sub(1));
                         None
                     }

@@ -1,6 +1,6 @@
-//! How long a background task lives: while something holds it, and a while longer.
+//! How long a background task lives: while something holds it, and for a linger time after that.
 //!
-//! `lease` decides and is pure, `room` decides what makes room for what, `background` is the task. A task that ended, because its lease or
+//! `lease` decides and is pure, `room` decides what is removed above a limit, `background` is the task. A task that ended, because its lease or
 //! its runtime ended, is started again by the next use.
 
 mod background;
@@ -9,4 +9,4 @@ mod room;
 
 pub(crate) use background::{Background, Hold};
 pub(crate) use lease::LINGER;
-pub(crate) use room::{Standing, make_room};
+pub(crate) use room::{Usage, make_room};

@@ -1,33 +1,33 @@
-//! What makes room when another name is asked for. Pure.
+//! What is removed to make room for another key. Pure.
 
 use std::{collections::HashMap, hash::Hash};
 
 use tokio::time::Instant;
 
-/// How something that is kept by its name stands.
+/// How something that is kept by its key is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Usage {
     /// In use: it stays.
     Held,
-    /// Nothing uses it now; it ends then unless something does.
-    Lingers(Instant),
-    /// It does nothing any more.
+    /// Nothing uses it now; it ends at this time unless something does.
+    Lingering(Instant),
+    /// It has stopped.
     Ended,
 }
 
-/// Removes what has ended, and of what lingers that which would end first until there are fewer than `max`, so that one more fits. What is
-/// held is never removed.
+/// Removes what has ended, and of what lingers the entries that would end first, until fewer than `max` linger, so that one more fits. What
+/// is held is never removed.
 pub(crate) fn make_room<K: Clone + Eq + Hash, V>(
     kept: &mut HashMap<K, V>,
     max: usize,
-    standing: impl Fn(&V) -> Standing,
+    usage: impl Fn(&V) -> Usage,
 ) {
-    kept.retain(|_, value| standing(value) != Standing::Ended);
+    kept.retain(|_, value| usage(value) != Usage::Ended);
     let mut lingering: Vec<_> = kept
         .iter()
-        .filter_map(|(key, value)| match standing(value) {
-            Standing::Lingers(until) => Some((until, key.clone())),
-            Standing::Held | Standing::Ended => None,
+        .filter_map(|(key, value)| match usage(value) {
+            Usage::Lingering(until) => Some((until, key.clone())),
+            Usage::Held | Usage::Ended => None,
         })
         .collect();
     let surplus = (lingering.len() + 1).saturating_sub(max);
@@ -54,13 +54,13 @@ mod tests {
             max in 1..20_usize,
         ) {
             let now = Instant::now();
-            let standing = |kind: &u64| match *kind {
-                0 => Standing::Held,
-                1 => Standing::Ended,
-                seconds => Standing::Lingers(now + Duration::from_secs(seconds)),
+            let usage = |kind: &u64| match *kind {
+                0 => Usage::Held,
+                1 => Usage::Ended,
+                seconds => Usage::Lingering(now + Duration::from_secs(seconds)),
             };
             let mut kept: HashMap<_, _> = kinds.iter().copied().enumerate().collect();
-            make_room(&mut kept, max, standing);
+            make_room(&mut kept, max, usage);
             let held = |kinds: &[u64]| kinds.iter().filter(|kind| **kind == 0).count();
             let left: Vec<_> = kept.into_values().collect();
             prop_assert_eq!(held(&left), held(&kinds));

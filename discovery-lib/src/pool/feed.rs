@@ -1,4 +1,4 @@
-//! The task that carries answers into a pool, and time to its reserves.
+//! The task that publishes answers into a pool, and removes its reserves in time.
 
 use std::{fmt, future::poll_fn, pin::Pin, sync::Arc};
 
@@ -13,20 +13,20 @@ use tracing::info;
 use super::state::State;
 use crate::{Snapshot, Watch, Watched, lifetime::Background};
 
-/// Where the answers of a pool come from that was made by hand.
+/// The source of the answers of a pool that does not belong to a `Discovery`.
 pub(super) enum Source {
     Watch(watch::Receiver<Watched>),
     Stream(Pin<Box<dyn Stream<Item = Snapshot> + Send>>),
 }
 
 impl Source {
-    /// What the watch knows already counts as news.
+    /// What the watch knows already counts as a change.
     pub(super) fn watch(mut watched: watch::Receiver<Watched>) -> Self {
         watched.mark_changed();
         Self::Watch(watched)
     }
 
-    /// Where an answer that says the same as the last is to be seen, since it is no news; None where there is no such place.
+    /// The channel that shows equal answers, which are no changes, too; none for a stream.
     fn latest(&self) -> Option<watch::Receiver<Watched>> {
         match self {
             Self::Watch(watched) => Some(watched.clone()),
@@ -34,7 +34,7 @@ impl Source {
         }
     }
 
-    /// The next news; None at the end. Cancel-safe.
+    /// The next change; none at the end. Cancel safe.
     async fn next(&mut self) -> Option<Watched> {
         match self {
             Self::Watch(watched) => {
@@ -49,11 +49,11 @@ impl Source {
     }
 }
 
-/// The task; dropped, it ends.
+/// The task. When this is dropped, the task ends.
 pub(super) enum Feed {
-    /// Ends with its source, or with the runtime where it was started.
+    /// Ends with its source, or with its runtime.
     Once { _task: AbortOnDropHandle<()>, latest: Option<watch::Receiver<Watched>> },
-    /// Holds a watch for as long as the pool is used, and is started again with a new one. Shows where that is to be seen.
+    /// Holds a watch while the pool is used, and is restarted with a new one. Its value is the channel of the watch.
     Standing(Background<watch::Receiver<Watched>>),
 }
 
@@ -71,7 +71,7 @@ impl Feed {
     ) -> Self {
         let (fed, left) = (state.clone(), state.clone());
         let start = move || {
-            // What was known when it ended may be long over.
+            // What was known at the end of the last run may be out of date.
             fed.forget();
             let watch = watch();
             let latest = watch.subscribe();
@@ -80,7 +80,7 @@ impl Feed {
         Self::Standing(Background::new(start, move || left.forget()))
     }
 
-    /// What is known at this moment, as fresh as it is; None if only the task knows.
+    /// What is known now, with its present age; none if only the task knows.
     pub(super) fn latest(&self) -> Option<Watched> {
         let latest = match self {
             Self::Once { latest, .. } => latest.clone(),
@@ -106,7 +106,7 @@ impl fmt::Debug for Feed {
     }
 }
 
-/// Tells those who wait for the first answer that none will come, also when the runtime ended.
+/// Ends the wait for a first answer that will not come, also when the runtime ends.
 struct Ended(Arc<State>);
 
 impl Drop for Ended {
@@ -121,7 +121,7 @@ async fn follow(state: Arc<State>, mut watch: Watch) {
     let mut deadline = None;
     loop {
         tokio::select! {
-            news = watch.changed() => last = news,
+            watched = watch.changed() => last = watched,
             () = until(deadline) => {}
         }
         deadline = state.publish(last.clone(), Instant::now());
@@ -134,15 +134,15 @@ async fn run(ended: Ended, mut source: Source) {
     let mut deadline = None;
     loop {
         tokio::select! {
-            news = source.next() => match news {
-                Some(news) => last = news,
+            watched = source.next() => match watched {
+                Some(watched) => last = watched,
                 None => break,
             },
             () = until(deadline) => {}
         }
         deadline = state.publish(last.clone(), Instant::now());
     }
-    info!(service = %state.service(), "the watch of a pool ended; its last instances stay");
+    info!(service = %state.service(), "the source of a pool ended; its last instances are kept");
     state.end();
     while deadline.is_some() {
         until(deadline).await;
@@ -150,7 +150,7 @@ async fn run(ended: Ended, mut source: Source) {
     }
 }
 
-/// Waits until then; for ever if there is no then.
+/// Waits until the deadline; without one, forever.
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,

@@ -26,7 +26,7 @@ use crate::{
 pub use explain::{Explained, ExplainedMember, Explanation};
 use feed::{Feed, Source};
 pub use pick::{InFlight, Pick, PickError};
-pub(crate) use standing::StandingPools;
+pub(crate) use standing::Pools;
 use state::State;
 
 /// The members of a service, ready to pick from. Cheap to clone; clones share what they learn.

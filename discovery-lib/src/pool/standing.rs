@@ -1,63 +1,62 @@
-//! The pools of one program: one for each service, so that all who call it share what is learnt of its members, and the connections to them.
+//! The pools of one program: one per query, so that its users share the statistics of its members, and the connections to them.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use super::{Pool, feed::Feed};
 use crate::{
-    Resolve,
-    lifetime::{self, make_room},
-    watch,
+    Query,
+    lifetime::{Background, Usage, make_room},
+    watch::{self, Watches},
 };
 
-/// Pools that may linger, as many as questions.
+/// Pools that may linger without a user, as many as pollers.
 const LINGERING_MAX: usize = watch::LINGERING_MAX;
 
-/// Pools by service.
+/// The pools of one program.
 #[derive(Debug)]
-pub(crate) struct StandingPools {
-    questions: watch::Standing,
-    resolve: Resolve,
+pub(crate) struct Pools {
+    watches: Watches,
     /// None of them is held here.
-    pools: Mutex<HashMap<Arc<str>, Pool>>,
+    pools: Mutex<HashMap<Query, Pool>>,
 }
 
-impl StandingPools {
-    /// Of what these questions find in this way.
-    pub(crate) fn new(questions: watch::Standing, resolve: Resolve) -> Self {
-        Self { questions, resolve, pools: Mutex::default() }
+impl Pools {
+    /// Pools that are fed by these watches.
+    pub(crate) fn new(watches: Watches) -> Self {
+        Self { watches, pools: Mutex::default() }
     }
 
-    /// The pool that stands already, or a new one. Those that ended are swept out whenever one is added.
+    /// The pool of the query, which is created if there is none.
     ///
     /// # Panics
     /// Outside of a tokio runtime, when it has to start.
-    pub(crate) fn pool(&self, service: &str) -> Pool {
+    pub(crate) fn pool(&self, query: Query) -> Pool {
+        let query = self.watches.complete(query);
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(service) {
+        if let Some(pool) = pools.get(&query) {
             return pool.held();
         }
-        make_room(&mut pools, LINGERING_MAX, Pool::standing_as);
-        let service = Arc::<str>::from(service);
-        let (questions, resolve, name) =
-            (self.questions.clone(), self.resolve.clone(), service.clone());
-        let whom = self.questions.whom(&resolve);
-        // The pool lingers; its question need not do so once more.
-        let watch = move || questions.watch(&name, &resolve, Duration::ZERO);
-        let pool = Pool::standing(service.clone(), &whom, watch);
+        // This removes pools that ended, too.
+        make_room(&mut pools, LINGERING_MAX, Pool::usage);
+        let endpoints = self.watches.endpoints(&query);
+        let (watches, key) = (self.watches.clone(), query.clone());
+        // The pool lingers, so its watch need not.
+        let watch = move || watches.watch(&query, Duration::ZERO);
+        let pool = Pool::standing(key.service.clone(), &endpoints, watch);
         let held = pool.held();
-        pools.insert(service, pool);
+        pools.insert(key, pool);
         held
     }
 }
 
 impl Pool {
-    fn standing_as(&self) -> lifetime::Standing {
-        let standing = |feed: &Feed| feed.background().map(lifetime::Background::standing);
-        self.feed.as_deref().and_then(standing).unwrap_or(lifetime::Standing::Ended)
+    fn usage(&self) -> Usage {
+        let usage = |feed: &Feed| feed.background().map(Background::usage);
+        self.feed.as_deref().and_then(usage).unwrap_or(Usage::Ended)
     }
 }
 
@@ -67,68 +66,76 @@ mod tests {
 
     use super::*;
     use crate::{
+        Random, Settings,
         agent::{AgentClient, AgentSettings},
         lifetime::LINGER,
     };
 
-    fn pools() -> StandingPools {
+    fn pools() -> Pools {
         let agent = AgentClient::new(AgentSettings::default()).unwrap();
-        let questions = watch::Standing::new(agent, crate::DnsAddress::default(), None);
-        StandingPools::new(questions, "fixed:127.0.0.1:80".parse().unwrap())
+        let source = "fixed:127.0.0.1:80".parse().unwrap();
+        let settings = Settings { source, ..Settings::default() };
+        Pools::new(Watches::new(agent, &settings, Random::seeded(1)))
     }
 
     #[tokio::test]
-    async fn all_who_call_a_service_share_what_is_learnt() {
+    async fn users_of_equal_queries_share_a_pool_and_its_statistics() {
         let pools = pools();
-        let (one, other) = (pools.pool("web"), pools.pool("web"));
+        let (one, other) = (pools.pool("web".into()), pools.pool("web".into()));
         one.ready().await.unwrap();
         let _pick = one.pick().unwrap();
         assert_eq!(other.explain().instances[0].member.unwrap().in_flight, 1);
-        assert_eq!(pools.pool("db").explain().instances.len(), 0, "another service, not known yet");
+        let tagged = Query::new("web").datacenter("dc2");
+        assert_eq!(pools.pool(tagged).explain().instances.len(), 0, "another query");
+        assert_eq!(
+            pools.pool("db".into()).explain().instances.len(),
+            0,
+            "another service, without an answer yet"
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_learnt_lasts_from_one_pool_to_the_next_and_ends_when_nothing_uses_it() {
+    async fn statistics_last_from_one_pool_to_the_next_and_end_without_use() {
         let pools = pools();
-        let first = pools.pool("web");
+        let first = pools.pool("web".into());
         first.ready().await.unwrap();
-        let learnt = first.pick().unwrap().member();
+        let member = first.pick().unwrap().member();
         drop(first);
         sleep(LINGER / 2).await;
-        assert_eq!(pools.pool("web").pick().unwrap().member(), learnt);
+        assert_eq!(pools.pool("web".into()).pick().unwrap().member(), member);
         sleep(LINGER * 2).await;
-        let again = pools.pool("web");
-        assert!(again.pick().is_err(), "it knows nothing yet");
+        let again = pools.pool("web".into());
+        assert!(again.pick().is_err(), "it has no answer yet");
         again.ready().await.unwrap();
-        assert_ne!(again.pick().unwrap().member(), learnt);
+        assert_ne!(again.pick().unwrap().member(), member);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pool_that_is_only_called_lives_as_long_as_it_is_called() {
+    async fn a_pool_without_a_holder_lasts_as_long_as_it_is_called() {
         let pools = pools();
-        let pool = pools.pool("web").without_hold();
+        let pool = pools.pool("web".into()).without_hold();
         pool.ready().await.unwrap();
-        let learnt = pool.pick().unwrap().member();
+        let member = pool.pick().unwrap().member();
         for _ in 0..5 {
             sleep(LINGER / 2).await;
             pool.touch(tokio::time::Instant::now());
-            assert_eq!(pool.pick().unwrap().member(), learnt);
+            assert_eq!(pool.pick().unwrap().member(), member);
         }
         sleep(LINGER * 2).await;
         assert!(pool.has_ended());
-        assert!(pool.explain().instances.is_empty(), "nothing is kept of it");
+        assert!(pool.explain().instances.is_empty(), "it keeps nothing");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pools_that_linger_are_bounded_and_those_that_ended_are_swept_out() {
+    async fn pools_that_linger_are_limited_and_those_that_ended_are_removed() {
         let pools = pools();
-        let held = pools.pool("held");
+        let held = pools.pool("held".into());
         for service in 0..LINGERING_MAX * 2 {
-            drop(pools.pool(&service.to_string()));
+            drop(pools.pool(service.to_string().into()));
         }
         assert_eq!(pools.pools.lock().unwrap().len(), LINGERING_MAX + 1);
         sleep(LINGER * 2).await;
-        drop(pools.pool("one more"));
+        drop(pools.pool("one more".into()));
         assert_eq!(pools.pools.lock().unwrap().len(), 2);
         assert!(!held.has_ended());
     }

@@ -62,7 +62,7 @@ impl Leaving {
 
     /// Why it is [`State::Refused`]; none while it is not.
     pub fn refusal(&self) -> Option<Error> {
-        self.report_rx.borrow().refusal.as_deref().map(Error::again)
+        self.report_rx.borrow().refusal.as_deref().cloned()
     }
 
     /// What `/ready` says: others can find this instance, and it is not leaving.

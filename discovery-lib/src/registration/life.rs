@@ -104,7 +104,7 @@ async fn unfit(mut report_rx: watch::Receiver<Report>) -> Error {
     };
     let report = report_rx.wait_for(is_unfit).await.map(|report| report.clone());
     match report.ok().and_then(|report| report.refusal) {
-        Some(refusal) => refusal.again(),
+        Some(refusal) => Error::clone(&refusal),
         None => pending().await,
     }
 }

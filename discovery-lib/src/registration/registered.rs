@@ -76,7 +76,7 @@ impl Registered {
 
     /// Why it is [`State::Refused`]; none while it is not.
     pub fn refusal(&self) -> Option<Error> {
-        self.report_rx.borrow().refusal.as_deref().map(Error::again)
+        self.report_rx.borrow().refusal.as_deref().cloned()
     }
 
     /// Whether it was found in the catalog, and nothing has ended that since: neither its leaving nor another run under its id. An agent
@@ -98,7 +98,7 @@ impl Registered {
         let ended = |text| Err(Error::new(Kind::Ended, text));
         match report_rx.wait_for(settled).await.map(|report| report.clone()) {
             Ok(report) if report.is_ready() => Ok(()),
-            Ok(Report { refusal: Some(refusal), .. }) => Err(refusal.again()),
+            Ok(Report { refusal: Some(refusal), .. }) => Err(Error::clone(&refusal)),
             Ok(report) if report.state == State::Replaced => {
                 ended(format!("another run took the id {}", self.id()))
             }

@@ -1,55 +1,63 @@
-//! Consul's HTTP catalog as a source: `/v1/health/service/NAME?stale`, all instances whatever their status, so that one that turned critical
-//! is told apart from one that left. Asking for all of them does not wake more often than `?passing` does (M12).
+//! Consul's HTTP catalog as a backend: `/v1/health/service/NAME`, and `/v1/query/NAME/execute` for a prepared query.
+//!
+//! The default is to read all instances whatever their status, so that one that turned critical differs from one that left. That does not
+//! wake more often than `?passing` does (M12).
 
 use std::{sync::Arc, time::Duration};
 
-use super::{carry::Source, entry, machine::Reply, odd::Odd, permits::Permits, snapshot::Origin};
-use crate::{
-    Error,
-    agent::{AgentClient, Question},
-};
+use super::{backends::Reach, entry, machine::Reply, odd::Odd, permits::Permits, snapshot::Origin};
+use crate::{Error, Include, Query, Status, agent::AgentClient};
 
 #[derive(Debug, Clone)]
 pub(super) struct Catalog {
-    pub(super) agent: AgentClient,
-    pub(super) permits: Arc<Permits>,
-    pub(super) service: Arc<str>,
-    pub(super) datacenter: Option<String>,
-    pub(super) odd: Odd,
+    agent: AgentClient,
+    permits: Arc<Permits>,
+    query: Query,
+    odd: Odd,
 }
 
-impl Source for Catalog {
-    const ORIGIN: Origin = Origin::Catalog;
+impl Catalog {
+    pub(super) fn new(query: &Query, reach: &Reach) -> Self {
+        let (agent, permits) = (reach.agent.clone(), reach.permits.clone());
+        Self { agent, permits, query: query.clone(), odd: Odd::default() }
+    }
 
-    async fn ask(&self, after: Option<(u64, Duration)>) -> Result<Reply, Error> {
+    pub(super) fn endpoint(&self) -> String {
+        format!("the agent at {}", self.agent.address())
+    }
+
+    pub(super) async fn ask(&self, after: Option<(u64, Duration)>) -> Result<Reply, Error> {
         if let Some((_, wait)) = after
             && let Some(permit) = self.permits.waiting(wait).await
         {
-            let answered = self.question(after).await;
-            // After a timeout the agent may have the question still. Any other failure means that the connection is gone at its end too.
+            let answered = self.send(after).await;
+            // After a timeout the agent may still hold the query. After any other failure the connection is closed at its end too.
             if !answered.as_ref().is_err_and(Error::is_timeout) {
                 permit.answered();
             }
             return answered;
         }
         let _permit = self.permits.at_once().await;
-        self.question(None).await
+        self.send(None).await
     }
 
-    fn whom(&self) -> String {
-        format!("the agent at {}", self.agent.address())
-    }
-}
-
-impl Catalog {
-    async fn question(&self, after: Option<(u64, Duration)>) -> Result<Reply, Error> {
-        let question = Question { after, stale: true, datacenter: self.datacenter.clone() };
-        let answer = self.agent.health(&self.service, &question).await?;
-        let (instances, unusable) = entry::instances(answer.body);
-        self.odd.tell(&self.service, answer.left_out.into_iter().chain(unusable).collect());
+    async fn send(&self, after: Option<(u64, Duration)>) -> Result<Reply, Error> {
+        let query = &self.query;
+        let answer = self.agent.health(query, after).await?;
+        let (mut instances, unusable) = entry::instances(answer.body);
+        if query.near.is_none() {
+            instances.sort_by(|a, b| (&a.node, &a.id).cmp(&(&b.node, &b.id)));
+        }
+        let is_prepared = query.is_prepared;
+        if is_prepared && query.include == Include::Passing {
+            instances.retain(|instance| instance.status == Status::Passing);
+        }
+        self.odd.report(&query.service, answer.left_out.into_iter().chain(unusable).collect());
         Ok(Reply {
+            origin: if is_prepared { Origin::PreparedQuery } else { Origin::Catalog },
             instances,
-            index: answer.index,
+            // That of a prepared query can't be waited for.
+            index: answer.index.filter(|_| !is_prepared),
             last_contact: answer.last_contact,
             ttl: Duration::ZERO,
         })

@@ -1,10 +1,10 @@
-//! Consul's DNS as a source: SRV, polled, since DNS can't wait for a change.
+//! Consul's DNS as a backend: SRV, polled, since DNS can't wait for a change.
 //!
-//! It is asked over TCP alone. Consul leaves records out of its UDP answers without the bit that says so (1.8.7 with its defaults: 19 of 40
-//! instances at EDNS 1232, others each time), and a watch that believed them would see instances come and go. Beyond 64 kB, which are 997
-//! instances, it does so over TCP too: a service of that size is for the catalog.
+//! Only TCP is used. Consul leaves records out of its UDP answers without setting the truncation bit (1.8.7 with its defaults: 19 of 40
+//! instances at EDNS 1232, different ones each time), so a watch that trusts them would see instances come and go. Above 64 kB, which are 997
+//! instances, it does so over TCP too: use the catalog for a service of that size.
 //!
-//! "No such name" and "no such records" are answers: there is no instance that is not critical. Everything else that is no SRV is a failure
+//! "No such name" and "no such records" are answers: no instance is passing or warning. Every other answer without SRV records is a failure
 //! and changes nothing.
 
 use std::{
@@ -29,76 +29,74 @@ use tokio::{
 };
 
 use super::{
-    carry::Source,
     machine::Reply,
     odd::Odd,
     snapshot::Origin,
     srv::{self, Target},
 };
-use crate::{DnsAddress, Error, Host, error::Kind, names::Names};
+use crate::{DnsAddress, Error, Host, Query, error::Kind, names::Names};
 
-/// A whole answer, with the addresses of all its targets. Consul answers from memory.
+/// Deadline of a whole answer, including the addresses of all its targets. Consul answers from memory.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// So many watches may ask at once on the one connection. Hickory's default of 32 makes the others of a large program wait and fail.
+/// Requests in flight on the one connection. Hickory's default of 32 makes the other watches of a large program wait and fail.
 const IN_FLIGHT_MAX: usize = 1024;
 
-/// A DNS server and the connection to it, shared by all watches that ask it.
+/// A DNS server and the connection to it, shared by all watches that use it.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(super) struct DnsServer {
     address: DnsAddress,
     names: Names,
-    /// None until somebody asks, and after a failure: then the server may be elsewhere. Its connection is of use on the runtime where it was
-    /// opened, and ends with that.
+    /// None until the first query, and after a failure: the server may have moved. Its connection works only on the runtime that opened it,
+    /// and ends with that.
     resolver: Mutex<Option<(runtime::Id, TokioResolver)>>,
 }
 
 /// The SRV records of one service.
 #[derive(Debug, Clone)]
 pub(super) struct Dns {
-    pub(super) server: Arc<Server>,
-    pub(super) service: Arc<str>,
-    pub(super) datacenter: Option<String>,
-    pub(super) odd: Odd,
-}
-
-impl Source for Dns {
-    const ORIGIN: Origin = Origin::Dns;
-
-    async fn ask(&self, _: Option<(u64, Duration)>) -> Result<Reply, Error> {
-        let Some(question) = srv::question(&self.service, self.datacenter.as_deref()) else {
-            let service = &self.service;
-            return Err(Error::new(
-                Kind::Setting,
-                format!("the service {service:?} has a name that DNS has no room for"),
-            ));
-        };
-        let answered = timeout(ANSWER_WITHIN, self.answer(&question)).await;
-        let answered = answered.unwrap_or(Err(NetError::Timeout));
-        match answered {
-            Ok(reply) => Ok(reply),
-            Err(NetError::NoConnections) => Err(self.server.not_connected(&question).await),
-            Err(err) => Err(self.server.failed(&question, err)),
-        }
-    }
-
-    fn whom(&self) -> String {
-        format!("the DNS server at {}", self.server.address)
-    }
+    server: Arc<DnsServer>,
+    service: Arc<str>,
+    name: Name,
+    odd: Odd,
 }
 
 impl Dns {
-    async fn answer(&self, question: &Name) -> Result<Reply, NetError> {
+    /// # Errors
+    /// The service has a name that DNS can't express.
+    pub(super) fn new(query: &Query, server: Arc<DnsServer>) -> Result<Self, Error> {
+        let service = query.service.clone();
+        let Some(name) = srv::name(query) else {
+            let text = format!("the service {service:?} has a name that DNS has no room for");
+            return Err(Error::new(Kind::Setting, text));
+        };
+        Ok(Self { server, service, name, odd: Odd::default() })
+    }
+
+    pub(super) fn endpoint(&self) -> String {
+        format!("the DNS server at {}", self.server.address)
+    }
+
+    pub(super) async fn ask(&self) -> Result<Reply, Error> {
+        match timeout(ANSWER_WITHIN, self.answer()).await.unwrap_or(Err(NetError::Timeout)) {
+            Ok(reply) => Ok(reply),
+            Err(NetError::NoConnections) => Err(self.server.not_connected(&self.name).await),
+            Err(err) => Err(self.server.failed(&self.name, err)),
+        }
+    }
+
+    async fn answer(&self) -> Result<Reply, NetError> {
         let resolver = self.server.resolver().await?;
-        let message = records(&resolver, question, RecordType::SRV).await?;
+        let message = records(&resolver, &self.name, RecordType::SRV).await?;
         let (mut targets, left_out) = srv::targets(&message);
-        self.odd.tell(&self.service, left_out);
+        self.odd.report(&self.service, left_out);
         for target in &mut targets {
             if target.host.is_none() {
                 target.host = address(&resolver, target).await?;
             }
         }
         Ok(Reply {
+            origin: Origin::Dns,
             instances: srv::instances(&self.service, targets),
             index: None,
             last_contact: Duration::ZERO,
@@ -107,7 +105,7 @@ impl Dns {
     }
 }
 
-/// The answer to one question: empty where there is no such name and where there are no such records.
+/// The answer to one DNS query: empty if there is no such name, and if there are no such records.
 async fn records(
     resolver: &TokioResolver,
     name: &Name,
@@ -124,7 +122,7 @@ async fn records(
     }
 }
 
-/// Where a target is, by a question of its own; none when it is gone meanwhile.
+/// The address of a target, by a DNS query of its own; none if it has been removed meanwhile.
 async fn address(resolver: &TokioResolver, target: &Target) -> Result<Option<Host>, NetError> {
     for kind in [RecordType::A, RecordType::AAAA] {
         let message = records(resolver, &target.name, kind).await?;
@@ -135,12 +133,12 @@ async fn address(resolver: &TokioResolver, target: &Target) -> Result<Option<Hos
     Ok(None)
 }
 
-impl Server {
+impl DnsServer {
     pub(super) fn new(address: DnsAddress) -> Self {
         Self { address, names: Names::default(), resolver: Mutex::new(None) }
     }
 
-    /// Hickory's, which keeps one connection, makes a new one when it breaks, and tells questions on it apart.
+    /// Hickory's resolver, which keeps one connection, replaces it when it breaks, and multiplexes queries on it.
     async fn resolver(&self) -> Result<TokioResolver, NetError> {
         let here = Handle::current().id();
         if let Some((runtime, resolver)) = &*self.lock()
@@ -148,70 +146,69 @@ impl Server {
         {
             return Ok(resolver.clone());
         }
-        let DnsAddress { host, port } = &self.address;
-        let addresses = match host {
-            Host::Ip(ip) => vec![SocketAddr::new(*ip, *port)],
-            Host::Name(name) => {
-                let found = self.names.find(name).await.map_err(NetError::Io)?;
-                found.iter().map(|address| SocketAddr::new(address.ip(), *port)).collect()
-            }
-        };
-        let resolver = asking(&addresses)?;
+        let addresses = self.addresses().await?;
+        let resolver = resolver(&addresses)?;
         *self.lock() = Some((here, resolver.clone()));
         Ok(resolver)
+    }
+
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, NetError> {
+        let DnsAddress { host, port } = &self.address;
+        match host {
+            Host::Ip(ip) => Ok(vec![SocketAddr::new(*ip, *port)]),
+            Host::Name(name) => {
+                let found = self.names.find(name).await.map_err(NetError::Io)?;
+                Ok(found.iter().map(|address| SocketAddr::new(address.ip(), *port)).collect())
+            }
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<(runtime::Id, TokioResolver)>> {
         self.resolver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hickory doesn't say why it could not connect: a connection of our own tells.
-    async fn not_connected(&self, question: &Name) -> Error {
-        let DnsAddress { host, port } = &self.address;
-        let host = match host {
-            Host::Ip(ip) => ip.to_string(),
-            Host::Name(name) => name.to_string(),
+    /// Hickory doesn't report why it could not connect: a separate connection finds out.
+    async fn not_connected(&self, name: &Name) -> Error {
+        let connected = timeout(ANSWER_WITHIN, async {
+            TcpStream::connect(&*self.addresses().await?).await.map_err(NetError::from)
+        });
+        let err = match connected.await {
+            Ok(Ok(_)) => NetError::NoConnections,
+            Ok(Err(err)) => err,
+            Err(_) => NetError::Timeout,
         };
-        let connected = timeout(ANSWER_WITHIN, TcpStream::connect((host, *port))).await;
-        self.failed(
-            question,
-            match connected {
-                Ok(Ok(_)) => NetError::NoConnections,
-                Ok(Err(err)) => err.into(),
-                Err(_) => NetError::Timeout,
-            },
-        )
+        self.failed(name, err)
     }
 
-    /// What went wrong, in words. Where it was not the server that said so, the next question looks for it anew.
-    fn failed(&self, question: &Name, err: NetError) -> Error {
+    /// The error of a failed query. Unless the server reported it, the next query looks the server up again.
+    fn failed(&self, name: &Name, err: NetError) -> Error {
         let server = &self.address;
         if let NetError::Dns(DnsError::ResponseCode(code)) = err {
-            return Error::new(
-                Kind::Answer,
-                format!("SRV {question}: the DNS server at {server} answered {code}"),
-            );
+            // Consul's servers may be without a leader for a while.
+            let is_temporary = code == ResponseCode::ServFail;
+            let kind = if is_temporary { Kind::Unreachable } else { Kind::Answer };
+            let text = format!("SRV {name}: the DNS server at {server} answered {code}");
+            return Error::new(kind, text);
         }
         *self.lock() = None;
         if let NetError::Timeout = err {
             return Error::new(
                 Kind::Timeout,
                 format!(
-                    "SRV {question}: no answer from the DNS server at {server} (TCP) within {ANSWER_WITHIN:?}"
+                    "SRV {name}: no answer from the DNS server at {server} (TCP) within {ANSWER_WITHIN:?}"
                 ),
             );
         }
         Error::new(
             Kind::Unreachable,
-            format!("SRV {question}: no DNS server can be asked at {server} (TCP)"),
+            format!("SRV {name}: no DNS server can be reached at {server} (TCP)"),
         )
         .because(err)
     }
 }
 
-/// A resolver that asks these addresses of one server, one after the other, and keeps nothing: how long an answer is kept is the watch's
-/// business.
-fn asking(addresses: &[SocketAddr]) -> Result<TokioResolver, NetError> {
+/// A resolver that queries these addresses of one server, one after the other, and caches nothing: the watch decides how often to poll.
+fn resolver(addresses: &[SocketAddr]) -> Result<TokioResolver, NetError> {
     let servers = addresses.iter().map(|address| {
         let mut tcp = ConnectionConfig::tcp();
         tcp.port = address.port();

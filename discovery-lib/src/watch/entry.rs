@@ -1,23 +1,22 @@
-//! From what Consul's catalog says of an instance to what callers know of it.
+//! Consul's catalog entries as instances.
 
 use consul_wire::{
     check::{CheckStatus, HealthCheck, NODE_MAINTENANCE, SERVICE_MAINTENANCE_PREFIX},
     service::ServiceEntry,
 };
 
-use super::place::{self, NO_PORT};
+use super::endpoint::{self, NO_PORT};
 use crate::{Instance, Status, Weights, agent::LeftOut};
 
-/// The instances of an answer, sorted by node and id, and the records that are none that can be called.
+/// The instances of an answer, in its order, and the records that can't be used.
 pub(super) fn instances(entries: Vec<ServiceEntry>) -> (Vec<Instance>, Vec<LeftOut>) {
     let (mut instances, mut left_out) = (Vec::with_capacity(entries.len()), Vec::new());
     for entry in entries {
         match instance(entry) {
-            Ok(instance) => instances.push(instance),
+            Ok(instance) => instances.push(share(instance, instances.last())),
             Err(unusable) => left_out.push(unusable),
         }
     }
-    instances.sort_by(|a, b| (&a.node, &a.id).cmp(&(&b.node, &b.id)));
     (instances, left_out)
 }
 
@@ -26,13 +25,15 @@ fn instance(entry: ServiceEntry) -> Result<Instance, LeftOut> {
     if entry.service.port == 0 {
         return Err(wrong(NO_PORT.to_owned()));
     }
-    let host = place::host(entry.address()).map_err(wrong)?;
+    let host = endpoint::host(entry.address()).map_err(wrong)?;
     let ServiceEntry { node, service, checks } = entry;
     Ok(Instance {
         host,
         id: service.id.into(),
         service: service.service.into(),
         node: node.node.into(),
+        datacenter: (!node.datacenter.is_empty()).then(|| node.datacenter.into()),
+        node_meta: node.meta.into(),
         port: service.port,
         tags: service.tags,
         meta: service.meta,
@@ -41,7 +42,20 @@ fn instance(entry: ServiceEntry) -> Result<Instance, LeftOut> {
     })
 }
 
-/// Maintenance is a critical check with an id of its own.
+/// The instance, which shares the text of its node and datacenter with the one before, where that is equal.
+fn share(mut instance: Instance, before: Option<&Instance>) -> Instance {
+    let Some(before) = before else { return instance };
+    if instance.datacenter == before.datacenter {
+        instance.datacenter.clone_from(&before.datacenter);
+    }
+    if instance.node == before.node && instance.node_meta == before.node_meta {
+        instance.node = before.node.clone();
+        instance.node_meta = before.node_meta.clone();
+    }
+    instance
+}
+
+/// Maintenance is a critical check with a reserved id.
 fn status(check: &HealthCheck) -> Status {
     match check.status {
         CheckStatus::Critical if is_maintenance(&check.check_id) => Status::Maintenance,
@@ -57,19 +71,21 @@ fn is_maintenance(check_id: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
     use crate::Host;
 
-    /// An entry as Consul writes it, as far as it matters here.
+    /// An entry as in Consul's JSON, with the fields that matter here.
     fn entry(node: &str, id: &str, address: &str, checks: &[(&str, &str)]) -> ServiceEntry {
         let checks: Vec<_> = checks
             .iter()
             .map(|(id, status)| json!({"Node": node, "CheckID": id, "Name": id, "Status": status}))
             .collect();
         serde_json::from_value(json!({
-            "Node": {"Node": node, "Address": "10.0.0.9"},
+            "Node": {"Node": node, "Address": "10.0.0.9", "Datacenter": "dc2", "Meta": {"rack": "7"}},
             "Service": {"ID": id, "Service": "web", "Address": address, "Port": 80, "Tags": ["a", "b"],
                 "Meta": {"k": "v"}, "Weights": {"Passing": 3, "Warning": 2}},
             "Checks": checks,
@@ -110,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_called_is_left_out_and_the_others_stay() {
+    fn a_record_that_can_not_be_used_is_left_out_and_the_others_stay() {
         let portless = |id: &str| {
             let mut entry = entry("larry", id, "", &[]);
             entry.service.port = 0;
@@ -129,11 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_callers_need_is_kept() {
+    fn all_fields_of_an_entry_are_kept() {
         let entry = entry("larry", "web-1", "10.0.0.1", &[("service:web", "warning")]);
         let expected = Instance {
             id: "web-1".into(),
             node: "larry".into(),
+            datacenter: Some("dc2".into()),
+            node_meta: Arc::new([("rack".into(), "7".into())].into()),
             tags: vec!["a".into(), "b".into()],
             meta: [("k".into(), "v".into())].into(),
             weights: Weights { passing: 3, warning: 2 },
@@ -144,13 +162,16 @@ mod tests {
     }
 
     #[test]
-    fn instances_are_sorted_by_node_and_id() {
-        let (sorted, _) = instances(vec![
+    fn instances_of_one_node_share_its_text() {
+        let (list, _) = instances(vec![
             entry("moe", "a", "", &[]),
             entry("larry", "b", "", &[]),
             entry("larry", "a", "", &[]),
         ]);
-        let order: Vec<_> = sorted.iter().map(|one| (&*one.node, one.id.as_str())).collect();
-        assert_eq!(order, [("larry", "a"), ("larry", "b"), ("moe", "a")]);
+        let order: Vec<_> = list.iter().map(|one| (&*one.node, one.id.as_str())).collect();
+        assert_eq!(order, [("moe", "a"), ("larry", "b"), ("larry", "a")], "as answered");
+        assert!(Arc::ptr_eq(&list[1].node_meta, &list[2].node_meta));
+        let dc = |one: &Instance| one.datacenter.clone().unwrap();
+        assert!(Arc::ptr_eq(&dc(&list[0]), &dc(&list[2])));
     }
 }

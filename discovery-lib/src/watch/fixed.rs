@@ -1,53 +1,69 @@
-//! A list of addresses that a program was given, in place of anything that Consul knows.
+//! A list of addresses from the settings, as a backend in place of Consul.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
-
-use super::snapshot::{Origin, Snapshot};
+use super::{machine::Reply, snapshot::Origin};
 use crate::{Error, Host, Instance, agent::split_host_port, error::Kind};
 
-/// Reads `HOST:PORT,...`.
+/// Parses `HOST:PORT,...`.
 ///
 /// # Errors
-/// What is wrong with which element.
+/// For the first element that can't be used: names it and the reason.
 pub(super) fn parse(list: &str) -> Result<Arc<[(Host, u16)]>, Error> {
     let wrong = |why: String| Error::new(Kind::Setting, why);
-    let mut places = Vec::new();
+    let mut addresses = Vec::new();
     for text in list.split(',').map(str::trim) {
-        let place = match split_host_port(text) {
+        let address = match split_host_port(text) {
             Some((Some(host), Some(port))) if port > 0 => (host, port),
             Some((Some(host), None)) => {
                 return Err(wrong(format!("`{text}` has no port: write {host}:PORT")));
             }
             Some((Some(_), Some(_))) => {
-                return Err(wrong(format!("`{text}` has port 0, where nobody can be called")));
+                return Err(wrong(format!("`{text}` has port 0, which can't be called")));
             }
             Some((None, _)) => {
                 return Err(wrong(format!("`{text}` has no host: write HOST{text}")));
             }
             None => {
                 return Err(wrong(format!(
-                    "`{text}` is no HOST:PORT (an IPv6 address stands in brackets: [::1]:80)"
+                    "`{text}` is not HOST:PORT (an IPv6 address needs brackets: [::1]:80)"
                 )));
             }
         };
-        if places.contains(&place) {
-            return Err(wrong(format!("`{text}` stands there twice")));
+        if addresses.contains(&address) {
+            return Err(wrong(format!("`{text}` is listed twice")));
         }
-        places.push(place);
+        addresses.push(address);
     }
-    Ok(places.into())
+    Ok(addresses.into())
 }
 
-/// The snapshot that such a list is: all passing, in the order of their ids.
-pub(super) fn snapshot(service: &Arc<str>, places: &[(Host, u16)], now: Instant) -> Snapshot {
-    let mut instances: Vec<_> = places
-        .iter()
-        .map(|(host, port)| Arc::new(Instance::at(service.clone(), host.clone(), *port)))
-        .collect();
-    instances.sort_by(|a, b| a.id.cmp(&b.id));
-    Snapshot { instances: instances.into(), index: 0, origin: Origin::Fixed, as_of: now }
+/// A list of addresses as a backend.
+#[derive(Debug, Clone)]
+pub(super) struct Fixed {
+    service: Arc<str>,
+    addresses: Arc<[(Host, u16)]>,
+}
+
+impl Fixed {
+    pub(super) fn new(service: Arc<str>, addresses: Arc<[(Host, u16)]>) -> Self {
+        Self { service, addresses }
+    }
+
+    /// All passing, in the order of their ids.
+    pub(super) fn reply(&self) -> Reply {
+        let instance =
+            |(host, port): &(Host, u16)| Instance::at(self.service.clone(), host.clone(), *port);
+        let mut instances: Vec<_> = self.addresses.iter().map(instance).collect();
+        instances.sort_by(|a, b| a.id.cmp(&b.id));
+        Reply {
+            origin: Origin::Fixed,
+            instances,
+            index: None,
+            last_contact: Duration::ZERO,
+            ttl: Duration::MAX,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -56,32 +72,31 @@ mod tests {
 
     #[track_caller]
     fn check(list: &str, expected: &str) {
-        let read = parse(list).map_or_else(
+        let parsed = parse(list).map_or_else(
             |err| err.to_string(),
-            |places| {
-                let places: Vec<_> =
-                    places.iter().map(|(host, port)| format!("{host} {port}")).collect();
-                places.join(", ")
+            |addresses| {
+                let shown = addresses.iter().map(|(host, port)| format!("{host} {port}"));
+                shown.collect::<Vec<_>>().join(", ")
             },
         );
-        assert_eq!(read, expected, "{list:?}");
+        assert_eq!(parsed, expected, "{list:?}");
     }
 
     #[test]
-    fn a_list_is_read_or_its_fault_named() {
+    fn a_list_is_parsed_or_its_wrong_element_named() {
         for (list, expected) in [
             ("10.0.0.1:80", "10.0.0.1 80"),
             ("db:80, [::1]:81,10.0.0.1:82", "db 80, [::1] 81, 10.0.0.1 82"),
             ("db", "`db` has no port: write db:PORT"),
             ("a:80,::1", "`::1` has no port: write [::1]:PORT"),
             (":80", "`:80` has no host: write HOST:80"),
-            ("db:0", "`db:0` has port 0, where nobody can be called"),
-            ("a:80,b:81,a:80", "`a:80` stands there twice"),
-            ("a:80,", "`` is no HOST:PORT (an IPv6 address stands in brackets: [::1]:80)"),
-            ("", "`` is no HOST:PORT (an IPv6 address stands in brackets: [::1]:80)"),
+            ("db:0", "`db:0` has port 0, which can't be called"),
+            ("a:80,b:81,a:80", "`a:80` is listed twice"),
+            ("a:80,", "`` is not HOST:PORT (an IPv6 address needs brackets: [::1]:80)"),
+            ("", "`` is not HOST:PORT (an IPv6 address needs brackets: [::1]:80)"),
             (
                 "http://db:80",
-                "`http://db:80` is no HOST:PORT (an IPv6 address stands in brackets: [::1]:80)",
+                "`http://db:80` is not HOST:PORT (an IPv6 address needs brackets: [::1]:80)",
             ),
         ] {
             check(list, expected);
@@ -89,12 +104,9 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_a_snapshot_of_passing_instances() {
-        let now = Instant::now();
-        let snapshot = snapshot(&"web".into(), &parse("b:2,a:1").unwrap(), now);
-        let expected =
-            [Instance::at("web", "a".into(), 1), Instance::at("web", "b".into(), 2)].map(Arc::new);
-        assert_eq!(*snapshot.instances, expected);
-        assert_eq!((snapshot.index, snapshot.origin, snapshot.as_of), (0, Origin::Fixed, now));
+    fn a_list_is_an_answer_of_passing_instances() {
+        let reply = Fixed::new("web".into(), parse("b:2,a:1").unwrap()).reply();
+        let expected = [Instance::at("web", "a".into(), 1), Instance::at("web", "b".into(), 2)];
+        assert_eq!((&*reply.instances, reply.origin), (&expected[..], Origin::Fixed));
     }
 }

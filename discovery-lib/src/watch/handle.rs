@@ -1,58 +1,73 @@
-//! What those who watch a service hold.
+//! The handle of a watch.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
+use futures_core::Stream;
 use tokio::{sync::watch, task::yield_now};
+use tokio_util::sync::ReusableBoxFuture;
 
 use super::snapshot::Watched;
 use crate::lifetime::{Background, Hold};
 
-/// A watch of a service: what is known of its instances, and word when that changes.
+/// A watch of a query: what is known of its instances, and notice of changes.
 ///
-/// Clones share the question and look at its answers each for themselves. When the last one is dropped, the question is asked for another
-/// 60 s, so that the next watch of the service finds it answered.
+/// Clones share the poller, and each sees every change. After the last one is dropped, the query is polled for another 60 s, so that the next
+/// watch of it has an answer at once.
 ///
-/// The question is asked on the runtime where it was started. When that ends before the watch, the watch starts it again on the runtime
-/// where it is used next, and begins as a new one does: knowing nothing.
+/// The poller uses the runtime that started it. When that runtime ends before the watch, the next use of the watch starts a new poller on its
+/// own runtime, which knows nothing at first.
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct Watch {
-    question: Arc<Question>,
+    poller: Arc<Poller>,
     watched_rx: watch::Receiver<Watched>,
     _hold: Hold,
 }
 
-/// One standing question.
+/// The task that polls one query.
 #[derive(Debug)]
-pub(super) struct Question {
-    /// Shows what no one has read from, so that to its clones all that was ever published is news.
-    pub(super) asking: Background<watch::Receiver<Watched>>,
+pub(super) struct Poller {
+    /// Its receiver is never marked as seen, so that to its clones everything that was published is a change.
+    pub(super) task: Background<watch::Receiver<Watched>>,
 }
 
-impl Question {
+/// A stream of the changes of a watch ([`Watch::changes`]). It never ends.
+pub struct Changes {
+    next: ReusableBoxFuture<'static, (Watch, Watched)>,
+}
+
+impl Poller {
     fn watched(&self) -> watch::Receiver<Watched> {
-        self.asking.keep_running();
+        self.task.keep_running();
         let nothing = || watch::channel(Watched::default()).1;
-        self.asking.shown().unwrap_or_else(nothing)
+        self.task.shown().unwrap_or_else(nothing)
     }
 }
 
 impl Watch {
-    /// Starts the question, if it is not asked already. Dropped, it lingers so long.
+    /// Starts the poller, unless it is running. When this is dropped, the poller lingers this long.
     ///
     /// # Panics
     /// Outside of a tokio runtime, when it has to start.
-    pub(super) fn of(question: Arc<Question>, linger: Duration) -> Self {
-        let hold = question.asking.hold(linger);
-        Self { watched_rx: question.watched(), question, _hold: hold }
+    pub(super) fn new(poller: Arc<Poller>, linger: Duration) -> Self {
+        let hold = poller.task.hold(linger);
+        Self { watched_rx: poller.watched(), poller, _hold: hold }
     }
 
-    /// What is known now: nothing at all before the first answer or failure.
+    /// What is known now: neither snapshot nor failure before the first query ended.
+    #[must_use]
     pub fn current(&self) -> Watched {
-        self.question.watched().borrow().clone()
+        self.poller.watched().borrow().clone()
     }
 
-    /// What is known, as soon as there is news since this handle was last asked: the first answer, other instances, a failure, or the end of
-    /// one. An answer that says the same as the one before is no news; it makes the snapshot that [`Watch::current`] tells fresher.
+    /// Waits for a change since the last one that this handle returned, and returns what is known: the first answer, other instances, a
+    /// failure, or the end of one. An answer equal to the one before is no change; it updates the age of the snapshot in [`Watch::current`].
     ///
     /// Cancel safe: a change that was not returned is returned next time.
     pub async fn changed(&mut self) -> Watched {
@@ -60,15 +75,44 @@ impl Watch {
             if self.watched_rx.changed().await.is_ok() {
                 return self.watched_rx.borrow_and_update().clone();
             }
-            // The runtime where it was asked has ended.
+            // The runtime of the poller has ended.
             yield_now().await;
-            self.watched_rx = self.question.watched();
+            self.watched_rx = self.poller.watched();
         }
     }
 
-    /// The channel itself, for those who want to poll it; what is known already is news to it. It does not keep the question: it closes when
-    /// the question ends, or the runtime where that is asked. How fresh a snapshot is, its `borrow` tells, not the clone that news came with.
+    /// The changes as a stream, each with the failure and the age of its snapshot. If several changes happen between two reads, only the
+    /// last one is yielded.
+    pub fn changes(self) -> Changes {
+        Changes { next: ReusableBoxFuture::new(next(self)) }
+    }
+
+    /// The channel itself, for use with [`Pool::from_watch`](crate::Pool::from_watch) or `select!`; what is known already counts as a change.
+    /// It does not keep the poller running, and closes when the poller or its runtime ends. The age of a snapshot is in its `borrow`: an equal
+    /// answer updates it without notice.
+    #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Watched> {
-        self.question.watched()
+        self.poller.watched()
+    }
+}
+
+async fn next(mut watch: Watch) -> (Watch, Watched) {
+    let watched = watch.changed().await;
+    (watch, watched)
+}
+
+impl Stream for Changes {
+    type Item = Watched;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Watched>> {
+        let (watch, watched) = ready!(self.next.poll(cx));
+        self.next.set(next(watch));
+        Poll::Ready(Some(watched))
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes").finish_non_exhaustive()
     }
 }

@@ -1,21 +1,21 @@
-//! Consul's rules for the index of a blocking query, as one pure function. What to do about each verdict is `machine`'s business.
+//! Consul's rules for the index of a blocking query, as one pure function. The `machine` acts on the verdict.
 //!
 //! Source: <https://developer.hashicorp.com/consul/api-docs/features/blocking#implementation-details>.
 
-/// What the index of an answer says, given the one that its question carried.
+/// What the index of an answer means, given the one that its query carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// No index, so nothing to wait for: the next question can only be a poll.
+    /// No index, so nothing to wait for: the next query can only be a poll.
     Missing,
-    /// Lower than the one that was asked with: state was restored or reloaded, or another server answered. Start over.
+    /// Lower than that of the query: state was restored or reloaded, or another server answered. Start over.
     Backwards,
-    /// The same: nothing changed until the wait ended, or the agent does not wait at all.
+    /// Equal: nothing changed until the wait ended, or the agent does not wait at all.
     Still(u64),
     /// Higher, or the first.
     Forward(u64),
 }
 
-/// Consul calls an index of 0 a bug that a client should guard against: a question that carries it never waits.
+/// Consul calls an index of 0 a bug that a client should guard against: a query that carries it never waits.
 const LOWEST: u64 = 1;
 
 /// Judges the index of an answer.

@@ -1,8 +1,8 @@
-//! The watch as a pure machine: what happened and when goes in, what to tell and what to do next comes out. No socket, no clock, no task:
-//! `carry` brings the events, tests and simulations can too.
+//! The watch as a pure state machine: an event and its time go in, an optional notice and one next action come out. It has no socket, no clock
+//! and no task: `task` drives it, as tests and simulations can.
 //!
-//! One question is outstanding at most, since each step has exactly one next thing to do. The same machine serves Consul's catalog, whose
-//! questions wait for a change after an index, and its DNS, whose answers have no index and are polled.
+//! At most one query is outstanding, since each step has exactly one next action. The same machine serves Consul's catalog, whose queries wait
+//! for a change after an index, and its DNS, whose answers have no index and are polled.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,89 +15,90 @@ use super::{
 };
 use crate::{Error, Instance, backoff::backoff};
 
-/// How long a question waits for a change at most, before jitter. Longer asks less often, and makes the age of a quiet service say less.
+/// The longest wait of a blocking query, before jitter. Longer sends fewer queries, and makes the age of a quiet service less precise.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(30);
-/// How long it waits at least. A question waits no longer than its watch has lived: Consul keeps a question whose client is gone until its
-/// wait ends, so what a program leaves behind that is started and ended over and over is bounded by the time that it lived.
+/// The shortest wait. A query waits no longer than its watch has existed: Consul holds a query whose client is gone until its wait ends, so
+/// what a program that is restarted over and over leaves behind is bounded by its lifetime.
 pub(super) const WAIT_MIN: Duration = Duration::from_secs(1);
-/// Each wait is longer by up to this share of it, so that watches which started together do not ask together forever.
+/// Each wait is longer by up to this share of it, so that watches which started together drift apart.
 pub(super) const WAIT_JITTER: f64 = 0.1;
-/// Polls are at least so far apart, whatever the TTL says (Consul's DNS says 0).
+/// The shortest interval of polls, whatever the TTL (Consul's DNS answers with 0).
 pub(super) const POLL_MIN: Duration = Duration::from_secs(1);
-/// Polls are at most so far apart, whatever the TTL says.
+/// The longest interval of polls, whatever the TTL.
 pub(super) const POLL_MAX: Duration = Duration::from_secs(30);
-/// Each poll is put off by up to this share of its interval.
+/// Each poll is delayed by up to this share of its interval.
 pub(super) const POLL_JITTER: f64 = 0.1;
 
 /// What happened.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// The watch starts, or the moment came that it slept until.
+    /// The watch starts, or its sleep ended.
     Due,
-    /// The question was not answered, or with no answer.
+    /// The query failed.
     Failed(Error),
-    /// The question was answered.
+    /// The query was answered.
     Answered(Reply),
 }
 
 /// A good answer.
 #[derive(Debug)]
 pub(super) struct Reply {
-    /// All instances, sorted.
+    /// Which backend answered.
+    pub(super) origin: Origin,
+    /// All instances, in the order of the snapshot.
     pub(super) instances: Vec<Instance>,
     /// Consul's index; none where there is none.
     pub(super) index: Option<u64>,
-    /// How far the answering server was behind its leader when the question arrived.
+    /// How far the answering server was behind its leader when the query arrived.
     pub(super) last_contact: Duration,
-    /// How long the answer may be kept, where it is polled.
+    /// How long the answer may be cached, if it is polled.
     pub(super) ttl: Duration,
 }
 
 impl Reply {
-    /// What it says of the service at this moment.
-    pub(super) fn into_snapshot(self, origin: Origin, at: Instant) -> Snapshot {
+    /// The snapshot that it is, as of this time.
+    pub(super) fn into_snapshot(self, at: Instant) -> Snapshot {
         Snapshot {
             instances: self.instances.into_iter().map(Arc::new).collect(),
             index: self.index.unwrap_or(0),
-            origin,
+            origin: self.origin,
             as_of: at.checked_sub(self.last_contact).unwrap_or(at),
         }
     }
 }
 
-/// What to do about it: perhaps tell something, and then exactly one thing.
+/// The effects of an event: an optional notice, and one next action.
 #[derive(Debug)]
 pub(super) struct Step {
-    pub(super) tell: Option<Tell>,
+    pub(super) notice: Option<Notice>,
     pub(super) next: Next,
 }
 
-/// What to tell those who watch.
+/// What to publish to watches.
 #[derive(Debug)]
-pub(super) enum Tell {
+pub(super) enum Notice {
     /// The full answer.
-    Publish(Snapshot),
-    /// Why there is none. The last snapshot stays.
-    Report(Error),
+    Answer(Snapshot),
+    /// Why there is none. The last snapshot is kept.
+    Failure(Error),
 }
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Ask, and wait for a change after this index for so long; none: for an answer at once. Bring `Failed` or `Answered`.
+    /// Send the query, waiting this long for a change after this index; none: for an answer at once. `Failed` or `Answered` follows.
     Ask(Option<(u64, Duration)>),
-    /// Bring `Due` then.
+    /// `Due` follows at this time.
     SleepUntil(Instant),
 }
 
 /// The state of a watch.
 #[derive(Debug)]
 pub(super) struct Machine {
-    origin: Origin,
     started_at: Instant,
-    /// The index that the next question carries.
+    /// The index that the next query carries.
     after: Option<u64>,
-    /// The index that the last question carried, and when it was sent.
+    /// The index that the last query carried, and when it was sent.
     asked: Option<u64>,
     sent_at: Instant,
     /// In a row.
@@ -106,9 +107,8 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) const fn new(origin: Origin, now: Instant) -> Self {
+    pub(super) const fn new(now: Instant) -> Self {
         Self {
-            origin,
             started_at: now,
             after: None,
             asked: None,
@@ -118,42 +118,42 @@ impl Machine {
         }
     }
 
-    /// Takes an event. `draw` is uniform in 0..1.
+    /// The effects of an event. `draw` is uniform in 0..1.
     pub(super) fn step(&mut self, event: Event, now: Instant, draw: f64) -> Step {
         let reply = match event {
-            Event::Due => return Step { tell: None, next: self.ask(now, draw) },
+            Event::Due => return Step { notice: None, next: self.ask(now, draw) },
             Event::Failed(error) => return self.failed(error, now, draw),
             Event::Answered(reply) => reply,
         };
         self.failures = 0;
         let (after, as_of, not_before) = match judge(self.asked, reply.index) {
-            // It can't be waited for: a poll.
+            // Without an index there is no waiting: a poll.
             Verdict::Missing => (None, now, self.next_poll(reply.ttl, draw)),
-            // Restored or reloaded state, or another server: its index is worth nothing, and it may have waited, as below.
+            // Restored or reloaded state, or another server: start over without the index. The query may have waited, as below.
             Verdict::Backwards => (None, self.sent_at, now),
-            // The wait ended, and what the server said of itself it said when the question came (M7). Where it did not wait, poll.
+            // The wait ended, and the server states its delay as of the arrival of the query (M7). If it did not wait, poll.
             Verdict::Still(index) => {
                 (Some(index), self.sent_at, self.next_poll(Duration::ZERO, draw))
             }
             Verdict::Forward(index) => (Some(index), now, now),
         };
         self.after = after;
-        let snapshot = reply.into_snapshot(self.origin, as_of);
+        let snapshot = reply.into_snapshot(as_of);
         let next =
             if not_before > now { Next::SleepUntil(not_before) } else { self.ask(now, draw) };
-        Step { tell: Some(Tell::Publish(snapshot)), next }
+        Step { notice: Some(Notice::Answer(snapshot)), next }
     }
 
-    /// Whatever failed, the agent may be another one when it is back: one that was started anew sits on an index of its predecessor, which
-    /// is in its future, until the wait ends (M2). So the next question carries none.
+    /// After any failure the agent may be a new one. A new agent blocks on an index of its predecessor, which is in its future, until the wait
+    /// ends (M2). So the next query carries none.
     fn failed(&mut self, error: Error, now: Instant, draw: f64) -> Step {
         self.after = None;
         self.failures = self.failures.saturating_add(1);
         let next = Next::SleepUntil(now + backoff(self.failures, BACKOFF_MAX, draw));
-        Step { tell: Some(Tell::Report(error)), next }
+        Step { notice: Some(Notice::Failure(error)), next }
     }
 
-    /// Asks as soon as the bucket allows.
+    /// Sends the query as soon as the bucket allows.
     fn ask(&mut self, now: Instant, draw: f64) -> Next {
         let ready_at = self.bucket.ready_at(now);
         if ready_at > now {
@@ -166,7 +166,7 @@ impl Machine {
         Next::Ask(self.after.map(|index| (index, wait.mul_f64(1.0 + WAIT_JITTER * draw))))
     }
 
-    /// Counted from when the last question was sent, so that one that waited is followed at once.
+    /// Counted from the time at which the last query was sent, so that the next one follows one that waited at once.
     fn next_poll(&self, ttl: Duration, draw: f64) -> Instant {
         self.sent_at + ttl.clamp(POLL_MIN, POLL_MAX).mul_f64(1.0 + POLL_JITTER * draw)
     }

@@ -1,12 +1,14 @@
-//! A standing question for the instances of a service.
+//! Watches: queries that are repeated for as long as they are used.
 //!
-//! A source (`catalog`, `dns`) can be asked once. The `machine`, which is pure, decides when to ask and what to make of the answer; `carry`
-//! is the task between the two, `publish` what others see of it. `standing` has one such task for each service, and `handle` is what
-//! callers hold; how long a task lives is `lifetime`'s business. `permits` limits the connections to the agent. A pool meets a watch only as a receiver of snapshots.
+//! A backend (`catalog`, `dns`, `fixed`) sends a query once; `backends` has those of one query in order. The `machine`, which is pure, decides
+//! when to ask and what to make of the answer; `task` connects the two, and `publish` passes on the result. `watches` has one such task per
+//! query, and `handle` is what callers hold; `lifetime` decides when a task ends. `permits` limits the connections to the agent. To a pool, a
+//! watch is a receiver of snapshots.
 
-mod carry;
+mod backends;
 mod catalog;
 mod dns;
+mod endpoint;
 mod entry;
 mod fixed;
 mod handle;
@@ -15,14 +17,14 @@ mod machine;
 mod odd;
 mod pace;
 mod permits;
-mod place;
 mod publish;
-mod resolve;
 mod snapshot;
+mod source;
 mod srv;
-mod standing;
+mod task;
+mod watches;
 
-pub use handle::Watch;
-pub use resolve::Resolve;
+pub use handle::{Changes, Watch};
 pub use snapshot::{Origin, Snapshot, Watched};
-pub(crate) use standing::{LINGERING_MAX, Standing};
+pub use source::Source;
+pub(crate) use watches::{LINGERING_MAX, Watches};

@@ -1,4 +1,4 @@
-//! The records of an answer that were left out: one warning for each, as long as it stays as it is.
+//! The records of an answer that were left out: one warning for each, until it changes.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::agent::LeftOut;
 
-/// Records of one answer that are warned of one by one. The rest is counted.
+/// Records of one answer that are logged one by one. The rest is counted.
 const WARNINGS_MAX: usize = 20;
 
 /// What was left out of the last answer. Clones share it.
@@ -17,23 +17,23 @@ const WARNINGS_MAX: usize = 20;
 pub(super) struct Odd(Arc<Mutex<BTreeSet<LeftOut>>>);
 
 impl Odd {
-    /// Warns of those that were not left out of the answer before.
-    pub(super) fn tell(&self, service: &str, left_out: Vec<LeftOut>) {
-        let news = self.news(left_out);
-        for LeftOut { node, id, why } in news.iter().take(WARNINGS_MAX) {
-            warn!(service, node, id, why, "record left out: it can't be used");
+    /// Logs those that were not left out of the answer before.
+    pub(super) fn report(&self, service: &str, left_out: Vec<LeftOut>) {
+        let new = self.new_ones(left_out);
+        for LeftOut { node, id, why } in new.iter().take(WARNINGS_MAX) {
+            warn!(service, node, id, err = why, "record left out: it can't be used");
         }
-        if let Some(more) = news.len().checked_sub(WARNINGS_MAX).filter(|more| *more > 0) {
+        if let Some(more) = new.len().checked_sub(WARNINGS_MAX).filter(|more| *more > 0) {
             warn!(service, more, "records left out: they can't be used");
         }
     }
 
-    fn news(&self, left_out: Vec<LeftOut>) -> Vec<LeftOut> {
+    fn new_ones(&self, left_out: Vec<LeftOut>) -> Vec<LeftOut> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let left_out: BTreeSet<_> = left_out.into_iter().collect();
-        let news = left_out.difference(&known).cloned().collect();
+        let new = left_out.difference(&known).cloned().collect();
         *known = left_out;
-        news
+        new
     }
 }
 
@@ -42,11 +42,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_told_once_until_it_changes_or_comes_again() {
+    fn a_record_is_logged_once_until_it_changes_or_appears_again() {
         let odd = Odd::default();
         let record = |id: &str, why: &str| LeftOut::new("larry", id, why);
         let (a, b) = (record("a", "port 0"), record("b", "port 0"));
-        for (answer, told) in [
+        for (answer, logged) in [
             (vec![a.clone()], vec![a.clone()]),
             (vec![a.clone()], vec![]),
             (vec![b.clone(), a.clone()], vec![b.clone()]),
@@ -54,7 +54,7 @@ mod tests {
             (vec![], vec![]),
             (vec![a.clone()], vec![a]),
         ] {
-            assert_eq!(odd.news(answer.clone()), told, "{answer:?}");
+            assert_eq!(odd.new_ones(answer.clone()), logged, "{answer:?}");
         }
     }
 }

@@ -1,19 +1,19 @@
-//! How often a watch may ask: a token bucket for all questions, and a limit on the pause after failures. Pure: the time comes from outside.
+//! How often a watch may send its query: a token bucket, and a limit on the backoff after failures. Pure: the time comes from outside.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many questions may follow each other at once: one for the state, one that waits for the next change.
+/// Queries that may follow each other at once: one for the state, one that waits for the next change.
 pub(super) const BURST: u32 = 2;
-/// After a burst, one question each so long, whatever the answers are. More makes a busy loop of a broken agent, or of churn; less makes
-/// changes under churn known later, by at most this.
+/// After a burst, the interval of queries, whatever the answers. Less makes a busy loop of a broken agent, or of churn; more delays changes
+/// under churn, by at most this.
 pub(super) const REFILL: Duration = Duration::from_millis(100);
 
-/// The longest pause after many failures, and so how late at most a watch notices that its agent is back.
+/// The longest pause after many failures, and so the longest delay until a watch notices that its agent is back.
 pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
-/// A token bucket of [`BURST`] tokens that gains one each [`REFILL`], kept as the moment at which it is full again.
+/// A token bucket of [`BURST`] tokens that gains one per [`REFILL`], stored as the time at which it is full again.
 #[derive(Debug, Clone)]
 pub(super) struct Bucket {
     full_at: Option<Instant>,
@@ -24,13 +24,13 @@ impl Bucket {
         Self { full_at: None }
     }
 
-    /// When the next token can be taken: `now` where there is one.
+    /// When the next token can be taken: `now` if there is one.
     pub(super) fn ready_at(&self, now: Instant) -> Instant {
         let missing = self.full_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
         now + missing.saturating_sub(REFILL * (BURST - 1))
     }
 
-    /// Takes a token, which must be there.
+    /// Takes a token. There must be one.
     pub(super) fn take(&mut self, now: Instant) {
         let full_at = self.full_at.map_or(now, |at| at.max(now));
         self.full_at = Some(full_at + REFILL);
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_gives_its_burst_then_one_token_a_refill() {
+    fn a_bucket_gives_its_burst_then_one_token_per_refill() {
         let start = Instant::now();
         let (mut bucket, mut now, mut taken_at) = (Bucket::full(), start, Vec::new());
         for _ in 0..4 {

@@ -1,12 +1,12 @@
 //! Permits for connections to the agent, shared by all watches of a program.
 //!
-//! An agent closes the 201st connection of an address (`limits.http_max_conns_per_client`), and a question that waits for a change holds one
-//! for its whole wait. So there are permits for questions that wait, and a few for those that are answered at once. Without a permit to wait,
-//! a watch polls every [`TURN`] and queues again: with more services than permits, each change is still known within about a turn, and
-//! permits go round, since each is given back with its answer.
+//! An agent closes the 201st connection of an address (`limits.http_max_conns_per_client`), and a blocking query holds one for its whole wait.
+//! So there are permits for blocking queries, and a few for those that are answered at once. Without a permit, a watch polls every
+//! [`QUEUE_MAX`] and queues again: with more services than permits, each change is still known within about that time, and permits circulate,
+//! since each is returned with its answer.
 //!
-//! Consul does not notice that a client closed its connection: a question that was given up keeps its place until its wait ends. Its permit
-//! is given back only then.
+//! Consul does not notice that a client closed its connection: an abandoned query counts until its wait ends. Its permit is returned only
+//! then.
 
 use std::{
     cmp::Reverse,
@@ -22,34 +22,34 @@ use tokio::{
 
 /// All connections that watches hold at once, so that several programs on one machine fit under the agent's 200.
 const CONNECTIONS_MAX: usize = 64;
-/// Of these, those for questions that are answered at once: first answers never queue behind questions that wait.
+/// Of these, those for queries that are answered at once: first answers never queue behind blocking queries.
 const AT_ONCE: usize = 8;
-/// Of these, those that the HTTP client may open for a question that then finds another one free.
+/// Of these, those that the HTTP client may open for a query that then uses another one that became free.
 const SPARE: usize = 8;
-/// How long a question may be on its way to the agent, where its wait begins.
-const ON_ITS_WAY: Duration = Duration::from_secs(1);
-/// How long a question queues for a permit before it is asked without waiting.
-pub(super) const TURN: Duration = Duration::from_secs(2);
+/// How long a query may travel to the agent, where its wait begins.
+const TRAVEL_MAX: Duration = Duration::from_secs(1);
+/// How long a query queues for a permit before it is sent without a wait.
+pub(super) const QUEUE_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Permits {
     waiting: Semaphore,
-    given_up: Mutex<GivenUp>,
+    abandoned: Mutex<Abandoned>,
     at_once: Semaphore,
 }
 
-/// A permit for one question that waits. Dropped before [`Permit::answered`], it stays taken for as long as the agent may hold the question.
+/// A permit for one blocking query. Dropped before [`Permit::answered`], it stays taken for as long as the agent may hold the query.
 #[derive(Debug)]
 pub(super) struct Permit<'a> {
     permits: &'a Permits,
     permit: Option<SemaphorePermit<'a>>,
-    /// The agent has answered by then.
+    /// When the agent has answered at the latest.
     until: Instant,
 }
 
-/// When the agent lets go of the questions that were given up. Pure.
+/// When the agent ends the abandoned queries. Pure.
 #[derive(Debug, Default)]
-struct GivenUp(BinaryHeap<Reverse<Instant>>);
+struct Abandoned(BinaryHeap<Reverse<Instant>>);
 
 impl Permits {
     pub(super) fn new() -> Self {
@@ -58,29 +58,29 @@ impl Permits {
 
     fn of(waiting: usize, at_once: usize) -> Self {
         let (waiting, at_once) = (Semaphore::new(waiting), Semaphore::new(at_once));
-        Self { waiting, given_up: Mutex::default(), at_once }
+        Self { waiting, abandoned: Mutex::default(), at_once }
     }
 
-    /// A permit for a question that waits so long, first come, first served; none when there is none within [`TURN`].
+    /// A permit for a query with this wait, first come, first served; none if there is none within [`QUEUE_MAX`].
     pub(super) async fn waiting(&self, wait: Duration) -> Option<Permit<'_>> {
-        let permit = timeout(TURN, self.next()).await.ok()??;
+        let permit = timeout(QUEUE_MAX, self.next()).await.ok()??;
         let until = Instant::now() + held_at_most(wait);
         Some(Permit { permits: self, permit: Some(permit), until })
     }
 
-    /// A permit for a question that is answered at once. None only when the semaphore is closed, which nothing does.
+    /// A permit for a query that is answered at once. None only if the semaphore is closed, which never happens.
     pub(super) async fn at_once(&self) -> Option<SemaphorePermit<'_>> {
         self.at_once.acquire().await.ok()
     }
 
-    /// The next permit to be free. Those of questions that were given up come back while somebody queues for them.
+    /// The next permit to be free. Those of abandoned queries are returned while a query waits here.
     async fn next(&self) -> Option<SemaphorePermit<'_>> {
         let mut queued = std::pin::pin!(self.waiting.acquire());
         loop {
             let back_at = {
-                let mut given_up = self.given_up();
-                self.waiting.add_permits(given_up.take_due(Instant::now()));
-                given_up.next_at()
+                let mut abandoned = self.abandoned();
+                self.waiting.add_permits(abandoned.take_due(Instant::now()));
+                abandoned.next_at()
             };
             let due = async {
                 match back_at {
@@ -96,18 +96,18 @@ impl Permits {
         }
     }
 
-    fn given_up(&self) -> MutexGuard<'_, GivenUp> {
-        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
+    fn abandoned(&self) -> MutexGuard<'_, Abandoned> {
+        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How long after it was sent the agent may hold a question that waits so long: it adds up to a sixteenth.
+/// How long after it was sent the agent may hold a query with this wait: Consul adds up to a sixteenth.
 fn held_at_most(wait: Duration) -> Duration {
-    ON_ITS_WAY + wait + wait / 16
+    TRAVEL_MAX + wait + wait / 16
 }
 
 impl Permit<'_> {
-    /// The question is over at the agent too: it answered, or closed the connection.
+    /// The query ended at the agent too: it answered, or closed the connection.
     pub(super) fn answered(mut self) {
         drop(self.permit.take());
     }
@@ -117,17 +117,17 @@ impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if let Some(permit) = self.permit.take() {
             permit.forget();
-            self.permits.given_up().add(self.until);
+            self.permits.abandoned().add(self.until);
         }
     }
 }
 
-impl GivenUp {
+impl Abandoned {
     fn add(&mut self, until: Instant) {
         self.0.push(Reverse(until));
     }
 
-    /// How many the agent has let go of by now; they are no longer counted.
+    /// The number that the agent has ended by now; they are no longer counted.
     fn take_due(&mut self, now: Instant) -> usize {
         let before = self.0.len();
         while self.next_at().is_some_and(|at| at <= now) {
@@ -151,18 +151,18 @@ mod tests {
     const WAIT: Duration = Duration::from_secs(16);
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_permit_it_is_told_after_a_turn() {
+    async fn without_a_permit_the_queue_ends_after_its_time() {
         let permits = Permits::of(1, 1);
         let held = permits.waiting(WAIT).await;
         let start = Instant::now();
         assert!(permits.waiting(WAIT).await.is_none());
-        assert_eq!(start.elapsed(), TURN);
+        assert_eq!(start.elapsed(), QUEUE_MAX);
         held.unwrap().answered();
         assert!(permits.waiting(WAIT).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn permits_go_round_in_the_order_of_the_queue() {
+    async fn permits_circulate_in_the_order_of_the_queue() {
         let permits = Permits::of(1, 1);
         let order = Mutex::new(Vec::new());
         let ask = async |which: u32| {
@@ -170,7 +170,7 @@ mod tests {
             for _ in 0..2 {
                 let permit = permits.waiting(WAIT).await;
                 order.lock().unwrap().push((which, permit.is_some()));
-                sleep(TURN / 4).await;
+                sleep(QUEUE_MAX / 4).await;
                 permit.unwrap().answered();
             }
         };
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn first_answers_do_not_queue_behind_questions_that_wait() {
+    async fn first_answers_do_not_queue_behind_blocking_queries() {
         let permits = Permits::of(1, 1);
         let _held = permits.waiting(WAIT).await;
         let start = Instant::now();
@@ -189,17 +189,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_question_given_up_keeps_its_permit_until_its_wait_is_over() {
+    async fn an_abandoned_query_keeps_its_permit_until_its_wait_ends() {
         let permits = Permits::of(1, 1);
         let start = Instant::now();
         drop(permits.waiting(WAIT).await);
         while permits.waiting(WAIT).await.is_none() {}
-        assert_eq!(start.elapsed(), ON_ITS_WAY + WAIT * 17 / 16);
+        assert_eq!(start.elapsed(), TRAVEL_MAX + WAIT * 17 / 16);
     }
 
     proptest! {
-        /// Whatever is asked, answered and given up: the agent never holds more questions than there are permits, and in the end all
-        /// permits are back.
+        /// For any sequence of queries, answers and cancellations, the agent never holds more queries than there are permits, and at the end all
+        /// permits are returned.
         #[test]
         fn the_agent_never_holds_more_than_the_permits(
             steps in vec((0..4_u8, 1..40_u64, 0..20_u64), 0..60),

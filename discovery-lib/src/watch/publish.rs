@@ -1,7 +1,7 @@
-//! What those who watch a service see: the last good snapshot, and the failure since, if there is one.
+//! What watches show: the last good snapshot, and the failure since then, if there is one.
 //!
-//! They are woken when something changed: the instances, or whether the last question was answered. An answer that says the same as the
-//! one before replaces its snapshot without waking anyone, so that whoever looks sees how fresh it is.
+//! A change wakes them: of the instances, of their origin, or from answer to failure and back. An equal answer replaces the snapshot without a
+//! wake-up, so that its age is current.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use super::{
-    machine::Tell,
+    machine::Notice,
     snapshot::{Snapshot, Watched},
 };
 use crate::Error;
@@ -27,18 +27,18 @@ impl Publisher {
         (Self { service, watched_tx }, watched_rx)
     }
 
-    pub(super) fn tell(&self, tell: Tell) {
-        match tell {
-            Tell::Report(error) => self.report(error),
-            Tell::Publish(snapshot) => self.publish(snapshot),
+    pub(super) fn publish(&self, notice: Notice) {
+        match notice {
+            Notice::Failure(error) => self.failure(error),
+            Notice::Answer(snapshot) => self.answer(snapshot),
         }
     }
 
-    fn report(&self, error: Error) {
+    fn failure(&self, error: Error) {
         let is_first = self.watched_tx.borrow().failure.is_none();
         let err: &(dyn std::error::Error + 'static) = &error;
         if is_first {
-            warn!(service = %self.service, err, "watch failed; the last known instances stay");
+            warn!(service = %self.service, err, "watch failed; the last known instances are kept");
         } else {
             debug!(service = %self.service, err, "watch failed again");
         }
@@ -48,15 +48,20 @@ impl Publisher {
         });
     }
 
-    fn publish(&self, mut snapshot: Snapshot) {
-        // Nobody else writes, so this holds until the new one is sent.
+    fn answer(&self, mut snapshot: Snapshot) {
+        // There is no other writer, so this holds until the new one is sent.
         let last = self.watched_tx.borrow().clone();
         let has_recovered = last.failure.is_some();
         if has_recovered {
-            info!(service = %self.service, "watch answered again");
+            info!(service = %self.service, "watch recovered");
+        }
+        let before = last.snapshot.as_ref().map(|last| last.origin);
+        let has_moved = before.is_some_and(|origin| origin != snapshot.origin);
+        if has_moved {
+            warn!(service = %self.service, origin = ?snapshot.origin, ?before, "watch is answered by another source");
         }
         let same = last.snapshot.filter(|last| last.instances == snapshot.instances);
-        let has_changed = same.is_none();
+        let has_changed = same.is_none() || has_moved;
         match same {
             Some(same) => snapshot.instances = same.instances.clone(),
             None => {
@@ -81,22 +86,22 @@ mod tests {
     use super::*;
     use crate::{Instance, Origin, error::Kind};
 
-    fn snapshot(port: u16, as_of: Instant) -> Tell {
+    fn snapshot(port: u16, as_of: Instant) -> Notice {
         let instance = Instance::at("web", "10.0.0.1".into(), port);
         let instances = [Arc::new(instance)].into();
-        Tell::Publish(Snapshot { instances, index: 1, origin: Origin::Catalog, as_of })
+        Notice::Answer(Snapshot { instances, index: 1, origin: Origin::Catalog, as_of })
     }
 
-    fn failure() -> Tell {
-        Tell::Report(Error::new(Kind::Timeout, "too late"))
+    fn failure() -> Notice {
+        Notice::Failure(Error::new(Kind::Timeout, "too late"))
     }
 
-    /// What is told one after the other, and whether it wakes who watches.
+    /// Notices in order, and whether each wakes a watch.
     #[track_caller]
-    fn check(rows: impl IntoIterator<Item = (Tell, bool)>) -> Watched {
+    fn check(rows: impl IntoIterator<Item = (Notice, bool)>) -> Watched {
         let (publisher, mut watched_rx) = Publisher::new("web".into());
-        for (row, (tell, wakes)) in rows.into_iter().enumerate() {
-            publisher.tell(tell);
+        for (row, (notice, wakes)) in rows.into_iter().enumerate() {
+            publisher.publish(notice);
             assert_eq!(watched_rx.has_changed().unwrap(), wakes, "row {row}");
             watched_rx.mark_unchanged();
         }
@@ -118,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_says_the_same_makes_it_fresher() {
+    fn an_equal_answer_updates_the_age() {
         let (then, now) = (Instant::now(), Instant::now() + Duration::from_secs(30));
         let watched = check([(snapshot(80, then), true), (snapshot(80, now), false)]);
         assert_eq!(watched.snapshot.unwrap().as_of, now);
@@ -142,6 +147,22 @@ mod tests {
     }
 
     #[test]
+    fn an_equal_answer_of_another_origin_is_a_change() {
+        let now = Instant::now();
+        let by = |origin| match snapshot(80, now) {
+            Notice::Answer(snapshot) => Notice::Answer(Snapshot { origin, ..snapshot }),
+            failure @ Notice::Failure(_) => failure,
+        };
+        let watched = check([
+            (by(Origin::Catalog), true),
+            (by(Origin::Dns), true),
+            (by(Origin::Dns), false),
+            (by(Origin::Catalog), true),
+        ]);
+        assert_eq!(watched.snapshot.unwrap().origin, Origin::Catalog);
+    }
+
+    #[test]
     fn an_empty_answer_is_an_answer() {
         let empty = Snapshot {
             instances: [].into(),
@@ -149,7 +170,7 @@ mod tests {
             origin: Origin::Catalog,
             as_of: Instant::now(),
         };
-        let watched = check([(snapshot(80, Instant::now()), true), (Tell::Publish(empty), true)]);
+        let watched = check([(snapshot(80, Instant::now()), true), (Notice::Answer(empty), true)]);
         assert!(watched.snapshot.unwrap().instances.is_empty());
     }
 }

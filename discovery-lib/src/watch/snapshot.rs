@@ -1,4 +1,4 @@
-//! What a watch publishes: always the full set, never a difference, so that a missed one heals with the next.
+//! What a watch publishes: always the full set, never a difference, so that the next one makes up for a missed one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,43 +6,48 @@ use tokio::time::Instant;
 
 use crate::{Error, Instance};
 
-/// Where a snapshot came from.
+/// Where an answer came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Origin {
     /// Consul's HTTP catalog (`/v1/health/service/:name`).
     Catalog,
+    /// A prepared query (`/v1/query/:name/execute`).
+    PreparedQuery,
     /// Consul's DNS (SRV).
     Dns,
     /// A list that the program was given.
     Fixed,
 }
 
-/// The full answer to "who are the instances of this service": all of them, whatever their status, sorted by node and id.
-#[derive(Debug, Clone)]
+/// The full answer to a query: all instances, whatever their status.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
-    /// The instances, critical ones and those in maintenance too (DNS leaves them out).
+    /// The instances, including critical ones and those in maintenance (DNS leaves them out). Sorted by node and id, or by distance if the
+    /// query asks for that.
     pub instances: Arc<[Arc<Instance>]>,
-    /// Consul's index of the answer; 0 where there is none (DNS, fixed lists).
+    /// Consul's index of the answer; 0 where there is none (prepared queries, DNS, fixed lists).
     pub index: u64,
-    /// Where it came from.
+    /// Where this answer came from. It may differ from one answer to the next ([`Source::FirstOf`](crate::Source::FirstOf)).
     pub origin: Origin,
-    /// The moment at which it was surely true: when the answer came, less what the answering server was behind its leader. For an answer that
-    /// waited in vain for a change, when the question was sent: what the server says of itself is from then.
+    /// The time at which the answer was surely true: its arrival, less the delay of the answering server behind its leader. For a blocking
+    /// query whose wait ended without a change, the time at which the query was sent: the server states its delay as of then.
     pub as_of: Instant,
 }
 
 impl Snapshot {
-    /// How old the answer is. It grows while Consul can't be reached, and without limit.
+    /// The age of the answer. It grows without limit while Consul can't be reached.
+    #[must_use]
     pub fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.as_of)
     }
 }
 
-/// What is known of a service at a moment: the last good snapshot, if there has been any, and the failure since then, if there is one.
+/// What is known of a service: the last good snapshot, if there is one, and the failure since then, if there is one.
 #[derive(Debug, Clone, Default)]
 pub struct Watched {
-    /// The last good answer. An error never takes it away.
+    /// The last good answer. An error never removes it.
     pub snapshot: Option<Arc<Snapshot>>,
-    /// Why the last question failed; none once an answer came.
+    /// Why the last query failed; none after an answer.
     pub failure: Option<Arc<Error>>,
 }

@@ -1,7 +1,7 @@
-//! Consul's SRV answers, read as instances. Pure: the messages come from `dns`.
+//! Consul's SRV answers as instances. Pure: the messages come from `dns`.
 //!
-//! Each record is an instance: several share a target when they share a host, so a target is never a key. Where a target is stands in the
-//! additional section, or in its name (`0a000001.addr.dc1.consul.`); only what neither says has to be asked for.
+//! Each record is an instance: instances on one host share a target, so a target is never a key. The address of a target is in the
+//! additional section, or in its name (`0a000001.addr.dc1.consul.`); otherwise it needs a DNS query of its own.
 //! Source: <https://developer.hashicorp.com/consul/docs/services/discovery/dns-static-lookups>.
 
 use std::{
@@ -16,17 +16,20 @@ use hickory_resolver::proto::{
     rr::{Name, RData, Record, rdata::SRV},
 };
 
-use super::place::{self, NO_PORT};
-use crate::{Host, Instance, Weights, agent::LeftOut};
+use super::endpoint::{self, NO_PORT};
+use crate::{Host, Instance, Query, Weights, agent::LeftOut};
 
 /// Consul's top domain, by default.
 const DOMAIN: &str = "consul";
 /// The label before the domain of a target that is an address.
 const ADDRESS_LABEL: &[u8] = b"addr";
 
-/// The name whose SRV records are the instances of a service; none where the service's name can't stand in DNS.
-pub(super) fn question(service: &str, datacenter: Option<&str>) -> Option<Name> {
-    let labels = [service, "service"].into_iter().chain(datacenter).chain([DOMAIN]);
+/// The name whose SRV records are the instances of a query (`[TAG.]NAME.service[.DATACENTER].consul.`, or `query` for a prepared query);
+/// none if a part of it can't be a DNS label.
+pub(super) fn name(query: &Query) -> Option<Name> {
+    let kind = if query.is_prepared { "query" } else { "service" };
+    let labels = query.tags.iter().map(|tag| &**tag).chain([&*query.service, kind]);
+    let labels = labels.chain(query.datacenter.as_deref()).chain([DOMAIN]);
     let is_label = |text: &str| !text.is_empty() && !text.contains(['.', '\\']);
     let labels: Vec<&[u8]> =
         labels.map(|text| is_label(text).then_some(text.as_bytes())).collect::<Option<_>>()?;
@@ -41,14 +44,14 @@ pub(super) struct Target {
     pub(super) name: Name,
     pub(super) port: u16,
     pub(super) weight: u16,
-    /// None: it has to be asked for.
+    /// None: it needs a DNS query of its own.
     pub(super) host: Option<Host>,
 }
 
-/// The targets of an answer, and the records that are none that can be called. A port that is none can't be seen: Consul cuts 70000 down to
-/// 4464 before it answers.
+/// The targets of an answer, and the records that can't be used. An invalid port can't be detected: Consul truncates 70000 to 4464 before it
+/// answers.
 pub(super) fn targets(answer: &Message) -> (Vec<Target>, Vec<LeftOut>) {
-    let told = addresses(&answer.additionals);
+    let known = addresses(&answer.additionals);
     let srv = answer.answers.iter().filter_map(|record| match &record.data {
         // RFC 2782: a target of "." says that there is no such service.
         RData::SRV(srv) if !srv.target.is_root() => Some(srv),
@@ -56,10 +59,10 @@ pub(super) fn targets(answer: &Message) -> (Vec<Target>, Vec<LeftOut>) {
     });
     let (mut targets, mut left_out) = (Vec::new(), Vec::new());
     for srv in srv {
-        let ip = told.get(&srv.target).copied().or_else(|| decoded(&srv.target));
+        let ip = known.get(&srv.target).copied().or_else(|| decoded(&srv.target));
         let host = match ip.map(Host::Ip) {
             None => foreign(&srv.target),
-            known => Ok(known),
+            host => Ok(host),
         };
         match host {
             Ok(host) if srv.port > 0 => {
@@ -77,28 +80,28 @@ fn unusable(srv: &SRV, why: String) -> LeftOut {
     LeftOut::new("", format!("{}:{}", srv.target, srv.port), why)
 }
 
-/// How long the answer may be kept: the shortest of its records.
+/// How long the answer may be cached: the shortest TTL of its records.
 pub(super) fn ttl(answer: &Message) -> Duration {
     Duration::from_secs(answer.answers.iter().map(|record| record.ttl).min().unwrap_or(0).into())
 }
 
-/// The targets whose host is known, as instances: sorted, each once. DNS tells no id, so where it is is what it is called.
+/// The targets whose host is known, as instances: sorted, each once. DNS has no ids, so the address is the id.
 pub(super) fn instances(service: &Arc<str>, targets: Vec<Target>) -> Vec<Instance> {
     let mut instances: Vec<_> = targets
         .into_iter()
         .filter_map(|target| {
-            // Consul gives the weight of the present status, and leaves the status out.
+            // Consul answers with the weight of the present status, and without the status.
             let weights = Weights { passing: target.weight, warning: target.weight };
             Some(Instance { weights, ..Instance::at(service.clone(), target.host?, target.port) })
         })
         .collect();
-    // Of several at one place, which differ only in weight, the heaviest stays, in whatever order they came.
+    // Of several with one address, which differ only in weight, the heaviest stays, whatever their order.
     instances.sort_by(|a, b| a.id.cmp(&b.id).then(b.weights.passing.cmp(&a.weights.passing)));
     instances.dedup_by(|a, b| a.id == b.id);
     instances
 }
 
-/// The lowest address of each name: of several, always the same one.
+/// The lowest address of each name, so that it does not depend on their order.
 pub(super) fn addresses(records: &[Record]) -> BTreeMap<&Name, IpAddr> {
     let mut addresses = BTreeMap::new();
     for record in records {
@@ -112,7 +115,7 @@ pub(super) fn addresses(records: &[Record]) -> BTreeMap<&Name, IpAddr> {
     addresses
 }
 
-/// The address that a name of the form `<hex>.addr.<datacenter>.consul.` spells.
+/// The address that a name of the form `<hex>.addr.<datacenter>.consul.` encodes.
 fn decoded(target: &Name) -> Option<IpAddr> {
     let mut labels = target.iter();
     let (hex, kind) = (labels.next()?, labels.next()?);
@@ -130,11 +133,15 @@ fn decoded(target: &Name) -> Option<IpAddr> {
     }
 }
 
-/// A name outside of Consul's domain is for the system to resolve, at each new connection.
+/// A name outside of Consul's domain is resolved by the system, at each new connection.
 fn foreign(target: &Name) -> Result<Option<Host>, String> {
     let is_ours =
         target.iter().next_back().is_none_or(|top| top.eq_ignore_ascii_case(DOMAIN.as_bytes()));
-    if is_ours { Ok(None) } else { place::host(target.to_ascii().trim_end_matches('.')).map(Some) }
+    if is_ours {
+        Ok(None)
+    } else {
+        endpoint::host(target.to_ascii().trim_end_matches('.')).map(Some)
+    }
 }
 
 #[cfg(test)]
@@ -146,19 +153,19 @@ mod tests {
 
     use super::*;
 
-    fn name(text: &str) -> Name {
+    fn dns(text: &str) -> Name {
         Name::from_ascii(text).unwrap()
     }
 
     fn record(at: &str, data: RData) -> Record {
-        Record::from_rdata(name(at), 5, data)
+        Record::from_rdata(dns(at), 5, data)
     }
 
     /// An answer with these SRV records (weight, port, target) and these addresses.
     fn answer(srv: &[(u16, u16, &str)], addresses: &[(&str, &str)]) -> Message {
         let mut message = Message::response(1, OpCode::Query);
         message.add_answers(srv.iter().map(|&(weight, port, target)| {
-            record("web.service.consul.", RData::SRV(SRV::new(1, weight, port, name(target))))
+            record("web.service.consul.", RData::SRV(SRV::new(1, weight, port, dns(target))))
         }));
         message.add_additionals(addresses.iter().map(|&(at, ip)| match ip.parse().unwrap() {
             IpAddr::V4(ip) => record(at, RData::A(A(ip))),
@@ -186,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_looked_for_in_the_answer_then_in_its_name() {
+    fn the_address_of_a_target_is_in_the_answer_or_in_its_name() {
         check(
             &[(1, 80, "larry.node.dc1.consul.")],
             &[("LARRY.node.dc1.consul.", "10.0.0.7")],
@@ -202,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_addresses_it_is_always_the_same() {
+    fn of_several_addresses_the_lowest_is_used() {
         let host = "moe.node.dc1.consul.";
         let (low, high) = ((host, "10.0.0.1"), (host, "10.0.0.2"));
         for addresses in [[low, high], [high, low]] {
@@ -211,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_nothing_tells_is_left_to_be_asked_for() {
+    fn a_target_without_an_address_has_no_host() {
         for target in
             ["larry.node.dc1.consul.", "zz000001.addr.dc1.consul.", "0a0000.addr.dc1.consul."]
         {
@@ -244,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_at_one_place_it_is_always_the_same() {
+    fn of_several_with_one_address_the_heaviest_stays() {
         let host = "0a000001.addr.dc1.consul.";
         for srv in [[(1, 80, host), (7, 80, host)], [(7, 80, host), (1, 80, host)]] {
             let instances = instances(&"web".into(), targets(&answer(&srv, &[])).0);
@@ -253,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_kept_as_long_as_its_shortest_record() {
+    fn the_ttl_of_an_answer_is_its_shortest() {
         let mut message = answer(&[(1, 80, "a."), (1, 80, "b.")], &[]);
         assert_eq!(ttl(&message), Duration::from_secs(5));
         message.answers[1].ttl = 0;
@@ -261,17 +268,20 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_asked_for_by_its_name_and_no_tag() {
-        for (service, datacenter, asked) in [
-            ("web", None, Some("web.service.consul.")),
-            ("my_web-1", Some("dc2"), Some("my_web-1.service.dc2.consul.")),
-            ("v1.web", None, None),
-            ("", None, None),
-            ("web", Some(""), None),
-            (&"x".repeat(64), None, None),
+    fn a_query_has_a_name_in_dns_unless_a_part_is_no_label() {
+        let long = "x".repeat(64);
+        for (query, expected) in [
+            (Query::new("web"), Some("web.service.consul.")),
+            (Query::new("my_web-1").datacenter("dc2"), Some("my_web-1.service.dc2.consul.")),
+            (Query::new("web").tag("v1").datacenter("dc2"), Some("v1.web.service.dc2.consul.")),
+            (Query::prepared("near-web"), Some("near-web.query.consul.")),
+            (Query::new("v1.web"), None),
+            (Query::new("web").tag("a.b"), None),
+            (Query::new(""), None),
+            (Query::new("web").datacenter(""), None),
+            (Query::new(long.as_str()), None),
         ] {
-            let question = question(service, datacenter).map(|name| name.to_ascii());
-            assert_eq!(question.as_deref(), asked, "{service:?}");
+            assert_eq!(name(&query).map(|name| name.to_ascii()).as_deref(), expected, "{query:?}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! A Consul that tells nobody anything without a token, and a token file that is replaced while it is read.
+//! A Consul that denies all access without a token, and a token file that is replaced while it is used.
 
 use std::fs;
 
 use discovery::{
-    Discovery, Resolve, Settings,
+    Discovery, Settings,
     agent::{AgentSettings, Token},
 };
 use http::{HeaderName, HeaderValue};
@@ -26,7 +26,7 @@ async fn put(consul: &Consul, target: &str, body: serde_json::Value) -> serde_js
     serde_json::from_slice(&answer.body).unwrap_or_default()
 }
 
-/// Until it is ready the agent takes whoever has no token for the master; then for anonymous.
+/// Until it is ready the agent treats a request without a token as the master's; after that as anonymous.
 async fn denying(binary: &Binary) -> Consul {
     let tokens = json!({"master": MASTER, "agent": MASTER, "default": MASTER});
     let acl = json!({"enabled": true, "default_policy": "deny", "tokens": tokens});
@@ -48,22 +48,22 @@ fn discovery(consul: &Consul, token: Token) -> Discovery {
 }
 
 #[tokio::test]
-async fn a_token_file_that_is_blank_or_half_written_makes_nobody_anonymous() {
+async fn with_a_blank_or_half_written_token_file_no_request_is_anonymous() {
     let Some(binary) = Binary::find_or_skip() else { return };
     let consul = denying(&binary).await;
     register(&consul, 1).await;
     let anonymous = discovery(&consul, Token::default());
-    until_instances(&mut anonymous.watch("web", &Resolve::Catalog), &[]).await;
+    until_instances(&mut anonymous.watch("web"), &[]).await;
 
     let file = tempfile::NamedTempFile::new().unwrap();
     let by_file = || discovery(&consul, Token { value: None, file: Some(file.path().into()) });
-    let mut unknown = by_file().watch("web", &Resolve::Catalog);
+    let mut unknown = by_file().watch("web");
     let failed = until(&mut unknown, |watched| watched.failure.is_some()).await;
-    assert!(failed.snapshot.is_none(), "it was never told that there is nobody");
+    assert!(failed.snapshot.is_none(), "no empty answer was published");
 
     fs::write(file.path(), MASTER).unwrap();
     let discovery = by_file();
-    let mut watch = discovery.watch("web", &Resolve::Catalog);
+    let mut watch = discovery.watch("web");
     let mut known = vec!["10.0.0.1:1 passing".to_owned()];
     until(&mut watch, |watched| shown(watched) == known).await;
     let other = put(&consul, "/v1/acl/token", json!({"Policies": [{"Name": "global-management"}]}));

@@ -1,11 +1,11 @@
-//! The calls to an agent, on the embedded one and on a real Consul.
+//! The calls of the agent client, on the embedded agent and on a real Consul.
 
 use std::collections::BTreeMap;
 
 use consul_wire::{agent::ServiceRegistration, service::Weights};
 use discovery::{
     ServiceId,
-    agent::{Maintenance, Question},
+    agent::{Maintenance, ReadOptions},
 };
 
 use crate::world::everywhere;
@@ -24,7 +24,7 @@ fn registration(id: &str) -> ServiceRegistration {
 }
 
 #[tokio::test]
-async fn any_id_is_registered_seen_kept_out_and_deregistered() {
+async fn any_id_can_be_registered_read_put_into_maintenance_and_deregistered() {
     everywhere(async |world| {
         let agent = world.discovery.agent();
         for text in ["web-1", "a b", "a/b", "käse", "50%", "a?b=c&d#e", "a+b", "service:x"] {
@@ -33,13 +33,13 @@ async fn any_id_is_registered_seen_kept_out_and_deregistered() {
             let seen = agent.service(&id).await.unwrap().unwrap();
             assert_eq!((seen.id.as_str(), seen.port), (text, 80));
             agent.maintain(&id, Maintenance::On("so: ü & more".to_owned())).await.unwrap();
-            let entries = agent.health("web", &Question::default()).await.unwrap().body;
+            let entries = agent.health(&"web".into(), None).await.unwrap().body;
             let notes: Vec<_> = entries[0].checks.iter().map(|check| &*check.notes).collect();
             assert!(notes.contains(&"so: ü & more"), "{text}: {notes:?}");
             agent.maintain(&id, Maintenance::Off).await.unwrap();
             agent.deregister(&id).await.unwrap();
             assert_eq!(agent.service(&id).await.unwrap(), None, "{text}");
-            // What is not there is deregistered.
+            // A service that is not registered is no error.
             agent.deregister(&id).await.unwrap();
         }
     })
@@ -47,20 +47,20 @@ async fn any_id_is_registered_seen_kept_out_and_deregistered() {
 }
 
 #[tokio::test]
-async fn what_the_agent_does_not_know_is_forgotten() {
+async fn what_the_agent_does_not_have_is_forgotten() {
     everywhere(async |world| {
         let agent = world.discovery.agent();
-        let beat = agent.pass("service:nothing", "").await.unwrap_err();
-        assert!(beat.is_forgotten(), "{beat}");
+        let heartbeat = agent.pass("service:nothing", "").await.unwrap_err();
+        assert!(heartbeat.is_forgotten(), "{heartbeat}");
         let id = ServiceId::from("nothing");
-        let kept_out = agent.maintain(&id, Maintenance::Off).await.unwrap_err();
-        assert!(kept_out.is_forgotten(), "{kept_out}");
+        let maintenance = agent.maintain(&id, Maintenance::Off).await.unwrap_err();
+        assert!(maintenance.is_forgotten(), "{maintenance}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_refusal_says_why() {
+async fn a_refusal_contains_the_reason() {
     everywhere(async |world| {
         let agent = world.discovery.agent();
         let address = Some("0.0.0.0".to_owned());
@@ -74,11 +74,11 @@ async fn a_refusal_says_why() {
 }
 
 #[tokio::test]
-async fn names_and_leader_are_told() {
+async fn names_and_leader_are_read() {
     everywhere(async |world| {
         let agent = world.discovery.agent();
         agent.register(&registration("web-1")).await.unwrap();
-        let services = agent.services(&Question::default()).await.unwrap();
+        let services = agent.services(&ReadOptions::new()).await.unwrap();
         assert_eq!(services.body["web"], ["v1"]);
         assert!(services.known_leader && services.index.is_some());
         assert!(agent.leader().await.unwrap().is_some());

@@ -8,7 +8,7 @@ mod unseen;
 
 use std::time::Duration;
 
-use discovery::{Registered, Registration, agent::Question, registration::State};
+use discovery::{Registered, Registration, registration::State};
 use testkit::proxy::Mode;
 use tokio::{
     net::TcpListener,
@@ -67,8 +67,9 @@ async fn until_shown(world: &World, expected: &[&str]) {
 
 /// What an agent without a proxy says, since most of these tests harm the proxy.
 async fn shown(world: &World) -> Vec<String> {
-    let question = Question { stale: true, ..Question::default() };
-    let Ok(answer) = world.direct.health("web", &question).await else { return vec!["?".into()] };
+    let Ok(answer) = world.direct.health(&"web".into(), None).await else {
+        return vec!["?".into()];
+    };
     let show = |entry: consul_wire::service::ServiceEntry| {
         let out =
             entry.checks.iter().any(|check| check.check_id.starts_with("_service_maintenance"));
@@ -88,7 +89,7 @@ async fn what_is_ready_is_in_the_catalog() {
         ready(&registered).await;
         assert!(registered.is_ready());
         assert_eq!(registered.state(), State::Ready);
-        let entries = world.direct.health("web", &Question::default()).await.unwrap().body;
+        let entries = world.direct.health(&"web".into(), None).await.unwrap().body;
         let service = &entries[0].service;
         assert_eq!((service.id.as_str(), service.address.as_str()), ("web-1", ""));
         assert_eq!(service.port, listener.local_addr().unwrap().port());
@@ -144,7 +145,7 @@ async fn what_somebody_wrote_by_hand_is_no_other_run() {
 }
 
 async fn tags(world: &World) -> Vec<String> {
-    let entries = world.direct.health("web", &Question::default()).await.unwrap().body;
+    let entries = world.direct.health(&"web".into(), None).await.unwrap().body;
     entries[0].service.tags.clone()
 }
 

@@ -1,22 +1,27 @@
-//! Watches of a Consul that works, that fails and that forgets.
+//! Watches of a Consul that works, that fails and that loses its data.
 
 mod odd;
+mod query;
 pub(crate) mod until;
 
 use std::time::Duration;
 
-use discovery::{Origin, Resolve};
+use discovery::{Origin, Query, Source};
 use testkit::proxy::Mode;
 use tokio::time::{Instant, sleep};
 
 use crate::world::everywhere;
 use until::{shown, until, until_instances};
 
+fn by(source: Source) -> Query {
+    Query::new("web").source(source)
+}
+
 #[tokio::test]
-async fn the_catalog_tells_every_instance_and_how_it_stands() {
+async fn the_catalog_has_every_instance_with_its_status() {
     everywhere(async |world| {
         world.register("web", 80).await;
-        let mut watch = world.discovery.watch("web", &Resolve::Catalog);
+        let mut watch = world.discovery.watch("web");
         let first = until_instances(&mut watch, &["10.0.0.1:80 passing"]).await;
         assert_eq!(first.snapshot.unwrap().origin, Origin::Catalog);
         world.register("web", 81).await;
@@ -36,10 +41,10 @@ async fn the_catalog_tells_every_instance_and_how_it_stands() {
 }
 
 #[tokio::test]
-async fn dns_tells_every_instance_that_is_not_critical() {
+async fn dns_has_every_instance_that_is_not_critical() {
     everywhere(async |world| {
         world.register("web", 80).await;
-        let mut watch = world.discovery.watch("web", &Resolve::Dns);
+        let mut watch = world.discovery.watch(by(Source::Dns));
         let first = until_instances(&mut watch, &["10.0.0.1:80 passing"]).await;
         assert_eq!(first.snapshot.unwrap().origin, Origin::Dns);
         world.register("web", 81).await;
@@ -61,30 +66,31 @@ async fn dns_leaves_no_instance_out() {
         for port in 1..=60 {
             world.register("web", port).await;
         }
-        let mut watch = world.discovery.watch("web", &Resolve::Dns);
+        let mut watch = world.discovery.watch(by(Source::Dns));
         until(&mut watch, |watched| shown(watched).len() == 60).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn nobody_is_an_answer_too() {
+async fn no_instance_is_an_answer() {
     everywhere(async |world| {
-        for resolve in [Resolve::Catalog, Resolve::Dns] {
-            until_instances(&mut world.discovery.watch("nobody", &resolve), &[]).await;
+        for source in [Source::Catalog, Source::Dns] {
+            let query = Query::new("nobody").source(source);
+            until_instances(&mut world.discovery.watch(query), &[]).await;
         }
     })
     .await;
 }
 
-/// Whatever the agent does instead of answering: what was known stays and grows older, the failure is told, nobody asks in a busy loop, and
-/// all is well once the agent is.
-async fn failures_change_nothing_that_is_known(resolve: Resolve, modes: &[Mode]) {
+/// For each fault of the agent: what was known is kept and its age grows, the failure is published, queries are not sent in a busy loop, and the
+/// watch recovers with the agent.
+async fn failures_change_nothing_that_is_known(source: Source, modes: &[Mode]) {
     everywhere(async |world| {
         world.register("web", 80).await;
-        let proxy = if resolve == Resolve::Dns { &world.dns } else { &world.http };
+        let proxy = if source == Source::Dns { &world.dns } else { &world.http };
         let known = ["10.0.0.1:80 passing"];
-        let mut watch = world.discovery.watch("web", &resolve);
+        let mut watch = world.discovery.watch(by(source.clone()));
         until_instances(&mut watch, &known).await;
         for mode in modes {
             proxy.set(*mode).await.unwrap();
@@ -94,34 +100,34 @@ async fn failures_change_nothing_that_is_known(resolve: Resolve, modes: &[Mode])
             let (asked, start) = (proxy.requests() + proxy.accepted(), Instant::now());
             sleep(Duration::from_secs(1)).await;
             let asked = proxy.requests() + proxy.accepted() - asked;
-            let allowed = questions_in(start.elapsed()) * 2;
+            let allowed = queries_in(start.elapsed()) * 2;
             assert!(asked <= allowed, "{asked} requests and connections, not {allowed}, {mode:?}");
             let still = watch.current();
             assert_eq!(shown(&still), known, "{mode:?}");
-            assert_eq!(as_of(&still), as_of(&failed), "{mode:?}: it grows older");
+            assert_eq!(as_of(&still), as_of(&failed), "{mode:?}: its age grows");
             proxy.set(Mode::Pass).await.unwrap();
-            let well = until(&mut watch, |watched| watched.failure.is_none()).await;
-            assert_eq!(shown(&well), known, "{mode:?}");
+            let recovered = until(&mut watch, |watched| watched.failure.is_none()).await;
+            assert_eq!(shown(&recovered), known, "{mode:?}");
         }
     })
     .await;
 }
 
-/// How many questions may begin in this time: two at once, and one more every 100 ms. Each is a connection and a request at most.
-fn questions_in(elapsed: Duration) -> u64 {
+/// The number of queries that may be sent in this time: two at once, and one more every 100 ms. Each is one connection and request at most.
+fn queries_in(elapsed: Duration) -> u64 {
     2 + elapsed.as_millis() as u64 / 100
 }
 
 #[tokio::test]
 async fn failures_of_the_catalog_change_nothing_that_is_known() {
     let modes = [Mode::Status(500), Mode::Garbage, Mode::Reset, Mode::Closed, Mode::Hang];
-    failures_change_nothing_that_is_known(Resolve::Catalog, &modes).await;
+    failures_change_nothing_that_is_known(Source::Catalog, &modes).await;
 }
 
 #[tokio::test]
 async fn failures_of_dns_change_nothing_that_is_known() {
     let modes = [Mode::Reset, Mode::Closed, Mode::Hang];
-    failures_change_nothing_that_is_known(Resolve::Dns, &modes).await;
+    failures_change_nothing_that_is_known(Source::Dns, &modes).await;
 }
 
 #[tokio::test]
@@ -130,7 +136,7 @@ async fn a_frozen_agent_is_a_failure_until_it_thaws() {
         world.register("web", 80).await;
         world.freeze();
         let mut watches =
-            [Resolve::Catalog, Resolve::Dns].map(|resolve| world.discovery.watch("web", &resolve));
+            [Source::Catalog, Source::Dns].map(|source| world.discovery.watch(by(source)));
         for watch in &mut watches {
             let failed = until(watch, |watched| watched.failure.is_some()).await;
             assert!(failed.snapshot.is_none());
@@ -149,13 +155,13 @@ fn as_of(watched: &discovery::Watched) -> Instant {
 }
 
 #[tokio::test]
-async fn a_consul_that_lost_its_data_is_not_asked_with_an_index_of_its_future() {
+async fn a_consul_that_lost_its_data_gets_no_index_of_its_future() {
     everywhere(async |mut world| {
         for port in 1..30 {
             world.register("web", port).await;
         }
         let mut watches =
-            [Resolve::Catalog, Resolve::Dns].map(|resolve| world.discovery.watch("web", &resolve));
+            [Source::Catalog, Source::Dns].map(|source| world.discovery.watch(by(source)));
         for watch in &mut watches {
             until(watch, |watched| shown(watched).len() == 29).await;
         }
@@ -172,12 +178,11 @@ async fn a_consul_that_lost_its_data_is_not_asked_with_an_index_of_its_future() 
 }
 
 #[tokio::test]
-async fn many_services_share_few_connections_and_all_hear_of_changes() {
+async fn many_services_share_few_connections_and_all_changes_arrive() {
     const SERVICES: u16 = 100;
     everywhere(async |world| {
         let names: Vec<_> = (0..SERVICES).map(|number| format!("web{number}")).collect();
-        let mut watches: Vec<_> =
-            names.iter().map(|name| world.discovery.watch(name, &Resolve::Catalog)).collect();
+        let mut watches: Vec<_> = names.iter().map(|name| world.discovery.watch(name)).collect();
         for watch in &mut watches {
             until_instances(watch, &[]).await;
         }

@@ -1,4 +1,4 @@
-//! A Consul, embedded or real, behind a proxy that misbehaves on demand, and a library that knows only the proxy.
+//! A Consul, embedded or real, behind a proxy that injects faults, and a `Discovery` that uses the proxy.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -14,7 +14,7 @@ use testkit::{
     proxy::Proxy,
 };
 
-/// What a test waits for comes within this time, even on a slow machine.
+/// The deadline of everything that a test waits for, generous for a slow machine.
 pub(crate) const SOON: Duration = Duration::from_secs(90);
 
 /// The Consul of a test.
@@ -30,11 +30,11 @@ pub(crate) struct World {
     pub(crate) http: Proxy,
     pub(crate) dns: Proxy,
     pub(crate) discovery: Discovery,
-    /// Past the proxy: what is so, whatever the proxy does.
+    /// Without the proxy.
     pub(crate) direct: AgentClient,
 }
 
-/// Runs a case on the embedded agent, and side by side on a real Consul where there is one.
+/// Runs a case on the embedded agent, and concurrently on a real Consul if there is one.
 pub(crate) async fn everywhere(case: impl AsyncFn(World)) {
     let embedded = async {
         case(World::embedded().await).await;
@@ -49,7 +49,7 @@ pub(crate) async fn everywhere(case: impl AsyncFn(World)) {
 }
 
 impl Engine {
-    fn http_addr(&self) -> SocketAddr {
+    pub(crate) fn http_addr(&self) -> SocketAddr {
         match self {
             Self::Embedded(agent) => agent.http_addr(),
             Self::Real(consul) => consul.http_addr(),
@@ -107,7 +107,7 @@ impl World {
         assert!(answer.status.is_success(), "{target}: {} {}", answer.status, answer.text());
     }
 
-    /// Connections that the engine holds, those included that their client has closed: of those Consul counts 200 for an address.
+    /// Connections that the engine holds, including those that their client has closed: Consul's limit of 200 per address counts these too.
     pub(crate) fn held(&self) -> usize {
         const ESTABLISHED: &str = "01";
         const CLOSE_WAIT: &str = "08";
@@ -121,7 +121,7 @@ impl World {
         table.lines().filter(is_held).count()
     }
 
-    /// Takes questions and answers none.
+    /// Accepts requests and answers none.
     pub(crate) fn freeze(&self) {
         match &self.engine {
             Engine::Embedded(agent) => agent.freeze(),
@@ -136,7 +136,7 @@ impl World {
         }
     }
 
-    /// All that was registered is lost, and the index starts anew.
+    /// Removes all registrations, and restarts the index.
     pub(crate) async fn lose_everything(&mut self) {
         match &mut self.engine {
             Engine::Embedded(agent) => agent.forget_everything(),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use discovery::{
-    Discovery, DnsAddress, Host, Instance, Resolve, Settings, Watch,
+    Discovery, DnsAddress, Host, Instance, Settings, Watch,
     agent::{Address, AgentSettings},
     program::Outcome,
     registration::near,
@@ -82,7 +82,7 @@ impl Chain {
         services1.start(plan.service("service1", "service1", up.listen, serving), news_tx)?;
         names.push("service1".to_owned());
         let discovery = Discovery::new(settings(serving)?)?;
-        let watches = ["service1", "service2"].map(|name| discovery.watch(name, &Resolve::Catalog));
+        let watches = ["service1", "service2"].map(|name| discovery.watch(name));
         let up_by = Instant::now() + UP_WITHIN;
         let form = if up.json { Form::Json } else { Form::Text(Paint::stdout()) };
         let board = Board::new(names);

@@ -1,4 +1,4 @@
-//! What must hold for a watch whatever an agent answers, and when.
+//! Properties of a watch for any sequence of answers and delays.
 
 use proptest::{collection::vec, option, prelude::*};
 
@@ -8,64 +8,64 @@ use crate::{
     watch::pace::{BACKOFF_MAX, BURST, REFILL},
 };
 
-/// What the agent does with a question, after how many milliseconds.
+/// What the agent does with a query, after a number of milliseconds.
 #[derive(Debug, Clone)]
-enum Outcome {
+enum Reaction {
     Fails,
     Answers { index: Option<u64>, last_contact: u64, ttl: u64 },
 }
 
-/// One thing that a run did, and when.
+/// One effect of a run.
 #[derive(Debug)]
-enum Did {
+enum Effect {
     Asked(Option<(u64, Duration)>),
     Failed,
     Published { index: Option<u64>, snapshot: Snapshot, mark: u16 },
 }
 
-fn outcome() -> impl Strategy<Value = Outcome> {
+fn reaction() -> impl Strategy<Value = Reaction> {
     let index = option::weighted(0.9, prop_oneof![4 => 0..6u64, 1 => any::<u64>()]);
     prop_oneof![
-        1 => Just(Outcome::Fails),
+        1 => Just(Reaction::Fails),
         4 => (index, 0..5_000u64, 0..100u64)
-            .prop_map(|(index, last_contact, ttl)| Outcome::Answers { index, last_contact, ttl }),
+            .prop_map(|(index, last_contact, ttl)| Reaction::Answers { index, last_contact, ttl }),
     ]
 }
 
-fn outcomes() -> impl Strategy<Value = Vec<(u64, Outcome, f64)>> {
+fn reactions() -> impl Strategy<Value = Vec<(u64, Reaction, f64)>> {
     let millis = prop_oneof![3 => 0..3u64, 1 => 0..40_000u64];
-    vec((millis, outcome(), 0.0..1.0), 0..60)
+    vec((millis, reaction(), 0.0..1.0), 0..60)
 }
 
-/// Runs a watch against an agent that does this, in no time. Instance lists are told apart by the port of their one instance.
-fn run(outcomes: &[(u64, Outcome, f64)]) -> Vec<(Instant, Did)> {
+/// Runs a watch against an agent that reacts like this, without waiting. The port of its one instance identifies an answer.
+fn run(reactions: &[(u64, Reaction, f64)]) -> Vec<(Instant, Effect)> {
     let (mut now, mut event, mut did) = (Instant::now(), Event::Due, Vec::new());
-    let mut machine = Machine::new(Origin::Catalog, now);
-    let mut outcomes = (1..).zip(outcomes);
+    let mut machine = Machine::new(now);
+    let mut reactions = (1..).zip(reactions);
     let (mut mark, mut index_sent, mut draw) = (0, None, 0.5);
     loop {
         let step = machine.step(event, now, draw);
-        match step.tell {
+        match step.notice {
             None => {}
-            Some(Tell::Report(_)) => did.push((now, Did::Failed)),
-            Some(Tell::Publish(snapshot)) => {
-                did.push((now, Did::Published { index: index_sent, snapshot, mark }));
+            Some(Notice::Failure(_)) => did.push((now, Effect::Failed)),
+            Some(Notice::Answer(snapshot)) => {
+                did.push((now, Effect::Published { index: index_sent, snapshot, mark }));
             }
         }
         event = match step.next {
             Next::SleepUntil(at) => {
-                assert!(at > now, "a sleep that is none makes a busy loop");
+                assert!(at > now, "a sleep of no length is a busy loop");
                 now = at;
                 Event::Due
             }
             Next::Ask(after) => {
-                did.push((now, Did::Asked(after)));
-                let Some((count, (millis, outcome, drawn))) = outcomes.next() else { return did };
+                did.push((now, Effect::Asked(after)));
+                let Some((count, (millis, reaction, drawn))) = reactions.next() else { return did };
                 (mark, draw) = (count, *drawn);
                 now += Duration::from_millis(*millis);
-                match outcome {
-                    Outcome::Fails => Event::Failed(Error::new(Kind::Timeout, "too late")),
-                    Outcome::Answers { index, last_contact, ttl } => {
+                match reaction {
+                    Reaction::Fails => Event::Failed(Error::new(Kind::Timeout, "too late")),
+                    Reaction::Answers { index, last_contact, ttl } => {
                         index_sent = *index;
                         Event::Answered(reply(*index, mark, *last_contact, *ttl))
                     }
@@ -77,6 +77,7 @@ fn run(outcomes: &[(u64, Outcome, f64)]) -> Vec<(Instant, Did)> {
 
 fn reply(index: Option<u64>, port: u16, last_contact: u64, ttl: u64) -> Reply {
     Reply {
+        origin: Origin::Catalog,
         instances: vec![Instance::at("web", "10.0.0.1".into(), port)],
         index,
         last_contact: Duration::from_millis(last_contact),
@@ -84,35 +85,35 @@ fn reply(index: Option<u64>, port: u16, last_contact: u64, ttl: u64) -> Reply {
     }
 }
 
-fn questions(did: &[(Instant, Did)]) -> Vec<Instant> {
-    did.iter().filter(|(_, did)| matches!(did, Did::Asked(_))).map(|(at, _)| *at).collect()
+fn queries(did: &[(Instant, Effect)]) -> Vec<Instant> {
+    did.iter().filter(|(_, did)| matches!(did, Effect::Asked(_))).map(|(at, _)| *at).collect()
 }
 
 proptest! {
     #[test]
-    fn no_answer_makes_a_busy_loop(outcomes in outcomes()) {
-        let asked_at = questions(&run(&outcomes));
+    fn no_answer_makes_a_busy_loop(reactions in reactions()) {
+        let asked_at = queries(&run(&reactions));
         for (first, from) in asked_at.iter().enumerate() {
             for (last, to) in asked_at.iter().enumerate().skip(first) {
                 let allowed = BURST as usize + ((*to - *from).as_millis() / REFILL.as_millis()) as usize;
-                prop_assert!(last - first < allowed, "{} questions in {:?}", last - first + 1, *to - *from);
+                prop_assert!(last - first < allowed, "{} queries in {:?}", last - first + 1, *to - *from);
             }
         }
     }
 
     #[test]
-    fn an_index_is_sent_only_right_after_its_answer_and_waits_no_longer_than_its_watch_lived(outcomes in outcomes()) {
+    fn an_index_is_sent_only_after_its_answer_and_waits_no_longer_than_the_watch_exists(reactions in reactions()) {
         let (mut known, mut asked) = (None, None);
-        let did = run(&outcomes);
+        let did = run(&reactions);
         let start = did[0].0;
         for (now, did) in did {
             match did {
-                Did::Failed => known = None,
-                Did::Published { index, .. } => {
+                Effect::Failed => known = None,
+                Effect::Published { index, .. } => {
                     let answered = index.map(|index| index.max(1));
                     known = if answered < asked { None } else { answered };
                 }
-                Did::Asked(after) => {
+                Effect::Asked(after) => {
                     asked = after.map(|(index, _)| index);
                     prop_assert_eq!(asked, known);
                     if let Some((_, wait)) = after {
@@ -125,9 +126,9 @@ proptest! {
     }
 
     #[test]
-    fn a_snapshot_is_one_answer_and_no_mixture(outcomes in outcomes()) {
-        for (_, did) in run(&outcomes) {
-            if let Did::Published { index, snapshot, mark } = did {
+    fn a_snapshot_is_one_answer(reactions in reactions()) {
+        for (_, did) in run(&reactions) {
+            if let Effect::Published { index, snapshot, mark } = did {
                 prop_assert_eq!(snapshot.index, index.unwrap_or(0));
                 prop_assert_eq!(snapshot.instances.len(), 1);
                 prop_assert_eq!(snapshot.instances[0].port, mark);
@@ -136,13 +137,13 @@ proptest! {
     }
 
     #[test]
-    fn no_snapshot_is_from_the_future_or_younger_than_its_question(outcomes in outcomes()) {
+    fn no_snapshot_is_from_the_future_or_younger_than_its_query(reactions in reactions()) {
         let mut sent_at = None;
-        for (now, did) in run(&outcomes) {
+        for (now, did) in run(&reactions) {
             match did {
-                Did::Asked(_) => sent_at = Some(now),
-                Did::Failed => {}
-                Did::Published { snapshot, .. } => {
+                Effect::Asked(_) => sent_at = Some(now),
+                Effect::Failed => {}
+                Effect::Published { snapshot, .. } => {
                     prop_assert!(snapshot.as_of <= now);
                     prop_assert!(Some(snapshot.as_of + Duration::from_secs(5)) >= sent_at);
                 }
@@ -151,28 +152,28 @@ proptest! {
     }
 
     #[test]
-    fn a_watch_asks_again_soon_whatever_failed(outcomes in outcomes()) {
-        let did = run(&outcomes);
+    fn a_watch_asks_again_soon_after_any_failure(reactions in reactions()) {
+        let did = run(&reactions);
         for pair in did.windows(2) {
-            if let [(failed_at, Did::Failed), (asked_at, Did::Asked(_))] = pair {
+            if let [(failed_at, Effect::Failed), (asked_at, Effect::Asked(_))] = pair {
                 prop_assert!(*asked_at - *failed_at <= BACKOFF_MAX);
             }
         }
     }
 }
 
-/// The questions and snapshots of a run, in milliseconds from its start: `(asked or published at, what)`.
-fn told(outcomes: &[(u64, Outcome, f64)]) -> Vec<(u128, String)> {
-    let did = run(outcomes);
+/// The queries and snapshots of a run, in milliseconds from its start: `(sent or published at, what)`.
+fn effects(reactions: &[(u64, Reaction, f64)]) -> Vec<(u128, String)> {
+    let did = run(reactions);
     let start = did[0].0;
     let since = |at: Instant| (at - start).as_millis();
     did.iter()
         .map(|(at, did)| {
             let what = match did {
-                Did::Asked(None) => "ask".into(),
-                Did::Asked(Some((index, wait))) => format!("ask after {index} for {wait:?}"),
-                Did::Failed => "fail".into(),
-                Did::Published { snapshot, .. } => {
+                Effect::Asked(None) => "ask".into(),
+                Effect::Asked(Some((index, wait))) => format!("ask after {index} for {wait:?}"),
+                Effect::Failed => "fail".into(),
+                Effect::Published { snapshot, .. } => {
                     format!("{} as of {}", snapshot.index, since(snapshot.as_of))
                 }
             };
@@ -182,20 +183,20 @@ fn told(outcomes: &[(u64, Outcome, f64)]) -> Vec<(u128, String)> {
 }
 
 #[track_caller]
-fn check(outcomes: &[(u64, Outcome)], expected: &[(u128, &str)]) {
-    let outcomes: Vec<_> =
-        outcomes.iter().map(|(millis, outcome)| (*millis, outcome.clone(), 0.0)).collect();
-    let told = told(&outcomes);
-    let told: Vec<_> = told.iter().map(|(at, what)| (*at, what.as_str())).collect();
-    assert_eq!(told, expected);
+fn check(reactions: &[(u64, Reaction)], expected: &[(u128, &str)]) {
+    let reactions: Vec<_> =
+        reactions.iter().map(|(millis, reaction)| (*millis, reaction.clone(), 0.0)).collect();
+    let effects = effects(&reactions);
+    let effects: Vec<_> = effects.iter().map(|(at, what)| (*at, what.as_str())).collect();
+    assert_eq!(effects, expected);
 }
 
-fn answer(index: u64) -> Outcome {
-    Outcome::Answers { index: Some(index), last_contact: 0, ttl: 0 }
+fn answer(index: u64) -> Reaction {
+    Reaction::Answers { index: Some(index), last_contact: 0, ttl: 0 }
 }
 
 #[test]
-fn changes_are_followed_as_they_come() {
+fn each_change_is_followed_at_once() {
     check(
         &[(5, answer(7)), (400, answer(8)), (400, answer(9))],
         &[
@@ -211,8 +212,8 @@ fn changes_are_followed_as_they_come() {
 }
 
 #[test]
-fn an_answer_that_ran_into_its_wait_is_as_old_as_its_question() {
-    let quiet = Outcome::Answers { index: Some(7), last_contact: 3, ttl: 0 };
+fn an_answer_whose_wait_ended_is_as_old_as_its_query() {
+    let quiet = Reaction::Answers { index: Some(7), last_contact: 3, ttl: 0 };
     check(
         &[(5, answer(7)), (31_000, quiet)],
         &[
@@ -260,7 +261,7 @@ fn an_index_that_went_backwards_starts_over() {
 #[test]
 fn failures_back_off_and_forget_the_index() {
     check(
-        &[(5, answer(7)), (500, Outcome::Fails), (0, Outcome::Fails), (0, answer(7))],
+        &[(5, answer(7)), (500, Reaction::Fails), (0, Reaction::Fails), (0, answer(7))],
         &[
             (0, "ask"),
             (5, "7 as of 5"),
@@ -277,7 +278,7 @@ fn failures_back_off_and_forget_the_index() {
 
 #[test]
 fn answers_without_an_index_are_polled_within_bounds() {
-    let dns = |ttl| Outcome::Answers { index: None, last_contact: 0, ttl };
+    let dns = |ttl| Reaction::Answers { index: None, last_contact: 0, ttl };
     check(
         &[(5, dns(0)), (5, dns(4)), (5, dns(3600)), (5, dns(0))],
         &[

@@ -1,7 +1,7 @@
-//! A call that does not learn who the instances are says why not.
+//! A call before the first answer about its instances fails with the reason.
 
 use discovery::{
-    Discovery, DnsAddress, Host, Resolve, Settings, agent::Address, agent::AgentSettings,
+    Discovery, DnsAddress, Host, Settings, Source, agent::Address, agent::AgentSettings,
 };
 use std::{error::Error as _, net::SocketAddr};
 use testkit::ports;
@@ -10,7 +10,7 @@ use tokio::{
     net::TcpListener,
 };
 
-/// Answers every connection with these bytes once something was asked.
+/// Answers every request with these bytes.
 async fn answers(bytes: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
@@ -27,7 +27,7 @@ async fn answers(bytes: &'static [u8]) -> SocketAddr {
     at
 }
 
-/// A DNS server that answers every question over TCP with SERVFAIL.
+/// A DNS server that answers every query over TCP with SERVFAIL.
 async fn servfail() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
@@ -52,63 +52,59 @@ async fn servfail() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_call_without_an_answer_to_who_the_instances_are_says_why() {
+async fn a_call_without_known_instances_fails_with_the_reason() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = silent.local_addr().unwrap();
     let nobody = ports::nobody().unwrap();
     let denied = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 17\r\n\r\nPermission denied";
     let broken =
         b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 17\r\n\r\nNo cluster leader";
-    for (resolve, at, said) in [
+    for (source, at, words) in [
+        (Source::Catalog, nobody, vec!["no agent can be reached at ADDRESS", "Connection refused"]),
         (
-            Resolve::Catalog,
-            nobody,
-            vec!["no agent can be reached at ADDRESS", "Connection refused"],
-        ),
-        (
-            Resolve::Catalog,
+            Source::Catalog,
             answers(denied).await,
             vec!["the agent at ADDRESS answered 403: Permission denied"],
         ),
         (
-            Resolve::Catalog,
+            Source::Catalog,
             answers(broken).await,
             vec!["the agent at ADDRESS answered 500: No cluster leader"],
         ),
         (
-            Resolve::Catalog,
+            Source::Catalog,
             answers(b"220 mail ready\r\n").await,
-            vec!["what answers at ADDRESS does not speak HTTP"],
+            vec!["the answer from ADDRESS is not HTTP"],
         ),
-        (Resolve::Catalog, silent, vec!["no answer yet from the agent at ADDRESS"]),
-        (Resolve::Dns, nobody, vec!["no DNS server can be asked at ADDRESS (TCP)", "refused"]),
+        (Source::Catalog, silent, vec!["no answer yet from the agent at ADDRESS"]),
+        (Source::Dns, nobody, vec!["no DNS server can be reached at ADDRESS (TCP)", "refused"]),
         (
-            Resolve::Dns,
+            Source::Dns,
             servfail().await,
             vec!["the DNS server at ADDRESS answered", "Server Failure"],
         ),
-        (Resolve::Dns, silent, vec!["no answer yet from the DNS server at ADDRESS"]),
+        (Source::Dns, silent, vec!["no answer yet from the DNS server at ADDRESS"]),
     ] {
         let discovery = Discovery::new(Settings {
             agent: AgentSettings { address: Address::from(at), ..AgentSettings::default() },
             dns: DnsAddress { host: Host::Ip(at.ip()), port: at.port() },
-            resolve: resolve.clone(),
+            source: source.clone(),
             ..Settings::default()
         })
         .unwrap();
         let error = discovery.client().get("http://web/").await.unwrap_err();
         assert!(error.is_no_instance(), "{error}");
         let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
+        let mut cause = error.source();
+        while let Some(err) = cause {
+            text = format!("{text}: {err}");
+            cause = err.source();
         }
         let starts = "no call to web: nobody has said in 1 s who its instances are: ";
-        assert!(text.starts_with(starts), "{resolve} at {at}: {text}");
-        for words in said {
-            let words = words.replace("ADDRESS", &at.to_string());
-            assert!(text.contains(&words), "{resolve}: {text}, without {words:?}");
+        assert!(text.starts_with(starts), "{source} at {at}: {text}");
+        for word in words {
+            let word = word.replace("ADDRESS", &at.to_string());
+            assert!(text.contains(&word), "{source}: {text}, without {word:?}");
         }
         let connecting = discovery.pool("web").connect().await.unwrap_err();
         assert!(connecting.source().is_some(), "{connecting}");

@@ -1,4 +1,4 @@
-//! A client that is asked for ever new names, as a gateway is that passes on what its users choose.
+//! A client that is called with ever new names, such as a gateway that forwards names from its users.
 
 use std::sync::{
     Arc,
@@ -10,7 +10,7 @@ use tokio::time::{Duration, sleep, timeout};
 
 use crate::world::{SOON, everywhere};
 
-/// Services that a client calls at a time.
+/// Services per client.
 const SERVICES_MAX: usize = 256;
 
 /// A client whose services have an instance where nothing listens, if their name starts with `web`, or else none; and how often it asked.

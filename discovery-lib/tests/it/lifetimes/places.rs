@@ -1,16 +1,16 @@
-//! Consul keeps a place for a question that waits until its wait ends, also when its client is gone, and refuses every client of an address
-//! that holds 200 of them. However a program uses the library, its host keeps its access to the agent.
+//! Consul counts a blocking query until its wait ends, even if its client is gone, and refuses all clients of an address with 200 of them. No
+//! use of the library locks its host out of the agent.
 
 use std::time::Duration;
 
-use discovery::{Discovery, Resolve};
+use discovery::Discovery;
 use tokio::time::{sleep, timeout};
 
 use crate::world::{SOON, World, everywhere};
 
 /// More than the agent grants one address.
 const OFTEN: usize = 1_000;
-/// A `Discovery` takes 64; a busy agent may be slow to let go of those that were closed.
+/// A `Discovery` uses 64; a busy agent may be slow to notice those that were closed.
 const HELD_MAX: usize = 150;
 
 async fn ready(discovery: &Discovery, service: &str) {
@@ -26,7 +26,7 @@ async fn has_access(world: &World) {
 }
 
 #[tokio::test]
-async fn a_pool_made_for_each_request_costs_one_question() {
+async fn a_pool_per_request_costs_one_query() {
     everywhere(async |world| {
         for _ in 0..OFTEN {
             ready(&world.discovery, "web").await;
@@ -34,13 +34,13 @@ async fn a_pool_made_for_each_request_costs_one_question() {
             sleep(Duration::from_millis(1)).await;
         }
         has_access(&world).await;
-        assert!(world.http.requests() < 20, "{} questions", world.http.requests());
+        assert!(world.http.requests() < 20, "{} queries", world.http.requests());
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_pool_of_another_service_for_each_request_stays_within_the_connections() {
+async fn a_pool_of_another_service_per_request_stays_within_the_connections() {
     everywhere(async |world| {
         for number in 0..OFTEN {
             ready(&world.discovery, &format!("web{number}")).await;
@@ -54,10 +54,10 @@ async fn a_pool_of_another_service_for_each_request_stays_within_the_connections
 }
 
 #[tokio::test]
-async fn watches_that_are_given_up_before_their_answer_leave_no_places_taken() {
+async fn watches_that_are_dropped_before_their_answer_hold_no_connections() {
     everywhere(async |world| {
         for number in 0..OFTEN {
-            drop(world.discovery.watch(&format!("web{number}"), &Resolve::Catalog));
+            drop(world.discovery.watch(format!("web{number}")));
             sleep(Duration::from_millis(1)).await;
         }
         assert!(world.held() < HELD_MAX, "{} connections", world.held());

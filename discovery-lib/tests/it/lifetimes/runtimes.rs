@@ -1,4 +1,4 @@
-//! A `Discovery` outlives the runtime of its first use, as a static does that is shared by tests with a runtime each.
+//! A `Discovery` that outlives the runtime of its first use, such as a static that is shared by tests with a runtime each.
 
 use std::{
     net::SocketAddr,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use discovery::{
-    Client, Discovery, DnsAddress, Host, Pool, Registration, Resolve, Settings,
+    Client, Discovery, DnsAddress, Host, Pool, Registration, Settings, Source,
     agent::AgentSettings, registration::State,
 };
 use discovery_agent::Agent;
@@ -23,9 +23,9 @@ use tokio::{
 
 use crate::world::SOON;
 
-/// An agent, and servers, on a runtime that goes on while others come and go.
+/// An agent and servers, on a runtime that outlives the others.
 struct Elsewhere {
-    /// Dropped, it ends.
+    /// Ends the runtime when it is dropped.
     _stop: oneshot::Sender<()>,
     thread: Option<JoinHandle<()>>,
     http: SocketAddr,
@@ -50,11 +50,11 @@ impl Elsewhere {
         Self { _stop: stop, thread: Some(thread), http, dns, servers }
     }
 
-    fn discovery(&self, resolve: Resolve) -> Discovery {
+    fn discovery(&self, source: Source) -> Discovery {
         Discovery::new(Settings {
             agent: AgentSettings { address: self.http.into(), ..AgentSettings::default() },
             dns: DnsAddress { host: Host::Ip(self.dns.ip()), port: self.dns.port() },
-            resolve,
+            source,
             ..Settings::default()
         })
         .unwrap()
@@ -110,10 +110,10 @@ async fn called(client: &Client) -> String {
 }
 
 #[test]
-fn a_client_finds_who_took_over_between_two_runtimes() {
-    for resolve in [Resolve::Catalog, Resolve::Dns] {
+fn a_client_finds_an_instance_that_moved_between_two_runtimes() {
+    for source in [Source::Catalog, Source::Dns] {
         let elsewhere = Elsewhere::start();
-        let discovery = elsewhere.discovery(resolve);
+        let discovery = elsewhere.discovery(source);
         let [one, two] = elsewhere.servers;
         let client = discovery.client();
         for (server, said) in [(one, "one"), (two, "two"), (one, "one")] {
@@ -126,15 +126,15 @@ fn a_client_finds_who_took_over_between_two_runtimes() {
 }
 
 #[test]
-fn a_pool_and_a_watch_that_are_held_are_fed_again() {
-    for resolve in [Resolve::Catalog, Resolve::Dns] {
+fn a_pool_and_a_watch_that_are_held_are_restarted() {
+    for source in [Source::Catalog, Source::Dns] {
         let elsewhere = Elsewhere::start();
-        let discovery = elsewhere.discovery(resolve.clone());
+        let discovery = elsewhere.discovery(source);
         let mut held = None;
         for server in elsewhere.servers {
             runtime().block_on(async {
                 elsewhere.move_web_to(server).await;
-                let new = || (discovery.pool("web"), discovery.watch("web", &resolve));
+                let new = || (discovery.pool("web"), discovery.watch("web"));
                 let (pool, watch) = held.get_or_insert_with(new);
                 let (stream, pick) = pool.connect().await.unwrap();
                 assert_eq!(stream.peer_addr().unwrap(), server);
@@ -156,14 +156,14 @@ fn a_pool_and_a_watch_that_are_held_are_fed_again() {
 }
 
 #[test]
-fn a_watch_is_told_that_the_runtime_of_its_question_ended_while_it_waits() {
+fn a_waiting_watch_notices_the_end_of_the_runtime_of_its_poller() {
     let elsewhere = Elsewhere::start();
-    let discovery = elsewhere.discovery(Resolve::Catalog);
+    let discovery = elsewhere.discovery(Source::Catalog);
     let [one, two] = elsewhere.servers;
     let asking = runtime();
     let mut watch = asking.block_on(async {
         elsewhere.move_web_to(one).await;
-        let mut watch = discovery.watch("web", &Resolve::Catalog);
+        let mut watch = discovery.watch("web");
         watch.changed().await;
         watch
     });
@@ -185,7 +185,7 @@ fn a_connection_kept_on_a_runtime_that_ended_is_not_used() {
     let elsewhere = Elsewhere::start();
     let [one, _] = elsewhere.servers;
     let client = Client::new(move |service| Pool::fixed(service, [one]));
-    // The first runtime is still there and drives nothing, the second one is gone when the third one calls.
+    // The first runtime exists and drives nothing, the second one has ended when the third one calls.
     let idle = runtime();
     idle.block_on(called(&client));
     for _ in 0..2 {
@@ -196,9 +196,9 @@ fn a_connection_kept_on_a_runtime_that_ended_is_not_used() {
 }
 
 #[test]
-fn a_registration_says_that_the_runtime_of_its_registrar_ended() {
+fn a_registration_reports_the_end_of_its_runtime() {
     let elsewhere = Elsewhere::start();
-    let discovery = elsewhere.discovery(Resolve::Catalog);
+    let discovery = elsewhere.discovery(Source::Catalog);
     let first = runtime();
     let registered = first.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use discovery::{Registered, agent::Question, registration::State};
+use discovery::{Registered, registration::State};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Notify,
@@ -19,7 +19,7 @@ use crate::world::{World, everywhere};
 
 /// Where the catalog says that `web-1` is.
 async fn published(world: &World) -> String {
-    let entries = world.direct.health("web", &Question::default()).await.unwrap().body;
+    let entries = world.direct.health(&"web".into(), None).await.unwrap().body;
     format!("{}:{}", entries[0].address(), entries[0].service.port)
 }
 

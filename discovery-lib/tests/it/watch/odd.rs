@@ -1,6 +1,6 @@
-//! Records that the catalog takes from anybody and that nobody can call.
+//! Records that the catalog accepts and that can't be called.
 
-use discovery::{Discovery, Resolve, Settings, agent::AgentSettings};
+use discovery::{Discovery, Settings, agent::AgentSettings};
 use serde_json::json;
 use testkit::{
     consul::{Binary, Consul},
@@ -15,7 +15,7 @@ async fn put(consul: &Consul, target: &str, body: serde_json::Value) {
     assert!(answer.status.is_success(), "{body}: {} {}", answer.status, answer.text());
 }
 
-/// Consul 1.8.7 takes and serves each of them.
+/// Consul 1.8.7 accepts and serves each of them.
 async fn register_odd_ones(consul: &Consul) {
     for (id, address, port) in [
         ("too-high", "10.0.0.2", 70_000),
@@ -48,7 +48,7 @@ async fn an_odd_record_hides_no_other() {
     let address = consul.http_addr().into();
     let agent = AgentSettings { address, ..AgentSettings::default() };
     let discovery = Discovery::new(Settings { agent, ..Settings::default() }).unwrap();
-    let mut watch = discovery.watch("web", &Resolve::Catalog);
+    let mut watch = discovery.watch("web");
     let known = ["10.0.0.1:83 critical", "10.0.0.1:82 critical", "10.0.0.1:81 passing"];
     until_instances(&mut watch, &known).await;
     let good = json!({"ID": "good", "Name": "web", "Address": "10.0.0.1", "Port": 84});

@@ -1,11 +1,11 @@
-//! What a watch knows, waited for.
+//! Waiting for what a watch knows.
 
 use discovery::{Instance, Watch, Watched};
 use tokio::time::timeout;
 
 use crate::world::SOON;
 
-/// What is known as soon as this holds.
+/// Waits until this holds, and returns what is known.
 #[track_caller]
 pub(crate) fn until(
     watch: &mut Watch,
@@ -30,7 +30,7 @@ pub(crate) fn until(
     }
 }
 
-/// What is known as soon as exactly these instances are: `host:port status`.
+/// Waits until exactly these instances are known: `host:port status`.
 #[track_caller]
 pub(crate) fn until_instances(
     watch: &mut Watch,

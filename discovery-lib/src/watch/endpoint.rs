@@ -1,19 +1,20 @@
-//! Whether an instance can be called at all where the registry says that it is. Consul takes any text for an address and any number for a
-//! port.
+//! Whether the registered address of an instance can be called at all. Consul accepts any text as an address and any number as a port.
 
 use crate::{Host, agent::is_host};
 
 /// Why an instance without a port is left out.
-pub(super) const NO_PORT: &str = "it has no port, so that it can't be called";
+pub(super) const NO_PORT: &str = "it has no port, so it can't be called";
 
-/// The host that a registry names.
+/// The host of a registered address.
 ///
 /// # Errors
-/// It is none, in words: a text that is no host name, nothing at all, or an address that a caller would take for itself.
+/// The reason why it is none: a text that is not a host name, no text, or an unspecified address, which a caller would connect to itself.
 pub(super) fn host(text: &str) -> Result<Host, String> {
     match Host::from(text) {
         Host::Ip(ip) if ip.is_unspecified() => Err(format!("{ip} is not the address of a host")),
-        Host::Name(_) if text.is_empty() => Err("it has no address, nor has its node".to_owned()),
+        Host::Name(_) if text.is_empty() => {
+            Err("neither it nor its node has an address".to_owned())
+        }
         Host::Name(_) if !is_host(text) => {
             Err(format!("{text:?} is neither an IP address nor a host name"))
         }

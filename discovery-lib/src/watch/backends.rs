@@ -1,0 +1,231 @@
+//! What a query is sent to: the catalog, DNS, a fixed list, or several of them in order.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::{
+    catalog::Catalog,
+    dns::{Dns, DnsServer},
+    fixed::Fixed,
+    machine::Reply,
+    permits::Permits,
+    snapshot::Snapshot,
+    source::Source,
+};
+use crate::{
+    Error, Query,
+    agent::AgentClient,
+    error::{Kind, with_causes},
+    query::Part,
+};
+
+/// What all watches of a program share to reach Consul.
+#[derive(Debug)]
+pub(super) struct Reach {
+    pub(super) agent: AgentClient,
+    pub(super) dns: Arc<DnsServer>,
+    pub(super) permits: Arc<Permits>,
+}
+
+/// The backends of one query, in order. At least one.
+#[derive(Debug, Clone)]
+pub(super) struct Backends {
+    service: Arc<str>,
+    backends: Vec<Backend>,
+}
+
+#[derive(Debug, Clone)]
+enum Backend {
+    Catalog(Catalog),
+    Dns(Dns),
+    Fixed(Fixed),
+}
+
+impl Backends {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// One of the sources can't express the query: names the part that it can't.
+    pub(super) fn new(query: &Query, reach: &Reach) -> Result<Self, Error> {
+        let mut backends = Vec::new();
+        add(&mut backends, query.source.as_ref().unwrap_or(&Source::Catalog), query, reach)?;
+        if backends.is_empty() {
+            let text = format!("the query for {:?} has an empty list of sources", query.service);
+            return Err(Error::new(Kind::Setting, text));
+        }
+        Ok(Self { service: query.service.clone(), backends })
+    }
+
+    /// Asks once: for an answer after this index, waiting at most this long for it, or for one at once. When one fails, asks the next.
+    ///
+    /// An index belongs to the catalog: the other backends have none.
+    ///
+    /// # Errors
+    /// All failed.
+    pub(super) async fn ask(&self, after: Option<(u64, Duration)>) -> Result<Reply, Error> {
+        let mut failures = Vec::new();
+        for backend in &self.backends {
+            match backend.ask(after).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => failures.push(error),
+            }
+            if let Some(error) = failures.last()
+                && self.backends.len() > 1
+            {
+                let err: &(dyn std::error::Error + 'static) = error;
+                debug!(service = %self.service, err, "source failed; the next one is asked");
+            }
+        }
+        Err(all_failed(failures))
+    }
+
+    /// Asks once for the state as it is now.
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, Error> {
+        let reply = self.ask(None).await?;
+        Ok(reply.into_snapshot(Instant::now()))
+    }
+
+    /// The endpoints that it asks, for errors.
+    pub(super) fn endpoints(&self) -> String {
+        let endpoints: Vec<_> = self.backends.iter().map(Backend::endpoint).collect();
+        endpoints.join(" and ")
+    }
+
+    /// The snapshot of a fixed list alone, which never changes.
+    pub(super) fn fixed(&self) -> Option<Snapshot> {
+        match self.backends.first()? {
+            Backend::Fixed(fixed) => {
+                let now = Instant::now();
+                Some(fixed.reply().into_snapshot(now))
+            }
+            Backend::Catalog(_) | Backend::Dns(_) => None,
+        }
+    }
+}
+
+impl Backend {
+    async fn ask(&self, after: Option<(u64, Duration)>) -> Result<Reply, Error> {
+        match self {
+            Self::Catalog(catalog) => catalog.ask(after).await,
+            Self::Dns(dns) => dns.ask().await,
+            Self::Fixed(fixed) => Ok(fixed.reply()),
+        }
+    }
+
+    fn endpoint(&self) -> String {
+        match self {
+            Self::Catalog(catalog) => catalog.endpoint(),
+            Self::Dns(dns) => dns.endpoint(),
+            Self::Fixed(_) => "a fixed list".to_owned(),
+        }
+    }
+}
+
+fn add(
+    backends: &mut Vec<Backend>,
+    source: &Source,
+    query: &Query,
+    reach: &Reach,
+) -> Result<(), Error> {
+    backends.push(match source {
+        Source::Catalog => {
+            // Consul ignores these in the execution of a prepared query.
+            if query.is_prepared {
+                let parts = [Part::Prepared, Part::Near, Part::Consistency, Part::OnlyPassing];
+                express(query, "the execution of a prepared query", &parts)?;
+            }
+            Backend::Catalog(Catalog::new(query, reach))
+        }
+        Source::Dns => {
+            express(query, "DNS", &[Part::Prepared, Part::Tag])?;
+            Backend::Dns(Dns::new(query, reach.dns.clone())?)
+        }
+        Source::Fixed(addresses) => {
+            express(query, "a fixed list", &[Part::Consistency, Part::OnlyPassing])?;
+            Backend::Fixed(Fixed::new(query.service.clone(), addresses.clone()))
+        }
+        Source::FirstOf(sources) => {
+            return sources.iter().try_for_each(|source| add(backends, source, query, reach));
+        }
+    });
+    Ok(())
+}
+
+/// Whether `by` can express all parts of the query.
+fn express(query: &Query, by: &str, parts: &[Part]) -> Result<(), Error> {
+    match query.parts().find(|part| !parts.contains(part)) {
+        None => Ok(()),
+        Some(part) => {
+            let text = format!("the query for {:?}: {by} can't express {part}", query.service);
+            Err(Error::new(Kind::Setting, text))
+        }
+    }
+}
+
+/// The error of the first one, which names the others.
+fn all_failed(mut failures: Vec<Error>) -> Error {
+    if failures.len() == 1 {
+        return failures.remove(0);
+    }
+    let texts: Vec<_> = failures.iter().map(with_causes).collect();
+    let kind = failures.first().map_or(Kind::Unreachable, Error::kind);
+    Error::new(kind, texts.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Consistency, DnsAddress, agent::AgentSettings};
+
+    #[track_caller]
+    fn check(query: Query, source: &str, expected: Result<(), &str>) {
+        let reach = Reach {
+            agent: AgentClient::new(AgentSettings::default()).unwrap(),
+            dns: Arc::new(DnsServer::new(DnsAddress::default())),
+            permits: Arc::new(Permits::new()),
+        };
+        let backends = Backends::new(&query.source(source.parse().unwrap()), &reach);
+        assert!(backends.as_ref().err().is_none_or(|err| err.is_setting() && !err.is_retryable()));
+        let result = backends.map(drop).map_err(|err| err.to_string());
+        assert_eq!(result, expected.map_err(str::to_owned), "{source}");
+    }
+
+    #[test]
+    fn a_query_that_a_source_can_not_express_is_an_error_that_names_the_part() {
+        let web = || Query::new("web");
+        let no = |by: &str, part: &str| format!("the query for \"web\": {by} can't express {part}");
+        let rows = [
+            (web().filter("x"), "dns", no("DNS", "a filter")),
+            (web().node_meta("a", "b"), "dns", no("DNS", "node meta")),
+            (web().near("_agent"), "dns", no("DNS", "near")),
+            (web().tag("a").tag("b"), "dns", no("DNS", "more than one tag")),
+            (web().only_passing(), "catalog,dns", no("DNS", "only passing instances")),
+            (web().consistency(Consistency::Default), "dns", no("DNS", "a consistency mode")),
+            (web().tag("a"), "fixed:a:1", no("a fixed list", "a tag")),
+            (
+                Query::prepared("web").filter("x"),
+                "catalog",
+                no("the execution of a prepared query", "a filter"),
+            ),
+        ];
+        for (query, source, error) in &rows {
+            check(query.clone(), source, Err(error));
+        }
+        let dns = "the service \"v1.web\" has a name that DNS has no room for";
+        check(Query::new("v1.web"), "catalog,dns", Err(dns));
+        for query in [web().tag("a"), web().datacenter("dc2"), Query::prepared("web")] {
+            check(query, "catalog,dns", Ok(()));
+        }
+        check(web().consistency(Consistency::Default).only_passing(), "catalog,fixed:a:1", Ok(()));
+    }
+
+    #[test]
+    fn when_all_sources_fail_the_error_names_each_and_has_the_kind_of_the_first() {
+        let first = Error::new(Kind::Timeout, "first").because("cause");
+        let error = all_failed(vec![first, Error::new(Kind::Answer, "second")]);
+        assert_eq!(error.to_string(), "first: cause; second");
+        assert!(error.is_timeout());
+    }
+}
