@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use http::StatusCode;
 
-use crate::Tried;
+use crate::FailedTry;
 
 type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
@@ -22,7 +22,7 @@ struct Inner {
     /// What was done to what, and what would be right: a fragment without a full stop.
     text: String,
     source: Option<Cause>,
-    tried: Vec<Tried>,
+    tried: Vec<FailedTry>,
     /// Whether it is about the call of an instance.
     is_call: bool,
     /// Whether the same request has no further effect when it is executed twice.
@@ -67,7 +67,7 @@ impl Error {
         self
     }
 
-    pub(crate) fn having_tried(mut self, tried: Vec<Tried>) -> Self {
+    pub(crate) fn having_tried(mut self, tried: Vec<FailedTry>) -> Self {
         self.0.tried = tried;
         self.of_call()
     }
@@ -121,7 +121,7 @@ impl Error {
 
     /// The instances that a failed call has tried, in order, each with the reason of its failure. Empty if there was none.
     #[must_use]
-    pub fn tried(&self) -> &[Tried] {
+    pub fn tried(&self) -> &[FailedTry] {
         &self.0.tried
     }
 

@@ -81,7 +81,7 @@ pub mod serve;
 mod settings;
 mod watch;
 
-pub use call::{Body, Client, Deadlines, Tried, Why, headers};
+pub use call::{Body, Client, Deadlines, FailedTry, TryError, headers};
 pub use discovery::Discovery;
 pub use error::Error;
 pub use instance::{Host, Instance, ServiceId, Status, Weights};

@@ -7,14 +7,14 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::{
-    connection::{Connection, Lost},
-    deadlines::Deadline,
-    dial::dial,
-    kept::{Kept, Line},
-    outcome::Outcome,
-    outgoing::Outgoing,
-    patience::Limits,
-    tried::Why,
+    connection::{
+        Connection, Lost,
+        dial::dial,
+        idle::{IdleConnections, Lease},
+    },
+    failed_try::TryError,
+    request::Outgoing,
+    tries::{Deadline, Limits, outcome::TryOutcome},
 };
 use crate::{Instance, names::Names};
 
@@ -23,7 +23,7 @@ use crate::{Instance, names::Names};
 pub(crate) struct Attempt<'a> {
     pub(crate) instance: &'a Instance,
     pub(crate) names: &'a Names,
-    pub(crate) kept: Arc<Kept>,
+    pub(crate) kept: Arc<IdleConnections>,
     /// Whether a kept connection may serve.
     pub(crate) may_reuse: bool,
     pub(crate) connect: Deadline,
@@ -34,14 +34,14 @@ pub(crate) struct Attempt<'a> {
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    pub(crate) outcome: Outcome,
-    pub(crate) why: Why,
+    pub(crate) outcome: TryOutcome,
+    pub(crate) why: TryError,
     /// Whether it befell a connection that had served before.
     pub(crate) reused: bool,
 }
 
 /// The head of an answer, and the line that its body comes on.
-pub(crate) type Answer = (Response<Incoming>, Line);
+pub(crate) type Answer = (Response<Incoming>, Lease);
 
 impl Attempt<'_> {
     /// Sends the request and waits for the head of the answer.
@@ -64,27 +64,27 @@ impl Attempt<'_> {
         self.kept.opened();
         match connection.send(request, self.limits).await {
             Ok(head) => Ok((head, self.line(connection))),
-            Err(Lost::Unsent) => Err(Fault::not_connected(Why::Closed)),
+            Err(Lost::Unsent) => Err(Fault::not_connected(TryError::Closed)),
             Err(Lost::Sent(why)) => Err(Fault::no_answer(why, false)),
             Err(Lost::OutOfTime(why)) => Err(Fault::out_of_time(why)),
         }
     }
 
-    fn line(self, connection: Box<Connection>) -> Line {
-        Line { connection, kept: self.kept, used_at: self.now }
+    fn line(self, connection: Box<Connection>) -> Lease {
+        Lease { connection, kept: self.kept, used_at: self.now }
     }
 }
 
 impl Fault {
-    fn not_connected(why: Why) -> Self {
-        Self { outcome: Outcome::NotConnected, why, reused: false }
+    fn not_connected(why: TryError) -> Self {
+        Self { outcome: TryOutcome::NotConnected, why, reused: false }
     }
 
-    fn out_of_time(why: Why) -> Self {
-        Self { outcome: Outcome::OutOfTime, why, reused: false }
+    fn out_of_time(why: TryError) -> Self {
+        Self { outcome: TryOutcome::OutOfTime, why, reused: false }
     }
 
-    fn no_answer(why: Why, reused: bool) -> Self {
-        Self { outcome: Outcome::NoAnswer, why, reused }
+    fn no_answer(why: TryError, reused: bool) -> Self {
+        Self { outcome: TryOutcome::NoAnswer, why, reused }
     }
 }

@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use super::{deadlines::Deadline, kept::Line, tried::Span};
+use super::{connection::idle::Lease, failed_try::Span, tries::Deadline};
 use crate::{Error, InFlight, Instance, error::Kind};
 
 /// How much a body that is dropped unread may have left for its connection to be kept: so many pieces, and all of them already here.
@@ -48,7 +48,7 @@ pub(crate) struct Reading {
 
 /// What is given back at the end.
 struct Open {
-    line: Line,
+    line: Lease,
     in_flight: InFlight,
     /// Since when its reader has been waiting for the next byte.
     quiet_since: Option<Instant>,
@@ -59,7 +59,7 @@ impl Body {
         incoming: Incoming,
         instance: Arc<Instance>,
         reading: Reading,
-        line: Line,
+        line: Lease,
         in_flight: InFlight,
     ) -> Self {
         let open = Some(Open { line, in_flight, quiet_since: None });

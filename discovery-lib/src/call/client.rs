@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, uri::Scheme};
 use tokio::time::Instant;
 
-use super::{Body, Deadlines, outgoing::Outgoing, upstream::Upstream};
+use super::{Body, Deadlines, request::Outgoing, upstream::Upstream};
 use crate::{Error, Pool, error::Kind, lifetime::LINGER, redact::without_secrets};
 
 /// Services that a client calls at a time. Beyond that a call is refused: names may come from outside, and each is a question to Consul.

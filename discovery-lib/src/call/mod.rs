@@ -1,29 +1,29 @@
-//! Calls: HTTP by service name over connections kept for each member, with deadlines, retries elsewhere and a budget for them.
+//! Calls by service name: HTTP over pooled connections, with deadlines, retries on other instances and a retry budget.
 //!
-//! `outcome`, `tries`, `patience` and `budget` decide and are pure; `client`, `upstream` and `attempt` carry it out; `connection`, `socket`, `upload`,
-//! `kept`, `dial` and `body` are what it goes over. `tcp` is `Pool::connect`, for whatever else is spoken.
+//! The path of a request:
+//!
+//! 1. [`client`]: takes the service from the URL and finds its upstream, or makes one.
+//! 2. [`request`]: removes the headers of one hop and keeps what each try sends.
+//! 3. [`upstream`]: picks an instance of the pool and starts a try.
+//! 4. [`attempt`]: takes an idle connection of the instance ([`connection::idle`]) or dials a new one ([`connection::dial`]).
+//! 5. [`connection`]: sends the request and waits for the head of the response.
+//! 6. [`tries::outcome`]: what the result means for the instance, and whether another try may follow; [`tries`] decides if it does.
+//! 7. [`body`]: the caller reads the body; its end is the end of the call, and the connection becomes idle.
+//!
+//! Everything in [`tries`] is pure: it gets the time and does no IO. [`tcp`] is `Pool::connect`, for other protocols than HTTP.
 
 mod attempt;
-mod bell;
 mod body;
-mod budget;
 mod client;
 mod connection;
-mod deadlines;
-pub(crate) mod dial;
+mod failed_try;
 pub mod headers;
-mod kept;
-mod outcome;
-mod outgoing;
-mod patience;
-mod socket;
+mod request;
 mod tcp;
-mod tried;
 mod tries;
-mod upload;
 mod upstream;
 
 pub use body::Body;
 pub use client::Client;
-pub use deadlines::Deadlines;
-pub use tried::{Tried, Why};
+pub use failed_try::{FailedTry, TryError};
+pub use tries::Deadlines;

@@ -6,10 +6,9 @@ use http::Method;
 use tokio::{net::TcpStream, time::Instant};
 
 use super::{
-    Deadlines, Tried,
-    dial::dial,
-    outcome::Outcome,
-    tries::{Failed, Stop, Tries},
+    Deadlines, FailedTry,
+    connection::dial::dial,
+    tries::{Failure, Stop, Tries, outcome::TryOutcome},
     upstream::first_pick,
 };
 use crate::{Error, Pick, Pool};
@@ -38,11 +37,16 @@ impl Pool {
                 Ok(stream) => return Ok((stream, pick)),
                 Err(why) => why,
             };
-            let (verdict, retry) = Outcome::NotConnected.judge();
-            let tried = Tried { instance: pick.instance().clone(), why };
+            let (verdict, retry) = TryOutcome::NotConnected.judge();
+            let tried = FailedTry { instance: pick.instance().clone(), why };
             tracing::debug!(service = %self.service(), %tried, "try failed");
-            let failed =
-                Failed { member: pick.member(), tried, retry, wait: Duration::ZERO, reused: false };
+            let failed = Failure {
+                member: pick.member(),
+                tried,
+                retry,
+                wait: Duration::ZERO,
+                reused: false,
+            };
             drop(pick.judge(verdict));
             now = Instant::now();
             let next = tries.failed(failed, now).and_then(|_| {

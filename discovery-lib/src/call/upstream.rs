@@ -7,17 +7,18 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
-    Body, Deadlines, Tried, Why,
+    Body, Deadlines, FailedTry, TryError,
     attempt::Attempt,
     body::Reading,
-    budget::Budget,
-    deadlines::Deadline,
+    connection::idle::{IdleConnections, Lease},
+    failed_try::Span,
     headers,
-    kept::{Kept, Line},
-    outcome::{Outcome, Retry, is_repeatable},
-    outgoing::Outgoing,
-    tried::Span,
-    tries::{Failed, Stop, Tries},
+    request::Outgoing,
+    tries::{
+        Deadline, Failure, Stop, Tries,
+        budget::Budget,
+        outcome::{Retry, TryOutcome, is_repeatable},
+    },
 };
 use crate::{Error, Pick, PickError, Pool, Signal, error::Kind};
 
@@ -34,7 +35,7 @@ pub(crate) struct Upstream {
 
 /// A try that was no success.
 struct Miss {
-    failed: Failed,
+    failed: Failure,
     /// An answer that is better than none, should there be no other.
     answer: Option<Box<Response<Body>>>,
 }
@@ -90,7 +91,7 @@ impl Upstream {
     }
 
     /// Takes the next member, and says when: at once, or when the one that failed asked to come again.
-    async fn next_pick(&self, tries: &mut Tries, failed: Failed) -> Result<(Pick, Instant), Stop> {
+    async fn next_pick(&self, tries: &mut Tries, failed: Failure) -> Result<(Pick, Instant), Stop> {
         let now = Instant::now();
         let next = tries.failed(failed, now)?;
         if next > now {
@@ -111,7 +112,7 @@ impl Upstream {
         let attempt = Attempt {
             instance: pick.instance(),
             names: self.pool.names(),
-            kept: Kept::of(&pick),
+            kept: IdleConnections::of(&pick),
             may_reuse: !tries.wants_fresh_connection(),
             connect: limits.answer.at_most(tries.deadlines().connect, now),
             limits,
@@ -121,9 +122,9 @@ impl Upstream {
             Ok((head, line)) => judge_answer(pick, head, line, tries.reading()),
             Err(fault) => {
                 let (verdict, retry) = fault.outcome.judge();
-                let tried = Tried { instance: pick.instance().clone(), why: fault.why };
+                let tried = FailedTry { instance: pick.instance().clone(), why: fault.why };
                 let (member, reused) = (pick.member(), fault.reused);
-                let failed = Failed { member, tried, retry, wait: Duration::ZERO, reused };
+                let failed = Failure { member, tried, retry, wait: Duration::ZERO, reused };
                 drop(pick.judge(verdict));
                 Err(Miss { failed, answer: None })
             }
@@ -135,11 +136,11 @@ impl Upstream {
 fn judge_answer(
     pick: Pick,
     mut head: Response<Incoming>,
-    line: Line,
+    line: Lease,
     reading: Reading,
 ) -> Result<Response<Body>, Miss> {
     let status = head.status();
-    let outcome = Outcome::of(&head);
+    let outcome = TryOutcome::of(&head);
     let (verdict, retry) = outcome.judge();
     let (instance, member) = (pick.instance().clone(), pick.member());
     headers::strip_hop_by_hop(head.headers_mut());
@@ -150,12 +151,12 @@ fn judge_answer(
     let answer = head.map(|body| Body::new(body, instance.clone(), reading, line, in_flight));
     let (why, answer) = match (retry, status) {
         (Retry::No, _) => return Ok(answer),
-        (Retry::Always, StatusCode::MISDIRECTED_REQUEST) => (Why::OtherService, None),
-        (Retry::Always, _) => (Why::Leaving, None),
-        (Retry::IfRepeatable, _) => (Why::Answered(status), Some(Box::new(answer))),
+        (Retry::Always, StatusCode::MISDIRECTED_REQUEST) => (TryError::OtherService, None),
+        (Retry::Always, _) => (TryError::Leaving, None),
+        (Retry::IfRepeatable, _) => (TryError::Answered(status), Some(Box::new(answer))),
     };
-    let (tried, wait) = (Tried { instance, why }, outcome.wait());
-    let failed = Failed { member, tried, retry, wait, reused: false };
+    let (tried, wait) = (FailedTry { instance, why }, outcome.wait());
+    let failed = Failure { member, tried, retry, wait, reused: false };
     Err(Miss { failed, answer })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use discovery::{Client, Deadlines, Host, Instance, Origin, Pool, Snapshot, Watched, Why};
+use discovery::{Client, Deadlines, Host, Instance, Origin, Pool, Snapshot, TryError, Watched};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -55,7 +55,7 @@ async fn a_call_ends_by_its_deadline_however_many_hang() {
     let error = client.get("http://service2/").await.unwrap_err();
     assert!(error.is_timeout() && !error.is_no_instance());
     assert_eq!(error.tried().len(), 2);
-    assert_eq!(error.tried()[0].why, Why::Silent(ms(200)));
+    assert_eq!(error.tried()[0].why, TryError::Silent(ms(200)));
     assert!(error.to_string().ends_with("; the 300 ms of the call are over"), "{error}");
 }
 
@@ -73,7 +73,7 @@ async fn an_instance_that_never_accepts_costs_only_the_time_to_connect() {
         held.push(stream);
     }
     let error = client(&Pool::fixed("service2", [full])).get("http://service2/").await.unwrap_err();
-    assert_eq!(error.tried()[0].why, Why::NotConnected(Duration::from_millis(250)));
+    assert_eq!(error.tried()[0].why, TryError::NotConnected(Duration::from_millis(250)));
     assert!(error.is_no_instance());
 }
 
@@ -92,8 +92,8 @@ async fn a_host_name_without_an_address_is_nobody() {
     let error =
         client(&Pool::from_watch("service2", watched)).get("http://service2/").await.unwrap_err();
     // Where no resolver answers at all, it is the deadline.
-    let slow = Why::NotConnected(Duration::from_millis(250));
-    assert!([Why::Unresolved, slow].contains(&error.tried()[0].why), "{error}");
+    let slow = TryError::NotConnected(Duration::from_millis(250));
+    assert!([TryError::Unresolved, slow].contains(&error.tried()[0].why), "{error}");
     assert!(error.is_no_instance());
 }
 

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use discovery::{Client, Deadlines, Error, Pool, Why};
+use discovery::{Client, Deadlines, Error, Pool, TryError};
 use http::Request;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -94,7 +94,7 @@ async fn an_instance_that_takes_no_more_of_a_request_is_given_up() {
     let deadlines = Deadlines { stall, attempt: long, call: long, ..Deadlines::default() };
     let client = client(&Pool::fixed("service2", [address])).with_deadlines(deadlines);
     let error = upload(&client).await.unwrap_err();
-    assert_eq!(error.tried()[0].why, Why::Stalled(stall));
+    assert_eq!(error.tried()[0].why, TryError::Stalled(stall));
     assert!(error.is_timeout() && !error.is_retryable(), "{error}");
     assert!(error.to_string().contains("took no more of the request for 100 ms"), "{error}");
     server.abort();
@@ -107,7 +107,7 @@ async fn an_upload_that_the_end_of_the_call_cuts_off_says_so() {
     let deadlines = Deadlines { call, ..Deadlines::default() };
     let client = client(&Pool::fixed("service2", [slow])).with_deadlines(deadlines);
     let error = upload(&client).await.unwrap_err();
-    assert_eq!(error.tried()[0].why, Why::Unfinished(call));
+    assert_eq!(error.tried()[0].why, TryError::Unfinished(call));
     assert!(error.is_timeout(), "{error}");
     server.abort();
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{deadlines::Deadline, tried::Why};
+use super::{super::failed_try::TryError, Deadline};
 
 /// The limits of one try.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub(crate) struct Limits {
 }
 
 #[derive(Debug)]
-pub(crate) struct Patience {
+pub(crate) struct TryTimer {
     limits: Limits,
     stage: Stage,
     deadline: Deadline,
@@ -41,12 +41,12 @@ enum Stage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Late {
     /// The instance: it was silent for too long.
-    Instance(Why),
+    Instance(TryError),
     /// The end of the call, while the instance took what it was sent.
-    Call(Why),
+    Call(TryError),
 }
 
-impl Patience {
+impl TryTimer {
     pub(crate) fn new(limits: Limits) -> Self {
         Self { limits, stage: Stage::Begun, deadline: limits.answer }
     }
@@ -80,11 +80,11 @@ impl Patience {
         let Limits { stall, until, .. } = self.limits;
         let silent_for = self.deadline.span;
         match self.stage {
-            Stage::Begun | Stage::Sent => Late::Instance(Why::Silent(silent_for)),
+            Stage::Begun | Stage::Sent => Late::Instance(TryError::Silent(silent_for)),
             Stage::Sending(_) if silent_for >= until.silence(stall) => {
-                Late::Instance(Why::Stalled(silent_for))
+                Late::Instance(TryError::Stalled(silent_for))
             }
-            Stage::Sending(_) => Late::Call(Why::Unfinished(until.span)),
+            Stage::Sending(_) => Late::Call(TryError::Unfinished(until.span)),
         }
     }
 }
@@ -100,9 +100,9 @@ mod tests {
     /// What each poll found (whether the request has left, the bytes written, the time), the deadline after the last, and why it is late then.
     #[test]
     fn a_try_waits_for_the_request_to_leave_and_then_for_its_answer() {
-        let stalled = |millis| Late::Instance(Why::Stalled(ms(millis)));
-        let silent = |millis| Late::Instance(Why::Silent(ms(millis)));
-        let unfinished = Late::Call(Why::Unfinished(ms(5000)));
+        let stalled = |millis| Late::Instance(TryError::Stalled(ms(millis)));
+        let silent = |millis| Late::Instance(TryError::Silent(ms(millis)));
+        let unfinished = Late::Call(TryError::Unfinished(ms(5000)));
         for (polls, deadline, late) in [
             (&[(true, 9, 0)][..], 1000, silent(1000)),
             (&[(true, 9, 0), (true, 9, 900)], 1000, silent(1000)),
@@ -115,7 +115,7 @@ mod tests {
             (&[(false, 9, 0), (false, 10, 3001)], 5000, unfinished),
         ] {
             let start = Instant::now();
-            let mut patience = Patience::new(Limits {
+            let mut timer = TryTimer::new(Limits {
                 answer: Deadline::after(ms(1000), start),
                 attempt: ms(1000),
                 stall: ms(2000),
@@ -123,10 +123,10 @@ mod tests {
             });
             let mut last = None;
             for &(is_sent, written, at) in polls {
-                last = Some(patience.until(is_sent, written, || start + ms(at)));
+                last = Some(timer.until(is_sent, written, || start + ms(at)));
             }
             assert_eq!(last.unwrap().at - start, ms(deadline), "{polls:?}");
-            assert_eq!(patience.late(), late, "{polls:?}");
+            assert_eq!(timer.late(), late, "{polls:?}");
         }
     }
 
@@ -135,9 +135,9 @@ mod tests {
         let start = Instant::now();
         let (answer, until) = (Deadline::after(ms(1000), start), Deadline::after(ms(5000), start));
         let limits = Limits { answer, attempt: ms(1000), stall: ms(2000), until };
-        let mut patience = Patience::new(limits);
+        let mut timer = TryTimer::new(limits);
         for _ in 0..3 {
-            patience.until(true, 100, || panic!("asked the clock"));
+            timer.until(true, 100, || panic!("asked the clock"));
         }
     }
 }

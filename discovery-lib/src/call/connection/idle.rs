@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::connection::Connection;
+use super::Connection;
 use crate::Pick;
 
 /// Idle connections kept for one member.
@@ -24,7 +24,7 @@ pub(crate) const KEPT_MAX: usize = 256;
 pub(crate) const KEPT_FOR: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<State>);
+pub(crate) struct IdleConnections(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -44,14 +44,14 @@ struct Idle {
 
 /// A connection in use, and where it goes when it is idle again.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct Lease {
     pub(crate) connection: Box<Connection>,
-    pub(crate) kept: Arc<Kept>,
+    pub(crate) kept: Arc<IdleConnections>,
     /// When the request was sent.
     pub(crate) used_at: Instant,
 }
 
-impl Line {
+impl Lease {
     /// Keeps the connection, if its last answer is over and it may have another.
     pub(crate) fn keep(mut self) {
         if self.connection.rest() {
@@ -60,7 +60,7 @@ impl Line {
     }
 }
 
-impl Kept {
+impl IdleConnections {
     /// Those of the member that was picked.
     pub(crate) fn of(pick: &Pick) -> Arc<Self> {
         pick.attached()
@@ -117,7 +117,7 @@ impl Kept {
     }
 }
 
-async fn reap(kept: Weak<Kept>) {
+async fn reap(kept: Weak<IdleConnections>) {
     let close_old = || kept.upgrade().and_then(|kept| kept.close_old(Instant::now()));
     while let Some(next) = close_old() {
         sleep_until(next).await;

@@ -3,6 +3,11 @@
 //! At most [`TRIES_MAX`] tries, of which at most [`SERVED_MAX`] may have been served, each on an instance that has not failed this call
 //! yet, none that the outcome forbids, none after the call's deadline. Whether there is somebody else and the service's budget grants it is asked by who holds pool and budget.
 
+pub(super) mod budget;
+mod deadline;
+pub(super) mod outcome;
+mod timer;
+
 use std::time::Duration;
 
 use http::Method;
@@ -10,12 +15,14 @@ use tokio::time::Instant;
 
 use super::{
     body::Reading,
-    deadlines::{Deadline, Deadlines},
-    outcome::{Retry, is_repeatable},
-    patience::Limits,
-    tried::{Span, Tried, Why},
+    failed_try::{FailedTry, Span, TryError},
 };
 use crate::{Error, error::Kind, later::later, member::MemberId};
+
+pub(super) use deadline::Deadline;
+pub use deadline::Deadlines;
+use outcome::{Retry, is_repeatable};
+pub(super) use timer::{Late, Limits, TryTimer};
 
 /// Tries of one call that may have been served, the first included: each is work for somebody.
 pub(crate) const SERVED_MAX: usize = 3;
@@ -29,7 +36,7 @@ pub(crate) struct Tries {
     method: Method,
     deadlines: Deadlines,
     until: Deadline,
-    tried: Vec<Tried>,
+    tried: Vec<FailedTry>,
     apart_from: Vec<MemberId>,
     /// How many of them may have been served.
     maybe_served: usize,
@@ -53,9 +60,9 @@ pub(crate) enum Stop {
 
 /// A try that failed.
 #[derive(Debug)]
-pub(crate) struct Failed {
+pub(crate) struct Failure {
     pub(crate) member: MemberId,
-    pub(crate) tried: Tried,
+    pub(crate) tried: FailedTry,
     pub(crate) retry: Retry,
     /// How long it asks to wait before the next try.
     pub(crate) wait: Duration,
@@ -117,8 +124,8 @@ impl Tries {
     /// # Errors
     ///
     /// Why no other may follow.
-    pub(crate) fn failed(&mut self, failed: Failed, now: Instant) -> Result<Instant, Stop> {
-        let may_have_been_idle = failed.reused && failed.tried.why == Why::Closed;
+    pub(crate) fn failed(&mut self, failed: Failure, now: Instant) -> Result<Instant, Stop> {
+        let may_have_been_idle = failed.reused && failed.tried.why == TryError::Closed;
         self.wants_fresh_connection |= may_have_been_idle;
         // One that said when to come again may be asked then.
         if !may_have_been_idle && failed.wait.is_zero() {
@@ -179,13 +186,13 @@ mod tests {
         Pool::fixed("service2", (1..=size).map(|n| ([10, 0, 0, n as u8], 80).into()))
     }
 
-    fn failed(pick: &Pick, why: Why, retry: Retry) -> Failed {
-        let tried = Tried { instance: Arc::clone(pick.instance()), why };
-        Failed { member: pick.member(), tried, retry, wait: Duration::ZERO, reused: false }
+    fn failed(pick: &Pick, why: TryError, retry: Retry) -> Failure {
+        let tried = FailedTry { instance: Arc::clone(pick.instance()), why };
+        Failure { member: pick.member(), tried, retry, wait: Duration::ZERO, reused: false }
     }
 
     /// The error of a call whose tries failed like this, from the first address to the last.
-    fn error(method: Method, tried: &[(Why, Retry)], stop: Stop) -> Error {
+    fn error(method: Method, tried: &[(TryError, Retry)], stop: Stop) -> Error {
         let now = Instant::now();
         let (pool, mut tries) = (pool(1), Tries::new(method, Deadlines::default(), now));
         for (nth, (why, retry)) in tried.iter().enumerate() {
@@ -205,8 +212,8 @@ mod tests {
     fn an_error_says_who_was_tried_and_why_each_failed() {
         use Retry::{Always, IfRepeatable};
         let ms = Duration::from_millis;
-        let silent = || (Why::Silent(ms(1000)), IfRepeatable);
-        let refused = || (Why::Refused, Always);
+        let silent = || (TryError::Silent(ms(1000)), IfRepeatable);
+        let refused = || (TryError::Refused, Always);
         for (method, tried, stop, kind, text) in [
             (
                 Method::GET,
@@ -217,21 +224,25 @@ mod tests {
             ),
             (
                 Method::GET,
-                &[refused(), (Why::NotConnected(ms(250)), Always), (Why::Leaving, Always)],
+                &[
+                    refused(),
+                    (TryError::NotConnected(ms(250)), Always),
+                    (TryError::Leaving, Always),
+                ],
                 Stop::Enough,
                 Kind::NoInstance,
                 "no answer from service2: 10.0.0.1:80 refused, 10.0.0.2:80 no connection in 250 ms, 10.0.0.3:80 is leaving",
             ),
             (
                 Method::POST,
-                &[(Why::OtherService, Always), (Why::Closed, IfRepeatable)],
+                &[(TryError::OtherService, Always), (TryError::Closed, IfRepeatable)],
                 Stop::Unrepeatable,
                 Kind::Unreachable,
                 "no answer from service2: 10.0.0.1:80 is another service, 10.0.0.2:80 closed before it answered; POST is not sent twice",
             ),
             (
                 Method::PUT,
-                &[(Why::Answered(StatusCode::BAD_GATEWAY), IfRepeatable), refused()],
+                &[(TryError::Answered(StatusCode::BAD_GATEWAY), IfRepeatable), refused()],
                 Stop::Budget,
                 Kind::Unreachable,
                 "no answer from service2: 10.0.0.1:80 answered 502, 10.0.0.2:80 refused; the retry budget is spent",
@@ -248,7 +259,7 @@ mod tests {
             assert_eq!(error.to_string(), text);
             assert_eq!(error.is_no_instance(), kind == Kind::NoInstance, "{text}");
             assert_eq!(error.is_timeout(), kind == Kind::Timeout, "{text}");
-            let whys: Vec<Why> = error.tried().iter().map(|tried| tried.why.clone()).collect();
+            let whys: Vec<TryError> = error.tried().iter().map(|tried| tried.why.clone()).collect();
             assert_eq!(whys, tried.iter().map(|(why, _)| why.clone()).collect::<Vec<_>>());
         }
     }
@@ -258,12 +269,12 @@ mod tests {
         let now = Instant::now();
         let (pool, mut tries) = (pool(1), Tries::new(Method::GET, Deadlines::default(), now));
         let pick = pool.pick().unwrap();
-        let lost = Failed { reused: true, ..failed(&pick, Why::Closed, Retry::IfRepeatable) };
+        let lost = Failure { reused: true, ..failed(&pick, TryError::Closed, Retry::IfRepeatable) };
         assert_eq!(tries.failed(lost, now), Ok(now));
         assert!(tries.apart_from().is_empty() && tries.wants_fresh_connection());
-        let silent = Failed {
+        let silent = Failure {
             reused: true,
-            ..failed(&pick, Why::Silent(Duration::ZERO), Retry::IfRepeatable)
+            ..failed(&pick, TryError::Silent(Duration::ZERO), Retry::IfRepeatable)
         };
         assert_eq!(tries.failed(silent, now), Ok(now));
         assert_eq!(tries.apart_from(), [pick.member()]);
@@ -277,9 +288,9 @@ mod tests {
         {
             let (pool, mut tries) = (pool(1), Tries::new(Method::GET, Deadlines::default(), now));
             let pick = pool.pick().unwrap();
-            let why = Why::Answered(StatusCode::TOO_MANY_REQUESTS);
+            let why = TryError::Answered(StatusCode::TOO_MANY_REQUESTS);
             let wait = Duration::from_secs(wait);
-            let asks = Failed { wait, ..failed(&pick, why, Retry::IfRepeatable) };
+            let asks = Failure { wait, ..failed(&pick, why, Retry::IfRepeatable) };
             let next = next.map(|secs| now + Duration::from_secs(secs));
             assert_eq!(tries.failed(asks, now), next, "{wait:?}");
             assert_eq!(tries.apart_from().is_empty(), !wait.is_zero(), "{wait:?}");
@@ -287,13 +298,13 @@ mod tests {
     }
 
     /// Ways in which a try fails: why, what it allows, and whether it befell a kept connection.
-    fn failures() -> impl Strategy<Value = (Why, Retry, bool)> {
-        let silent = Why::Silent(Duration::from_secs(1));
+    fn failures() -> impl Strategy<Value = (TryError, Retry, bool)> {
+        let silent = TryError::Silent(Duration::from_secs(1));
         prop_oneof![
-            Just((Why::Refused, Retry::Always, false)),
+            Just((TryError::Refused, Retry::Always, false)),
             Just((silent, Retry::IfRepeatable, false)),
-            (Just(Why::Closed), Just(Retry::IfRepeatable), any::<bool>()),
-            (Just(Why::Garbled), Just(Retry::IfRepeatable), any::<bool>()),
+            (Just(TryError::Closed), Just(Retry::IfRepeatable), any::<bool>()),
+            (Just(TryError::Garbled), Just(Retry::IfRepeatable), any::<bool>()),
         ]
     }
 
@@ -322,12 +333,12 @@ mod tests {
                 maybe_served += usize::from(retry == Retry::IfRepeatable);
                 now += Duration::from_millis(took);
                 tried += 1;
-                if reused && why == Why::Closed {
+                if reused && why == TryError::Closed {
                     has_closed = true;
                 } else {
                     out.push(pick.member());
                 }
-                let allowed = tries.failed(Failed { reused, ..failed(&pick, why, retry) }, now);
+                let allowed = tries.failed(Failure { reused, ..failed(&pick, why, retry) }, now);
                 prop_assert_eq!(tries.apart_from(), &out[..]);
                 let right = tried < 10 && maybe_served < 3 && now < start + Duration::from_secs(5) && !(post && maybe_served > 0);
                 prop_assert_eq!(allowed.is_ok(), right);

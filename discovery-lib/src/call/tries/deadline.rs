@@ -19,7 +19,7 @@ pub struct Deadlines {
     /// again. Longer for answers that pause, such as streams of events; `Duration::MAX` for those that pause for ever. An instance that is
     /// silent for longer has failed, and the reader of the answer gets an error ([`Error::is_timeout`](crate::Error::is_timeout)).
     pub stall: Duration,
-    /// For the whole call, all tries and the reading of the answer by [`Body::bytes`](super::Body::bytes) included: 5 s.
+    /// For the whole call, all tries and the reading of the answer by [`Body::bytes`](super::super::Body::bytes) included: 5 s.
     pub call: Duration,
 }
 

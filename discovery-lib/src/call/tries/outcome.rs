@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{Method, Response, StatusCode};
 
-use super::headers;
+use super::super::headers;
 use crate::member::{Charge, Signal, Verdict};
 
 /// The longest `Retry-After` that is believed: an instance can't send its callers away for good.
@@ -14,7 +14,7 @@ pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// What came of one try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum TryOutcome {
     /// No connection: refused, unreachable, no such name, not in time. The request was surely not sent.
     NotConnected,
     /// Closed, reset or nothing said before the answer's head. The request may have been served.
@@ -57,7 +57,7 @@ pub(crate) fn is_repeatable(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE].contains(method)
 }
 
-impl Outcome {
+impl TryOutcome {
     /// Of an answer's head.
     pub(crate) fn of<B>(head: &Response<B>) -> Self {
         let (status, headers) = (head.status(), head.headers());
@@ -123,19 +123,19 @@ mod tests {
     const REPEATABLE: usize = 5;
     const NONE: usize = 0;
 
-    fn answer(status: u16) -> Outcome {
+    fn answer(status: u16) -> TryOutcome {
         let status = StatusCode::from_u16(status).unwrap();
-        Outcome::Answer { status, leaving: false, retry_after: None }
+        TryOutcome::Answer { status, leaving: false, retry_after: None }
     }
 
-    fn asking_to_wait(status: u16, secs: u64) -> Outcome {
+    fn asking_to_wait(status: u16, secs: u64) -> TryOutcome {
         let (status, wait) = (StatusCode::from_u16(status).unwrap(), Duration::from_secs(secs));
-        Outcome::Answer { status, leaving: false, retry_after: Some(wait) }
+        TryOutcome::Answer { status, leaving: false, retry_after: Some(wait) }
     }
 
-    fn leaving(status: u16) -> Outcome {
+    fn leaving(status: u16) -> TryOutcome {
         let status = StatusCode::from_u16(status).unwrap();
-        Outcome::Answer { status, leaving: true, retry_after: Some(Duration::from_secs(9)) }
+        TryOutcome::Answer { status, leaving: true, retry_after: Some(Duration::from_secs(9)) }
     }
 
     #[test]
@@ -144,9 +144,9 @@ mod tests {
         use Signal::{Failure, None, Refused, ServerError, Success};
         let at_least = |secs| Charge::AtLeast(Duration::from_secs(secs));
         for (outcome, latency, breaker, methods) in [
-            (Outcome::NotConnected, at_least(5), Refused, ALL),
-            (Outcome::NoAnswer, at_least(5), Failure, REPEATABLE),
-            (Outcome::OutOfTime, Charge::IfAboveEstimate, None, REPEATABLE),
+            (TryOutcome::NotConnected, at_least(5), Refused, ALL),
+            (TryOutcome::NoAnswer, at_least(5), Failure, REPEATABLE),
+            (TryOutcome::OutOfTime, Charge::IfAboveEstimate, None, REPEATABLE),
             (answer(421), Measured, Refused, ALL),
             (leaving(503), Measured, None, ALL),
             (answer(502), at_least(5), Failure, REPEATABLE),
@@ -186,7 +186,7 @@ mod tests {
             (answer(429), 0),
             (asking_to_wait(503, 7), 0),
             (leaving(503), 0),
-            (Outcome::NoAnswer, 0),
+            (TryOutcome::NoAnswer, 0),
         ] {
             assert_eq!(outcome.wait(), Duration::from_secs(secs), "{outcome:?}");
         }

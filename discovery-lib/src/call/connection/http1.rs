@@ -27,26 +27,27 @@ use tokio::{
 };
 
 use super::{
-    bell::Bell,
-    deadlines::Deadline,
-    outgoing::Outgoing,
-    patience::{Late, Limits, Patience},
+    super::{
+        failed_try::TryError,
+        request::Outgoing,
+        tries::{Deadline, Late, Limits, TryTimer},
+    },
     socket::{Socket, Traffic},
-    tried::Why,
     upload::Upload,
+    waker::CoalescingWaker,
 };
 
 /// The head of an answer may be so long, and a body is read in pieces of at most this size.
-pub(super) const HEAD_MAX: usize = 64 * 1024;
+pub(in crate::call) const HEAD_MAX: usize = 64 * 1024;
 /// So many headers may an answer have. It is hyper's own limit; any other costs an allocation for each answer.
-pub(super) const HEADERS_MAX: usize = 100;
+pub(in crate::call) const HEADERS_MAX: usize = 100;
 
 pub(crate) struct Connection {
     sender: SendRequest<Upload>,
     /// None once the connection has ended: a request that waits in it is handed back only when it is dropped.
     driver: Option<http1::Connection<TokioIo<Socket>, Upload>>,
     traffic: Arc<Traffic>,
-    bell: Arc<Bell>,
+    waker: Arc<CoalescingWaker>,
     runtime: runtime::Id,
     /// Set for the deadline of some request, and for a later one only once it fires: most answers come long before, and setting a timer
     /// for each would cost more than everything else that waiting costs.
@@ -59,24 +60,24 @@ pub(crate) enum Lost {
     /// The connection had ended before, and not a byte of the request was written: it is surely not served.
     Unsent,
     /// It may have been served.
-    Sent(Why),
+    Sent(TryError),
     /// The call was over while it was sent: it may have been served.
-    OutOfTime(Why),
+    OutOfTime(TryError),
 }
 
 impl Connection {
     /// The deadline is that of the first answer.
-    pub(crate) async fn open(stream: TcpStream, deadline: Deadline) -> Result<Self, Why> {
+    pub(crate) async fn open(stream: TcpStream, deadline: Deadline) -> Result<Self, TryError> {
         let (socket, traffic) = Socket::new(stream);
         let opened = http1::Builder::new()
             .max_buf_size(HEAD_MAX)
             .writev(false)
             .handshake(TokioIo::new(socket))
             .await;
-        let (sender, driver) = opened.map_err(|_| Why::Closed)?;
+        let (sender, driver) = opened.map_err(|_| TryError::Closed)?;
         let timer = Box::pin(sleep_until(deadline.at));
-        let (bell, runtime) = (Bell::new(), Handle::current().id());
-        Ok(Self { sender, driver: Some(driver), traffic, bell, runtime, timer })
+        let (waker, runtime) = (CoalescingWaker::new(), Handle::current().id());
+        Ok(Self { sender, driver: Some(driver), traffic, waker, runtime, timer })
     }
 
     /// The runtime on which it was opened. It is of use only while that drives it.
@@ -94,7 +95,7 @@ impl Connection {
         if written > 0 {
             self.traffic.ask_system();
         }
-        let mut patience = Patience::new(limits);
+        let mut timer = TryTimer::new(limits);
         let request = request.to_http(&self.traffic);
         // It is driven first: hyper reads before it writes, so a connection that has ended takes no request.
         let mut answer = pin!(self.sender.try_send_request(request));
@@ -102,8 +103,8 @@ impl Connection {
             Poll::Ready(answer) => Poll::Ready(answer.map_err(|error| self.lost(error, written))),
             Poll::Pending => {
                 let (is_sent, written) = (self.traffic.is_sent(), self.traffic.written());
-                let deadline = patience.until(is_sent, written, Instant::now);
-                self.poll_late(deadline, cx).map(|()| Err(patience.late().into()))
+                let deadline = timer.until(is_sent, written, Instant::now);
+                self.poll_late(deadline, cx).map(|()| Err(timer.late().into()))
             }
         })
         .await
@@ -115,9 +116,9 @@ impl Connection {
         match error {
             None => Lost::Unsent,
             Some(_) if self.traffic.written() == written => Lost::Unsent,
-            Some(error) if error.is_parse_too_large() => Lost::Sent(Why::HeadTooLong),
-            Some(error) if error.is_parse() => Lost::Sent(Why::Garbled),
-            Some(_) => Lost::Sent(Why::Closed),
+            Some(error) if error.is_parse_too_large() => Lost::Sent(TryError::HeadTooLong),
+            Some(error) if error.is_parse() => Lost::Sent(TryError::Garbled),
+            Some(_) => Lost::Sent(TryError::Closed),
         }
     }
 
@@ -141,8 +142,8 @@ impl Connection {
         cx: &mut Context<'_>,
         mut what_comes: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        let bell = Arc::clone(&self.bell);
-        bell.poll(cx, |cx| {
+        let waker = Arc::clone(&self.waker);
+        waker.poll(cx, |cx| {
             self.drive(cx);
             what_comes(self, cx)
         })

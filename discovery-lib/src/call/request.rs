@@ -5,7 +5,10 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 
-use super::{headers, socket::Traffic, upload::Upload};
+use super::{
+    connection::{Traffic, Upload},
+    headers,
+};
 
 /// What is asked of a service.
 pub(crate) struct Outgoing<'a> {

@@ -9,17 +9,17 @@ use crate::Instance;
 
 /// One try of a call that failed.
 #[derive(Debug, Clone)]
-pub struct Tried {
+pub struct FailedTry {
     /// Who was tried.
     pub instance: Arc<Instance>,
     /// Why that was not the answer.
-    pub why: Why,
+    pub why: TryError,
 }
 
 /// Why a try failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Why {
+pub enum TryError {
     /// Its host name has no address.
     Unresolved,
     /// Nobody listens there.
@@ -48,21 +48,21 @@ pub enum Why {
     Answered(StatusCode),
 }
 
-impl fmt::Display for Tried {
+impl fmt::Display for FailedTry {
     /// `<host>:<port> <why>`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.instance, self.why)
     }
 }
 
-impl Why {
+impl TryError {
     /// Whether it was a deadline that ended it, after the request had begun.
     pub(crate) fn is_late(&self) -> bool {
         matches!(self, Self::Silent(_) | Self::Stalled(_) | Self::Unfinished(_))
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for TryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unresolved => f.write_str("has no address"),

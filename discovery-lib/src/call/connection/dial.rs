@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{deadlines::Deadline, tried::Why};
+use super::super::{failed_try::TryError, tries::Deadline};
 use crate::{Host, Instance, names::Names};
 
 /// Connects before the deadline, the look-up of a name included; small writes leave at once (`TCP_NODELAY`). The addresses of a name are tried
@@ -16,15 +16,16 @@ pub(crate) async fn dial(
     instance: &Instance,
     names: &Names,
     deadline: Deadline,
-) -> Result<TcpStream, Why> {
+) -> Result<TcpStream, TryError> {
     match &instance.host {
         Host::Ip(ip) => connect(&[SocketAddr::new(*ip, instance.port)], deadline).await,
         Host::Name(name) => {
             let found = timeout_at(deadline.at, names.find(name)).await;
-            let found = found.map_err(|_| Why::NotConnected(deadline.span))?.map_err(|error| {
-                tracing::debug!(host = %name, %error, "host name not resolved");
-                Why::Unresolved
-            })?;
+            let found =
+                found.map_err(|_| TryError::NotConnected(deadline.span))?.map_err(|error| {
+                    tracing::debug!(host = %name, %error, "host name not resolved");
+                    TryError::Unresolved
+                })?;
             let mut addresses = found.to_vec();
             addresses.iter_mut().for_each(|address| address.set_port(instance.port));
             connect(&addresses, deadline).await
@@ -33,25 +34,25 @@ pub(crate) async fn dial(
 }
 
 /// To the first of these that accepts. Of several reasons why none did, the last.
-async fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream, Why> {
-    let mut why = Why::Unresolved;
+async fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream, TryError> {
+    let mut why = TryError::Unresolved;
     for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
         let now = Instant::now();
         let share = deadline.at.saturating_duration_since(now) / u32::try_from(left).unwrap_or(1);
         why = match timeout_at(now + share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return stream.set_nodelay(true).map(|()| stream).map_err(reason),
             Ok(Err(error)) => reason(error),
-            Err(_) => Why::NotConnected(deadline.span),
+            Err(_) => TryError::NotConnected(deadline.span),
         };
     }
     Err(why)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-fn reason(error: io::Error) -> Why {
+fn reason(error: io::Error) -> TryError {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => Why::Refused,
-        kind => Why::Unreachable(kind),
+        io::ErrorKind::ConnectionRefused => TryError::Refused,
+        kind => TryError::Unreachable(kind),
     }
 }
 
@@ -86,6 +87,6 @@ mod tests {
         let stream = connect(&addresses, deadline).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), good.local_addr().unwrap());
         let why = connect(&addresses[..2], deadline).await.unwrap_err();
-        assert!(matches!(why, Why::Refused), "{why:?}");
+        assert!(matches!(why, TryError::Refused), "{why:?}");
     }
 }
