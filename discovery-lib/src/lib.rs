@@ -50,10 +50,10 @@
 //! [`Watch`], one standing question to Consul a service, however many ask; [`Pool::pick`] reads the published members and takes one without a
 //! lock; what became of the try ([`Verdict`]) is learnt by that member and decides whether another is tried.
 //!
-//! A call has 5 s unless its client sets other limits ([`Deadlines`]): 250 ms for a connection, 1 s from the end of the request to the head of
+//! A call has 5 s unless its client has other options ([`CallOptions`]): 250 ms for a connection, 1 s from the end of the request to the head of
 //! the answer, 2 s for the next byte while a body is sent or read. [`Body::bytes`] ends with the call; a body that is streamed may go on. A
-//! handler that thinks for longer than 1 s needs a longer `attempt`, or it is called on another instance too; an upload or an answer that
-//! takes longer than 5 s as a whole needs a longer `call`, and a stream that pauses a longer `stall`.
+//! handler that thinks for longer than 1 s needs a longer `try_timeout`, or it is called on another instance too; an upload or an answer that
+//! takes longer than 5 s as a whole needs a longer `call_timeout`, and a stream that pauses a longer `stall_timeout`.
 //!
 //! There is no global state: two [`Discovery`] in one process are strangers. Nothing here prints, exits, or reads the environment but
 //! [`Settings::from_env`] and what is made of it.
@@ -81,7 +81,7 @@ pub mod serve;
 mod settings;
 mod watch;
 
-pub use call::{Body, Client, Deadlines, FailedTry, TryError, headers};
+pub use call::{Body, CallOptions, Client, FailedTry, TryError, headers};
 pub use discovery::Discovery;
 pub use error::Error;
 pub use instance::{Host, Instance, ServiceId, Status, Weights};

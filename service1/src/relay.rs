@@ -72,7 +72,7 @@ fn status_of(err: &Error) -> StatusCode {
 mod tests {
     use std::{net::SocketAddr, time::Duration};
 
-    use discovery::{Deadlines, Pool};
+    use discovery::{CallOptions, Pool};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
@@ -106,7 +106,8 @@ mod tests {
     async fn answer(upstreams: Vec<SocketAddr>) -> (u16, String) {
         let all = Duration::from_millis(300);
         let client = Client::new(move |service| Pool::fixed(service, upstreams.clone()))
-            .with_deadlines(Deadlines { attempt: all / 2, call: all, ..Deadlines::default() });
+            .with_options(CallOptions::default().try_timeout(all / 2).call_timeout(all))
+            .unwrap();
         let (head, ()) = http::Request::new(()).into_parts();
         let (remote, local) = ("10.0.0.1:1000".parse().unwrap(), "[::1]:8001".parse().unwrap());
         let request = Request { head, body: Bytes::new(), remote, local };

@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::{
+    CallOptions,
     connection::{
         Connection, Lost,
         dial::dial,
@@ -28,6 +29,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) may_reuse: bool,
     pub(crate) connect: Deadline,
     pub(crate) limits: Limits,
+    pub(crate) options: &'a CallOptions,
     pub(crate) now: Instant,
 }
 
@@ -71,7 +73,8 @@ impl Attempt<'_> {
     }
 
     fn line(self, connection: Box<Connection>) -> Lease {
-        Lease { connection, kept: self.kept, used_at: self.now }
+        let CallOptions { idle_max, idle_timeout, .. } = *self.options;
+        Lease { connection, kept: self.kept, until: self.now + idle_timeout, idle_max }
     }
 }
 

@@ -26,7 +26,7 @@ const DRAINED_MAX: usize = 4;
 
 /// The body of an answer.
 ///
-/// As an [`http_body::Body`] it may take as long as it likes, as long as something comes ([`Deadlines::stall`](crate::Deadlines::stall));
+/// As an [`http_body::Body`] it may take as long as it likes, as long as something comes ([`Deadlines::stall`](crate::CallOptions::stall_timeout));
 /// what it is read for should have a deadline of its own. Time in which nobody reads counts against nobody.
 pub struct Body {
     incoming: Incoming,

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, uri::Scheme};
 use tokio::time::Instant;
 
-use super::{Body, Deadlines, request::Outgoing, upstream::Upstream};
+use super::{Body, CallOptions, request::Outgoing, upstream::Upstream};
 use crate::{Error, Pool, error::Kind, lifetime::LINGER, redact::without_secrets};
 
 /// Services that a client calls at a time. Beyond that a call is refused: names may come from outside, and each is a question to Consul.
@@ -27,11 +27,15 @@ pub(crate) const UNUSED_MAX: Duration = LINGER;
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
-    deadlines: Deadlines,
 }
 
+type Find = Arc<dyn Fn(&str) -> Pool + Send + Sync>;
+
 struct Shared {
-    find: Box<dyn Fn(&str) -> Pool + Send + Sync>,
+    find: Find,
+    options: CallOptions,
+    /// The options of single services.
+    of_services: HashMap<Box<str>, CallOptions>,
     upstreams: RwLock<Upstreams>,
 }
 
@@ -44,15 +48,43 @@ impl Client {
     /// let client = Client::new(|service| Pool::fixed(service, ["127.0.0.1:8002".parse().unwrap()]));
     /// ```
     pub fn new(find: impl Fn(&str) -> Pool + Send + Sync + 'static) -> Self {
-        let shared = Shared { find: Box::new(find), upstreams: RwLock::default() };
-        Self { shared: Arc::new(shared), deadlines: Deadlines::default() }
+        Self::build(Arc::new(find), CallOptions::default(), HashMap::new())
     }
 
-    /// The same client with other deadlines; its clones keep theirs.
-    #[must_use]
-    pub fn with_deadlines(mut self, deadlines: Deadlines) -> Self {
-        self.deadlines = deadlines;
-        self
+    fn build(
+        find: Find,
+        options: CallOptions,
+        of_services: HashMap<Box<str>, CallOptions>,
+    ) -> Self {
+        let upstreams = RwLock::default();
+        Self { shared: Arc::new(Shared { find, options, of_services, upstreams }) }
+    }
+
+    /// A client of the same pools with other options, for all services that have none of their own. It shares connections with this one and
+    /// has retry budgets of its own.
+    ///
+    /// # Errors
+    ///
+    /// An option is out of its bounds ([`Error::is_setting`]).
+    pub fn with_options(&self, options: CallOptions) -> Result<Self, Error> {
+        options.check()?;
+        Ok(Self::build(self.shared.find.clone(), options, self.shared.of_services.clone()))
+    }
+
+    /// As [`Client::with_options`], for one service.
+    ///
+    /// # Errors
+    ///
+    /// An option is out of its bounds ([`Error::is_setting`]).
+    pub fn with_service_options(
+        &self,
+        service: impl Into<Box<str>>,
+        options: CallOptions,
+    ) -> Result<Self, Error> {
+        options.check()?;
+        let mut of_services = self.shared.of_services.clone();
+        of_services.insert(service.into(), options);
+        Ok(Self::build(self.shared.find.clone(), self.shared.options.clone(), of_services))
     }
 
     /// Asks for a URL whose host is a service, with GET.
@@ -85,11 +117,15 @@ impl Client {
     /// every answer broke off before its head; or too many services are called already ([`Error::is_limit`]). [`Error::tried`] names each instance that was tried and why it failed.
     pub async fn request<B: Into<Bytes>>(
         &self,
-        request: Request<B>,
+        mut request: Request<B>,
     ) -> Result<Response<Body>, Error> {
+        let own = request.extensions_mut().remove::<CallOptions>();
+        if let Some(own) = &own {
+            own.check()?;
+        }
         let upstream = self.upstream(service_of(request.uri())?)?;
         let request = Outgoing::new(request.map(Into::into), upstream.name());
-        upstream.call(&request, self.deadlines).await
+        upstream.call(&request, own.as_ref().unwrap_or(upstream.options())).await
     }
 
     fn upstream(&self, service: &str) -> Result<Arc<Upstream>, Error> {
@@ -104,7 +140,9 @@ impl Client {
         let now = Instant::now();
         make_room(&mut self.shared.write(), service, now)?;
         // Not under the lock: `find` may use this client.
-        let new = Arc::new(Upstream::new((self.shared.find)(service), name, now));
+        let options = self.shared.of_services.get(service).unwrap_or(&self.shared.options);
+        let pool = (self.shared.find)(service);
+        let new = Arc::new(Upstream::new(pool, name, options.clone(), now));
         let mut upstreams = self.shared.write();
         if let Some(known) = known(&upstreams) {
             return Ok(known);
@@ -184,7 +222,7 @@ impl fmt::Debug for Client {
         let services = self.shared.upstreams.read().unwrap_or_else(PoisonError::into_inner);
         f.debug_struct("Client")
             .field("services", &services.keys())
-            .field("deadlines", &self.deadlines)
+            .field("options", &self.shared.options)
             .finish_non_exhaustive()
     }
 }

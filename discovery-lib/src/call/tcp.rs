@@ -6,7 +6,7 @@ use http::Method;
 use tokio::{net::TcpStream, time::Instant};
 
 use super::{
-    Deadlines, FailedTry,
+    CallOptions, FailedTry,
     connection::dial::dial,
     tries::{Failure, Stop, Tries, outcome::TryOutcome},
     upstream::first_pick,
@@ -26,13 +26,23 @@ impl Pool {
     ///
     /// There is no member to connect to, or none that was tried accepted: [`Error::is_no_instance`], and [`Error::tried`] says who.
     pub async fn connect(&self) -> Result<(TcpStream, Pick), Error> {
-        let deadlines = Deadlines::default();
+        self.connect_with(&CallOptions::default()).await
+    }
+
+    /// Connects as [`Pool::connect`] does, with other options: [`connect_timeout`](CallOptions::connect_timeout),
+    /// [`call_timeout`](CallOptions::call_timeout), [`ready_timeout`](CallOptions::ready_timeout) and
+    /// [`tries_max`](CallOptions::tries_max). The others have no effect.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pool::connect`]; and an option is out of its bounds ([`Error::is_setting`]).
+    pub async fn connect_with(&self, options: &CallOptions) -> Result<(TcpStream, Pick), Error> {
+        options.check()?;
         let now = Instant::now();
-        let mut tries = Tries::new(Method::CONNECT, deadlines, now);
-        let (mut pick, mut now) =
-            first_pick(self, Self::pick_repeatable, tries.until(), now).await?;
+        let mut tries = Tries::new(Method::CONNECT, options, now);
+        let (mut pick, mut now) = first_pick(self, Self::pick_repeatable, &tries, now).await?;
         loop {
-            let connect = tries.until().at_most(deadlines.connect, now);
+            let connect = tries.until().at_most(options.connect_timeout, now);
             let why = match dial(pick.instance(), self.names(), connect).await {
                 Ok(stream) => return Ok((stream, pick)),
                 Err(why) => why,

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
-    Body, Deadlines, FailedTry, TryError,
+    Body, CallOptions, FailedTry, TryError,
     attempt::Attempt,
     body::Reading,
     connection::idle::{IdleConnections, Lease},
@@ -15,15 +15,12 @@ use super::{
     headers,
     request::Outgoing,
     tries::{
-        Deadline, Failure, Stop, Tries,
+        Failure, Stop, Tries,
         budget::Budget,
         outcome::{Retry, TryOutcome, is_repeatable},
     },
 };
 use crate::{Error, Pick, PickError, Pool, Signal, error::Kind};
-
-/// How long a call waits for the first answer to who the instances are. Once there has been one, an empty pool fails at once.
-pub(crate) const FIRST_ANSWER_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -31,6 +28,7 @@ pub(crate) struct Upstream {
     pool: Pool,
     budget: Budget,
     name: HeaderValue,
+    options: CallOptions,
 }
 
 /// A try that was no success.
@@ -41,12 +39,16 @@ struct Miss {
 }
 
 impl Upstream {
-    pub(crate) fn new(pool: Pool, name: HeaderValue, now: Instant) -> Self {
-        Self { pool: pool.without_hold(), budget: Budget::new(now), name }
+    pub(crate) fn new(pool: Pool, name: HeaderValue, options: CallOptions, now: Instant) -> Self {
+        Self { pool: pool.without_hold(), budget: Budget::new(&options, now), name, options }
     }
 
     pub(crate) fn name(&self) -> &HeaderValue {
         &self.name
+    }
+
+    pub(crate) fn options(&self) -> &CallOptions {
+        &self.options
     }
 
     /// Whether its pool ended, since nothing used it or its runtime ended.
@@ -59,23 +61,23 @@ impl Upstream {
     }
 
     pub(crate) fn last_called_at(&self) -> Instant {
-        self.budget.last_asked_at()
+        self.budget.last_used_at()
     }
 
     /// Sends the request until somebody answers it, or nobody else may be tried.
     pub(crate) async fn call(
         &self,
         request: &Outgoing<'_>,
-        deadlines: Deadlines,
+        options: &CallOptions,
     ) -> Result<Response<Body>, Error> {
         let now = Instant::now();
         self.pool.touch(now);
         self.budget.request(now);
-        let mut tries = Tries::new(request.method.clone(), deadlines, now);
+        let mut tries = Tries::new(request.method.clone(), options, now);
         let pick = if is_repeatable(&request.method) { Pool::pick_repeatable } else { Pool::pick };
-        let (mut pick, mut now) = first_pick(&self.pool, pick, tries.until(), now).await?;
+        let (mut pick, mut now) = first_pick(&self.pool, pick, &tries, now).await?;
         loop {
-            let miss = match self.attempt(pick, request, &tries, now).await {
+            let miss = match self.attempt(pick, request, &tries, options, now).await {
                 Ok(answer) => return Ok(answer),
                 Err(miss) => miss,
             };
@@ -91,7 +93,11 @@ impl Upstream {
     }
 
     /// Takes the next member, and says when: at once, or when the one that failed asked to come again.
-    async fn next_pick(&self, tries: &mut Tries, failed: Failure) -> Result<(Pick, Instant), Stop> {
+    async fn next_pick(
+        &self,
+        tries: &mut Tries<'_>,
+        failed: Failure,
+    ) -> Result<(Pick, Instant), Stop> {
         let now = Instant::now();
         let next = tries.failed(failed, now)?;
         if next > now {
@@ -105,7 +111,8 @@ impl Upstream {
         &self,
         pick: Pick,
         request: &Outgoing<'_>,
-        tries: &Tries,
+        tries: &Tries<'_>,
+        options: &CallOptions,
         now: Instant,
     ) -> Result<Response<Body>, Miss> {
         let limits = tries.limits(now);
@@ -114,8 +121,9 @@ impl Upstream {
             names: self.pool.names(),
             kept: IdleConnections::of(&pick),
             may_reuse: !tries.wants_fresh_connection(),
-            connect: limits.answer.at_most(tries.deadlines().connect, now),
+            connect: limits.answer.at_most(options.connect_timeout, now),
             limits,
+            options,
             now,
         };
         match attempt.run(request).await {
@@ -164,7 +172,7 @@ fn judge_answer(
 pub(crate) async fn first_pick(
     pool: &Pool,
     pick: fn(&Pool) -> Result<Pick, PickError>,
-    until: Deadline,
+    tries: &Tries<'_>,
     now: Instant,
 ) -> Result<(Pick, Instant), Error> {
     let nobody = |error: PickError| {
@@ -174,7 +182,7 @@ pub(crate) async fn first_pick(
         Err(PickError::NoAnswerYet) => {}
         picked => return picked.map(|pick| (pick, now)).map_err(nobody),
     }
-    let wait = until.at_most(FIRST_ANSWER_WAIT, now);
+    let wait = tries.ready_by(now);
     match timeout_at(wait.at, pool.ready()).await {
         Ok(Ok(())) => pick(pool).map(|pick| (pick, Instant::now())).map_err(nobody),
         Ok(Err(error)) => Err(nobody(PickError::NoAnswerYet).because(error)),

@@ -4,6 +4,7 @@ mod bodies;
 mod closed;
 mod connections;
 mod errors;
+mod options;
 mod outcomes;
 mod requests;
 mod server;

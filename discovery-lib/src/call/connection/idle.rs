@@ -3,10 +3,7 @@
 //! They hang on the member itself, so they are shared by all who call it and closed when it has left the pool and the last call to it has
 //! ended.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::{
     runtime::Handle,
@@ -16,12 +13,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Connection;
 use crate::Pick;
-
-/// Idle connections kept for one member.
-pub(crate) const KEPT_MAX: usize = 256;
-/// How long a connection is kept after its last request: less than the 5 s after which common servers (Node.js, Uvicorn) close theirs, since a request that
-/// meets such a close on its way can't be told from one that was served.
-pub(crate) const KEPT_FOR: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Default)]
 pub(crate) struct IdleConnections(Mutex<State>);
@@ -38,7 +29,8 @@ struct State {
 
 #[derive(Debug)]
 struct Idle {
-    used_at: Instant,
+    /// When it is closed.
+    until: Instant,
     connection: Box<Connection>,
 }
 
@@ -47,15 +39,17 @@ struct Idle {
 pub(crate) struct Lease {
     pub(crate) connection: Box<Connection>,
     pub(crate) kept: Arc<IdleConnections>,
-    /// When the request was sent.
-    pub(crate) used_at: Instant,
+    /// Until when it may be kept.
+    pub(crate) until: Instant,
+    /// Idle connections of the instance.
+    pub(crate) idle_max: u32,
 }
 
 impl Lease {
     /// Keeps the connection, if its last answer is over and it may have another.
     pub(crate) fn keep(mut self) {
         if self.connection.rest() {
-            self.kept.put(self.connection, self.used_at);
+            self.kept.put(self.connection, self.until, self.idle_max);
         }
     }
 }
@@ -75,24 +69,24 @@ impl IdleConnections {
     /// closed it nevertheless.
     pub(crate) fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let here = Handle::current().id();
-        let is_usable =
-            |idle: &Idle| idle.connection.runtime() == here && now - idle.used_at < KEPT_FOR;
+        let is_usable = |idle: &Idle| idle.connection.runtime() == here && now < idle.until;
         let mut state = self.state();
         let place = state.idle.iter().rposition(is_usable)?;
         Some(state.idle.remove(place).connection)
     }
 
     /// Keeps a connection that is idle, unless there are enough.
-    fn put(self: &Arc<Self>, connection: Box<Connection>, used_at: Instant) {
+    fn put(self: &Arc<Self>, connection: Box<Connection>, until: Instant, idle_max: u32) {
         let mut state = self.state();
-        if state.idle.len() >= KEPT_MAX {
+        if state.idle.len() >= idle_max as usize {
             // Those of a runtime that ended have no reaper.
-            state.idle.retain(|idle| used_at.saturating_duration_since(idle.used_at) < KEPT_FOR);
+            let now = Instant::now();
+            state.idle.retain(|idle| now < idle.until);
         }
-        if state.idle.len() >= KEPT_MAX {
+        if state.idle.len() >= idle_max as usize {
             return;
         }
-        state.idle.push(Idle { used_at, connection });
+        state.idle.push(Idle { until, connection });
         if state.reaper.as_ref().is_none_or(AbortOnDropHandle::is_finished)
             && let Some(runtime) = &state.runtime
         {
@@ -104,8 +98,8 @@ impl IdleConnections {
     /// Closes what is too old, and says when the next will be. With nothing left the reaper is over.
     fn close_old(&self, now: Instant) -> Option<Instant> {
         let mut state = self.state();
-        state.idle.retain(|idle| now - idle.used_at < KEPT_FOR);
-        let next = state.idle.iter().map(|idle| idle.used_at + KEPT_FOR).min();
+        state.idle.retain(|idle| now < idle.until);
+        let next = state.idle.iter().map(|idle| idle.until).min();
         if next.is_none() {
             state.reaper = None;
         }

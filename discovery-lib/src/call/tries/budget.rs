@@ -1,9 +1,9 @@
-//! The retry budget of one service: how many tries beyond the first its callers may make, so that retries never multiply the load on
-//! instances that are already in trouble.
+//! The retry budget of one service: how many tries beyond the first its callers may make, so that retries do not multiply the load on
+//! instances that are already overloaded.
 //!
-//! In any ten seconds at most a fifth of the requests, and a reserve of ten a second on top for callers that ask little. The window starts
-//! full: half of all instances may go dark at once, and those who notice first have the whole reserve to find the other half. It is not a
-//! backoff: a try that the budget grants starts at once, on another instance. The idea is Finagle's; the counts here are exact.
+//! Retries are limited to a share of the requests in a sliding window, plus a fixed rate for callers with few requests. The window starts
+//! full: when half of all instances fail at once, the first callers that notice can use the whole reserve. It is not a backoff: a granted
+//! try starts at once, on another instance. The idea is Finagle's; the counts here are exact.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -12,38 +12,34 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The span in which requests and retries are counted.
-pub(crate) const WINDOW: Duration = Duration::from_secs(10);
-/// Retries granted for a hundred requests in the window.
-const PERCENT: u64 = 20;
-/// Retries granted in a window whatever the number of requests: ten a second.
-const RESERVE: u64 = 10 * WINDOW.as_secs();
-/// The grain of the count: a retry counts for the window and at most one slot longer, never shorter.
-const SLOT: Duration = Duration::from_millis(100);
-const SLOTS: usize = (WINDOW.as_millis() / SLOT.as_millis()) as usize + 1;
+use super::super::CallOptions;
+
+/// A retry counts for the window and at most one slot longer, never shorter.
+const SLOTS_PER_WINDOW: u32 = 100;
+const SLOTS: usize = SLOTS_PER_WINDOW as usize + 1;
 
 /// The budget that all callers of one service share.
 #[derive(Debug)]
 pub(crate) struct Budget(Mutex<Window>);
 
 impl Budget {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self(Mutex::new(Window::new(now)))
+    pub(crate) fn new(options: &CallOptions, now: Instant) -> Self {
+        Self(Mutex::new(Window::new(options, now)))
     }
 
-    /// Notes a request: one for each call, however many tries it takes.
+    /// Counts a request: one per call, regardless of its tries.
     pub(crate) fn request(&self, now: Instant) {
         self.window(|window| window.request(now));
     }
 
-    /// Asks for one more try, and takes it from the budget when it is granted.
+    /// Takes one retry from the budget, if there is one.
     pub(crate) fn retry(&self, now: Instant) -> bool {
         self.window(|window| window.retry(now))
     }
 
-    /// When it was last asked, to the slot.
-    pub(crate) fn last_asked_at(&self) -> Instant {
-        self.window(|window| window.start + SLOT * window.newest as u32)
+    /// The time of the last request or retry, rounded down to a slot.
+    pub(crate) fn last_used_at(&self) -> Instant {
+        self.window(|window| window.start + window.slot * window.newest as u32)
     }
 
     fn window<T>(&self, f: impl FnOnce(&mut Window) -> T) -> T {
@@ -51,11 +47,16 @@ impl Budget {
     }
 }
 
-/// The counts of the last window, in a ring of slots with their sums.
+/// The counts of the last window, in a ring of slots, and their sums.
 #[derive(Debug)]
 struct Window {
     start: Instant,
-    /// The slot that `now` was in when last asked, counted from the start.
+    slot: Duration,
+    /// Retries granted per hundred requests in the window.
+    percent: u64,
+    /// Retries granted per window regardless of the requests.
+    reserve: u64,
+    /// The slot of the last use, counted from the start.
     newest: u64,
     slots: [Counts; SLOTS],
     sum: Counts,
@@ -68,18 +69,29 @@ struct Counts {
 }
 
 impl Window {
-    fn new(now: Instant) -> Self {
-        Self { start: now, newest: 0, slots: [Counts::default(); SLOTS], sum: Counts::default() }
+    fn new(options: &CallOptions, now: Instant) -> Self {
+        let window = options.retry_window;
+        let reserve = f64::from(options.retries_per_second) * window.as_secs_f64();
+        Self {
+            start: now,
+            slot: window / SLOTS_PER_WINDOW,
+            percent: options.retry_percent.into(),
+            reserve: reserve as u64,
+            newest: 0,
+            slots: [Counts::default(); SLOTS],
+            sum: Counts::default(),
+        }
     }
 
     fn request(&mut self, now: Instant) {
-        self.forget_before(now);
+        self.advance(now);
         self.count(Counts { requests: 1, retries: 0 });
     }
 
     fn retry(&mut self, now: Instant) -> bool {
-        self.forget_before(now);
-        let granted = 100 * (self.sum.retries + 1) <= PERCENT * self.sum.requests + 100 * RESERVE;
+        self.advance(now);
+        let granted =
+            100 * (self.sum.retries + 1) <= self.percent * self.sum.requests + 100 * self.reserve;
         if granted {
             self.count(Counts { requests: 0, retries: 1 });
         }
@@ -94,10 +106,10 @@ impl Window {
         }
     }
 
-    /// Moves on to the slot of `now` and forgets what has left the window by then. Time that stands still or runs backwards changes nothing.
-    fn forget_before(&mut self, now: Instant) {
+    /// Moves on to the slot of `now` and subtracts the slots that left the window. An earlier `now` changes nothing.
+    fn advance(&mut self, now: Instant) {
         let slot =
-            (now.saturating_duration_since(self.start).as_millis() / SLOT.as_millis()) as u64;
+            (now.saturating_duration_since(self.start).as_micros() / self.slot.as_micros()) as u64;
         let passed = slot.saturating_sub(self.newest).min(SLOTS as u64);
         self.newest = self.newest.max(slot);
         for behind in 0..passed {
@@ -114,10 +126,18 @@ mod tests {
 
     use super::*;
 
+    const WINDOW: Duration = Duration::from_secs(10);
+    const SLOT: Duration = Duration::from_millis(100);
+    const RESERVE: usize = 100;
+
+    fn budget(now: Instant) -> Budget {
+        Budget::new(&CallOptions::default(), now)
+    }
+
     #[test]
     fn starts_full() {
         let now = Instant::now();
-        let budget = Budget::new(now);
+        let budget = budget(now);
         let granted = (0..1000).filter(|_| budget.retry(now)).count();
         assert_eq!(granted, 100);
     }
@@ -127,7 +147,7 @@ mod tests {
         for (requests, retries) in [(0, 100), (4, 100), (5, 101), (9, 101), (10, 102), (1000, 300)]
         {
             let now = Instant::now();
-            let budget = Budget::new(now);
+            let budget = budget(now);
             (0..requests).for_each(|_| budget.request(now));
             assert_eq!(
                 (0..2000).filter(|_| budget.retry(now)).count(),
@@ -140,13 +160,35 @@ mod tests {
     #[test]
     fn is_full_again_after_a_window_and_not_before() {
         let start = Instant::now();
-        let budget = Budget::new(start);
+        let budget = budget(start);
         while budget.retry(start) {}
         assert!(!budget.retry(start + WINDOW - Duration::from_millis(1)));
         assert_eq!((0..1000).filter(|_| budget.retry(start + WINDOW + SLOT)).count(), 100);
     }
 
-    /// What has been asked, by time: the slow and obvious way to count.
+    #[test]
+    fn options_set_share_rate_and_window() {
+        let default = CallOptions::default;
+        for (options, granted) in [
+            (default().retry_percent(0), 100),
+            (default().retry_percent(100), 200),
+            (default().retries_per_second(0), 20),
+            (default().retry_percent(0).retries_per_second(0), 0),
+            (default().retry_window(Duration::from_secs(1)), 30),
+            (default().retry_window(Duration::from_millis(1500)), 35),
+        ] {
+            let now = Instant::now();
+            let budget = Budget::new(&options, now);
+            (0..100).for_each(|_| budget.request(now));
+            assert_eq!((0..2000).filter(|_| budget.retry(now)).count(), granted, "{options:?}");
+            let later = now + options.retry_window + options.retry_window / SLOTS_PER_WINDOW;
+            let reserve =
+                f64::from(options.retries_per_second) * options.retry_window.as_secs_f64();
+            assert_eq!((0..2000).filter(|_| budget.retry(later)).count(), reserve as usize);
+        }
+    }
+
+    /// All uses by time: the slow and obvious way to count.
     #[derive(Default)]
     struct Log {
         requests: Vec<Duration>,
@@ -154,20 +196,20 @@ mod tests {
     }
 
     impl Log {
-        /// Whether one more retry at `now` would be right if the window were this long for each.
+        /// Whether one more retry at `now` is within the budget, with a window of its own length for retries and for requests.
         fn allows(&self, now: Duration, retries_for: Duration, requests_for: Duration) -> bool {
             let within = |all: &[Duration], span| all.iter().filter(|at| now - **at < span).count();
             5 * (within(&self.retries, retries_for) + 1)
-                <= within(&self.requests, requests_for) + 5 * RESERVE as usize
+                <= within(&self.requests, requests_for) + 5 * RESERVE
         }
     }
 
     proptest! {
-        /// Never a retry too many in any ten seconds, and never one refused that would be right with one slot of doubt.
+        /// Never a retry too many in any window, and none refused that is within the budget by more than one slot.
         #[test]
         fn is_exact_to_one_slot(steps in prop::collection::vec((0u64..1500, 0usize..20, 0usize..20), 1..60)) {
             let start = Instant::now();
-            let budget = Budget::new(start);
+            let budget = budget(start);
             let (mut log, mut now) = (Log::default(), Duration::ZERO);
             for (pause, requests, retries) in steps {
                 now += Duration::from_millis(pause);

@@ -14,27 +14,21 @@ use http::Method;
 use tokio::time::Instant;
 
 use super::{
+    CallOptions,
     body::Reading,
     failed_try::{FailedTry, Span, TryError},
 };
 use crate::{Error, error::Kind, later::later, member::MemberId};
 
 pub(super) use deadline::Deadline;
-pub use deadline::Deadlines;
 use outcome::{Retry, is_repeatable};
 pub(super) use timer::{Late, Limits, TryTimer};
 
-/// Tries of one call that may have been served, the first included: each is work for somebody.
-pub(crate) const SERVED_MAX: usize = 3;
-/// Tries of one call in all. A host that comes back from a crash shows all that ran on it as well, for the moment until somebody looks, and
-/// more than three in a row may refuse. Ten that do not connect in time still leave half of the call's time for one that does.
-pub(crate) const TRIES_MAX: usize = 10;
-
 /// The tries of one call so far.
 #[derive(Debug)]
-pub(crate) struct Tries {
+pub(crate) struct Tries<'a> {
     method: Method,
-    deadlines: Deadlines,
+    options: &'a CallOptions,
     until: Deadline,
     tried: Vec<FailedTry>,
     apart_from: Vec<MemberId>,
@@ -71,12 +65,12 @@ pub(crate) struct Failure {
     pub(crate) reused: bool,
 }
 
-impl Tries {
-    pub(crate) fn new(method: Method, deadlines: Deadlines, now: Instant) -> Self {
-        let until = Deadline::after(deadlines.call, now);
+impl<'a> Tries<'a> {
+    pub(crate) fn new(method: Method, options: &'a CallOptions, now: Instant) -> Self {
+        let until = Deadline::after(options.call_timeout, now);
         Self {
             method,
-            deadlines,
+            options,
             until,
             tried: Vec::new(),
             apart_from: Vec::new(),
@@ -92,8 +86,13 @@ impl Tries {
 
     /// The limits of a try that starts now.
     pub(crate) fn limits(&self, now: Instant) -> Limits {
-        let Deadlines { attempt, stall, .. } = self.deadlines;
+        let CallOptions { try_timeout: attempt, stall_timeout: stall, .. } = *self.options;
         Limits { answer: self.until.at_most(attempt, now), attempt, stall, until: self.until }
+    }
+
+    /// The deadline of the first list of instances.
+    pub(crate) fn ready_by(&self, now: Instant) -> Deadline {
+        self.until.at_most(self.options.ready_timeout, now)
     }
 
     /// Who is not to be tried again.
@@ -110,13 +109,9 @@ impl Tries {
     pub(crate) fn reading(&self) -> Reading {
         Reading {
             until: self.until,
-            stall: self.deadlines.stall,
+            stall: self.options.stall_timeout,
             is_repeatable: is_repeatable(&self.method),
         }
-    }
-
-    pub(crate) fn deadlines(&self) -> &Deadlines {
-        &self.deadlines
     }
 
     /// Notes a failed try, and says from when on the next may follow.
@@ -136,7 +131,9 @@ impl Tries {
         self.maybe_served += usize::from(failed.retry != Retry::Always);
         if !failed.retry.allows(&self.method) {
             Err(Stop::Unrepeatable)
-        } else if self.tried.len() >= TRIES_MAX || self.maybe_served >= SERVED_MAX {
+        } else if self.tried.len() >= self.options.tries_max as usize
+            || self.maybe_served >= self.options.served_max as usize
+        {
             Err(Stop::Enough)
         } else if next >= self.until.at {
             Err(Stop::Late)
@@ -193,8 +190,8 @@ mod tests {
 
     /// The error of a call whose tries failed like this, from the first address to the last.
     fn error(method: Method, tried: &[(TryError, Retry)], stop: Stop) -> Error {
-        let now = Instant::now();
-        let (pool, mut tries) = (pool(1), Tries::new(method, Deadlines::default(), now));
+        let (now, options) = (Instant::now(), CallOptions::default());
+        let (pool, mut tries) = (pool(1), Tries::new(method, &options, now));
         for (nth, (why, retry)) in tried.iter().enumerate() {
             let pick = pool.pick().unwrap();
             let mut failed = failed(&pick, why.clone(), *retry);
@@ -266,8 +263,8 @@ mod tests {
 
     #[test]
     fn a_kept_connection_that_ended_says_nothing_of_a_fresh_one() {
-        let now = Instant::now();
-        let (pool, mut tries) = (pool(1), Tries::new(Method::GET, Deadlines::default(), now));
+        let (now, options) = (Instant::now(), CallOptions::default());
+        let (pool, mut tries) = (pool(1), Tries::new(Method::GET, &options, now));
         let pick = pool.pick().unwrap();
         let lost = Failure { reused: true, ..failed(&pick, TryError::Closed, Retry::IfRepeatable) };
         assert_eq!(tries.failed(lost, now), Ok(now));
@@ -282,11 +279,11 @@ mod tests {
 
     #[test]
     fn one_that_asks_to_wait_is_waited_for_and_may_be_asked_again() {
-        let now = Instant::now();
+        let (now, options) = (Instant::now(), CallOptions::default());
         for (wait, next) in
             [(0, Ok(0)), (1, Ok(1)), (4, Ok(4)), (5, Err(Stop::Late)), (u64::MAX, Err(Stop::Late))]
         {
-            let (pool, mut tries) = (pool(1), Tries::new(Method::GET, Deadlines::default(), now));
+            let (pool, mut tries) = (pool(1), Tries::new(Method::GET, &options, now));
             let pick = pool.pick().unwrap();
             let why = TryError::Answered(StatusCode::TOO_MANY_REQUESTS);
             let wait = Duration::from_secs(wait);
@@ -317,11 +314,11 @@ mod tests {
             steps in prop::collection::vec((failures(), 0u64..1000), 1..14),
             post in any::<bool>(),
         ) {
-            let (start, pool) = (Instant::now(), pool(12));
+            let (start, pool, options) = (Instant::now(), pool(12), CallOptions::default());
             let method = if post { Method::POST } else { Method::GET };
             let (mut now, mut tried, mut out, mut maybe_served) = (start, 0, Vec::new(), 0);
             let mut has_closed = false;
-            let mut tries = Tries::new(method, Deadlines::default(), start);
+            let mut tries = Tries::new(method, &options, start);
             for ((why, retry, reused), took) in steps {
                 let answer = tries.limits(now).answer;
                 prop_assert!(answer.at <= now + Duration::from_secs(1) && answer.at <= start + Duration::from_secs(5));

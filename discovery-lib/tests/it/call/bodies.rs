@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use discovery::{Deadlines, Pool};
+use discovery::{CallOptions, Pool};
 use http_body_util::BodyExt;
 use testkit::proxy::Proxy;
 
@@ -18,8 +18,9 @@ async fn answer_of(reply: Reply) -> (Server, Pool, http::Response<discovery::Bod
     let server = Server::always(reply).await;
     let pool = Pool::fixed("service2", [server.address]);
     let call = Duration::from_millis(400);
-    let deadlines = Deadlines { call, stall: STALL, ..Deadlines::default() };
-    let answer = client(&pool).with_deadlines(deadlines).get("http://service2/").await.unwrap();
+    let options = CallOptions::default().call_timeout(call).stall_timeout(STALL);
+    let answer =
+        client(&pool).with_options(options).unwrap().get("http://service2/").await.unwrap();
     (server, pool, answer)
 }
 

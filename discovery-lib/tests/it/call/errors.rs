@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use discovery::{Client, Deadlines, Host, Instance, Origin, Pool, Snapshot, TryError, Watched};
+use discovery::{CallOptions, Client, Host, Instance, Origin, Pool, Snapshot, TryError, Watched};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -47,11 +47,9 @@ async fn a_call_ends_by_its_deadline_however_many_hang() {
         [Server::always(HANG).await, Server::always(HANG).await, Server::always(HANG).await];
     let client = client(&Pool::fixed("service2", servers.iter().map(|server| server.address)));
     let ms = Duration::from_millis;
-    let client = client.with_deadlines(Deadlines {
-        attempt: ms(200),
-        call: ms(300),
-        ..Deadlines::default()
-    });
+    let client = client
+        .with_options(CallOptions::default().try_timeout(ms(200)).call_timeout(ms(300)))
+        .unwrap();
     let error = client.get("http://service2/").await.unwrap_err();
     assert!(error.is_timeout() && !error.is_no_instance());
     assert_eq!(error.tried().len(), 2);
@@ -120,8 +118,9 @@ async fn a_call_waits_no_longer_than_a_second_for_that() {
         "no call to service2: nobody has said in 1 s who its instances are"
     );
     assert!(error.is_no_instance());
-    let hurried = Deadlines { call: Duration::from_millis(100), ..Deadlines::default() };
-    let error = client(&pool).with_deadlines(hurried).get("http://service2/").await.unwrap_err();
+    let hurried = CallOptions::default().call_timeout(Duration::from_millis(100));
+    let error =
+        client(&pool).with_options(hurried).unwrap().get("http://service2/").await.unwrap_err();
     assert!(error.to_string().contains("in 100 ms"), "{error}");
 }
 
@@ -137,19 +136,23 @@ async fn retries_end_with_their_budget_and_the_error_says_so() {
 }
 
 #[tokio::test]
-async fn deadlines_may_be_as_long_as_a_duration_can_be() {
+async fn options_may_be_as_long_as_a_duration_can_be() {
     let server = Server::always(OK).await;
     let pool = Pool::fixed("service2", [server.address]);
     let most = Duration::MAX;
-    for deadlines in [
-        Deadlines { connect: most, ..Deadlines::default() },
-        Deadlines { attempt: most, ..Deadlines::default() },
-        Deadlines { stall: most, ..Deadlines::default() },
-        Deadlines { call: most, ..Deadlines::default() },
-        Deadlines { connect: most, attempt: most, stall: most, call: most },
+    for options in [
+        CallOptions::default().connect_timeout(most),
+        CallOptions::default().try_timeout(most),
+        CallOptions::default().stall_timeout(most),
+        CallOptions::default().call_timeout(most),
+        CallOptions::default()
+            .connect_timeout(most)
+            .try_timeout(most)
+            .stall_timeout(most)
+            .call_timeout(most),
     ] {
-        let client = client(&pool).with_deadlines(deadlines);
+        let client = client(&pool).with_options(options.clone()).unwrap();
         let answer = client.get("http://service2/").await.unwrap();
-        assert_eq!(answer.into_body().text(64).await.unwrap(), "hello", "{deadlines:?}");
+        assert_eq!(answer.into_body().text(64).await.unwrap(), "hello", "{options:?}");
     }
 }

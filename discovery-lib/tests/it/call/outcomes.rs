@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use discovery::{Client, Deadlines, Pool};
+use discovery::{CallOptions, Client, Pool};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use tokio::time::{sleep_until, timeout};
@@ -27,9 +27,9 @@ fn status(code: &'static str) -> Reply {
 }
 
 fn quick(pool: &Pool) -> Client {
-    let deadlines =
-        Deadlines { attempt: Duration::from_millis(200), stall: STALL, ..Deadlines::default() };
-    client(pool).with_deadlines(deadlines)
+    let options =
+        CallOptions::default().try_timeout(Duration::from_millis(200)).stall_timeout(STALL);
+    client(pool).with_options(options).unwrap()
 }
 
 /// Whether all calls succeed while one of two instances fails like this.
@@ -275,7 +275,7 @@ async fn a_429_is_followed_by_another_try_when_it_says_and_the_call_has_time() {
         let server = server.await;
         let call = Duration::from_millis(call);
         let client = client(&Pool::fixed("service2", [server.address]));
-        let client = client.with_deadlines(Deadlines { call, ..Deadlines::default() });
+        let client = client.with_options(CallOptions::default().call_timeout(call)).unwrap();
         let answer = client.request(request(method.clone())).await.unwrap();
         assert_eq!(answer.status(), status, "{method} within {call:?}");
         assert_eq!(server.requests().len(), requests, "{method} within {call:?}");

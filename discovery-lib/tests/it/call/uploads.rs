@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use discovery::{Client, Deadlines, Error, Pool, TryError};
+use discovery::{CallOptions, Client, Error, Pool, TryError};
 use http::Request;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -80,9 +80,9 @@ async fn upload(client: &Client) -> Result<(u16, String), Error> {
 async fn an_answer_is_due_only_once_its_request_is_sent() {
     let pause = Duration::from_millis(20);
     let (address, server) = server(Taking::SlowlyAtFirst(100, pause)).await;
-    let deadlines = Deadlines { call: Duration::from_secs(60), ..Deadlines::default() };
-    assert!(100 * pause > deadlines.attempt);
-    let client = client(&Pool::fixed("service2", [address])).with_deadlines(deadlines);
+    let options = CallOptions::default().call_timeout(Duration::from_secs(60));
+    assert!(100 * pause > options.try_timeout);
+    let client = client(&Pool::fixed("service2", [address])).with_options(options).unwrap();
     assert_eq!(upload(&client).await.unwrap(), (200, "hello".into()));
     server.abort();
 }
@@ -91,8 +91,8 @@ async fn an_answer_is_due_only_once_its_request_is_sent() {
 async fn an_instance_that_takes_no_more_of_a_request_is_given_up() {
     let (address, server) = server(Taking::Only(10)).await;
     let (stall, long) = (Duration::from_millis(100), Duration::from_secs(60));
-    let deadlines = Deadlines { stall, attempt: long, call: long, ..Deadlines::default() };
-    let client = client(&Pool::fixed("service2", [address])).with_deadlines(deadlines);
+    let options = CallOptions::default().stall_timeout(stall).try_timeout(long).call_timeout(long);
+    let client = client(&Pool::fixed("service2", [address])).with_options(options).unwrap();
     let error = upload(&client).await.unwrap_err();
     assert_eq!(error.tried()[0].why, TryError::Stalled(stall));
     assert!(error.is_timeout() && !error.is_retryable(), "{error}");
@@ -104,8 +104,8 @@ async fn an_instance_that_takes_no_more_of_a_request_is_given_up() {
 async fn an_upload_that_the_end_of_the_call_cuts_off_says_so() {
     let (slow, server) = server(Taking::SlowlyAtFirst(usize::MAX, Duration::from_millis(10))).await;
     let call = Duration::from_secs(2);
-    let deadlines = Deadlines { call, ..Deadlines::default() };
-    let client = client(&Pool::fixed("service2", [slow])).with_deadlines(deadlines);
+    let options = CallOptions::default().call_timeout(call);
+    let client = client(&Pool::fixed("service2", [slow])).with_options(options).unwrap();
     let error = upload(&client).await.unwrap_err();
     assert_eq!(error.tried()[0].why, TryError::Unfinished(call));
     assert!(error.is_timeout(), "{error}");
