@@ -81,7 +81,7 @@ pub mod serve;
 mod settings;
 mod watch;
 
-pub use call::{Body, CallOptions, Client, FailedTry, TryError, headers};
+pub use call::{Body, CallOptions, Client, FailedTry, RequestBody, TryError, headers};
 pub use discovery::Discovery;
 pub use error::Error;
 pub use instance::{Host, Instance, ServiceId, Status, Weights};

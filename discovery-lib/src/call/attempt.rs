@@ -53,6 +53,9 @@ impl Attempt<'_> {
         {
             match connection.send(request, self.limits).await {
                 Ok(head) => return Ok((head, self.line(connection))),
+                Err(Lost::Unsent) if request.is_body_taken() => {
+                    return Err(Fault::not_connected(TryError::Closed));
+                }
                 Err(Lost::Unsent) => {}
                 Err(Lost::Sent(why)) => return Err(Fault::no_answer(why, true)),
                 Err(Lost::OutOfTime(why)) => return Err(Fault::out_of_time(why)),

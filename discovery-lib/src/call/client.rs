@@ -7,11 +7,10 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, uri::Scheme};
 use tokio::time::Instant;
 
-use super::{Body, CallOptions, request::Outgoing, upstream::Upstream};
+use super::{Body, CallOptions, RequestBody, request::Outgoing, upstream::Upstream};
 use crate::{Error, Pool, error::Kind, lifetime::LINGER, redact::without_secrets};
 
 /// Services that a client calls at a time. Beyond that a call is refused: names may come from outside, and each is a question to Consul.
@@ -95,7 +94,7 @@ impl Client {
     pub async fn get(&self, url: &str) -> Result<Response<Body>, Error> {
         let no_url = |error| not_callable(without_secrets(url), "no URL").because(error);
         let url: Uri = url.parse().map_err(no_url)?;
-        let mut request = Request::new(Bytes::new());
+        let mut request = Request::new(());
         *request.uri_mut() = url;
         self.request(request).await
     }
@@ -115,7 +114,7 @@ impl Client {
     ///
     /// Nobody can take the call ([`Error::is_no_instance`]: it was surely not served), nobody answered in time ([`Error::is_timeout`]), or
     /// every answer broke off before its head; or too many services are called already ([`Error::is_limit`]). [`Error::tried`] names each instance that was tried and why it failed.
-    pub async fn request<B: Into<Bytes>>(
+    pub async fn request<B: Into<RequestBody>>(
         &self,
         mut request: Request<B>,
     ) -> Result<Response<Body>, Error> {

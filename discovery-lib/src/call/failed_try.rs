@@ -40,6 +40,10 @@ pub enum TryError {
     Stalled(Duration),
     /// It was still taking the request when this time of the call was over.
     Unfinished(Duration),
+    /// The body of the request was not complete after this time of the call.
+    BodyUnfinished(Duration),
+    /// The body of the request failed, or did not have the length that it announced.
+    BodyFailed,
     /// It is another service (421): its address has been given to somebody new.
     OtherService,
     /// It is on its way out.
@@ -58,7 +62,10 @@ impl fmt::Display for FailedTry {
 impl TryError {
     /// Whether it was a deadline that ended it, after the request had begun.
     pub(crate) fn is_late(&self) -> bool {
-        matches!(self, Self::Silent(_) | Self::Stalled(_) | Self::Unfinished(_))
+        matches!(
+            self,
+            Self::Silent(_) | Self::Stalled(_) | Self::Unfinished(_) | Self::BodyUnfinished(_)
+        )
     }
 }
 
@@ -81,6 +88,10 @@ impl fmt::Display for TryError {
                 write!(f, "had not taken all of the request in {}", Span(*after))
             }
             Self::Silent(after) => write!(f, "no answer in {}", Span(*after)),
+            Self::BodyUnfinished(after) => {
+                write!(f, "the request body was not complete after {}", Span(*after))
+            }
+            Self::BodyFailed => f.write_str("the request body failed"),
             Self::OtherService => f.write_str("is another service"),
             Self::Leaving => f.write_str("is leaving"),
             Self::Answered(status) => write!(f, "answered {}", status.as_u16()),

@@ -2,12 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 
 use super::{
     connection::{Traffic, Upload},
     headers,
+    request_body::{Content, RequestBody},
 };
 
 /// What is asked of a service.
@@ -16,24 +16,40 @@ pub(crate) struct Outgoing<'a> {
     /// Path and query.
     target: Uri,
     headers: HeaderMap,
-    body: Bytes,
+    body: Content,
     service: &'a HeaderValue,
 }
 
 impl<'a> Outgoing<'a> {
-    pub(crate) fn new(request: Request<Bytes>, service: &'a HeaderValue) -> Self {
+    pub(crate) fn new(request: Request<RequestBody>, service: &'a HeaderValue) -> Self {
         let (head, body) = request.into_parts();
         let target = head.uri.into_parts().path_and_query.map_or_else(Uri::default, Uri::from);
         let mut headers = head.headers;
         headers::strip_hop_by_hop(&mut headers);
-        // The body is of a known length, which its connection says by itself.
+        // The connection takes the length from the body.
         headers.remove(header::CONTENT_LENGTH);
-        Self { method: head.method, target, headers, body, service }
+        Self { method: head.method, target, headers, body: body.0, service }
+    }
+
+    /// Whether the body is a stream of which a try has taken a frame: then it cannot be sent again.
+    pub(crate) fn is_body_taken(&self) -> bool {
+        matches!(&self.body, Content::Stream(stream) if stream.is_taken())
+    }
+
+    /// The error of the body, if it failed.
+    pub(crate) fn take_body_error(&self) -> Option<Box<dyn std::error::Error + Send + Sync>> {
+        match &self.body {
+            Content::Bytes(_) => None,
+            Content::Stream(stream) => stream.take_error(),
+        }
     }
 
     /// For one more try, on the connection of this traffic.
     pub(crate) fn to_http(&self, traffic: &Arc<Traffic>) -> Request<Upload> {
-        let mut request = Request::new(Upload::new(self.body.clone(), traffic));
+        let mut request = Request::new(match &self.body {
+            Content::Bytes(bytes) => Upload::bytes(bytes.clone(), traffic),
+            Content::Stream(stream) => Upload::stream(stream.clone(), traffic),
+        });
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.target.clone();
         let mut headers = self.headers.clone();

@@ -82,10 +82,16 @@ impl Upstream {
                 Err(miss) => miss,
             };
             tracing::debug!(service = %self.pool.service(), tried = %miss.failed.tried, "try failed");
-            (pick, now) = match self.next_pick(&mut tries, miss.failed).await {
+            (pick, now) = match self.next_pick(&mut tries, miss.failed, request).await {
                 Ok(next) => next,
                 Err(stop) => {
-                    let error = || tries.into_error(self.pool.service(), stop);
+                    let error = || {
+                        let error = tries.into_error(self.pool.service(), stop);
+                        match request.take_body_error() {
+                            Some(source) => error.because(source),
+                            None => error,
+                        }
+                    };
                     return miss.answer.map(|answer| *answer).ok_or_else(error);
                 }
             };
@@ -97,9 +103,13 @@ impl Upstream {
         &self,
         tries: &mut Tries<'_>,
         failed: Failure,
+        request: &Outgoing<'_>,
     ) -> Result<(Pick, Instant), Stop> {
         let now = Instant::now();
         let next = tries.failed(failed, now)?;
+        if request.is_body_taken() {
+            return Err(Stop::BodyTaken);
+        }
         if next > now {
             sleep_until(next).await;
         }

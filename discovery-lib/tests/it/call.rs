@@ -8,6 +8,7 @@ mod options;
 mod outcomes;
 mod requests;
 mod server;
+mod streams;
 mod tcp;
 mod uploads;
 

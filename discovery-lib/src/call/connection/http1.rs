@@ -61,7 +61,7 @@ pub(crate) enum Lost {
     Unsent,
     /// It may have been served.
     Sent(TryError),
-    /// The call was over while it was sent: it may have been served.
+    /// The caller did not send all of it: its body failed, or the call was over. It may have been served.
     OutOfTime(TryError),
 }
 
@@ -103,7 +103,11 @@ impl Connection {
             Poll::Ready(answer) => Poll::Ready(answer.map_err(|error| self.lost(error, written))),
             Poll::Pending => {
                 let (is_sent, written) = (self.traffic.is_sent(), self.traffic.written());
-                let deadline = timer.until(is_sent, written, Instant::now);
+                let deadline = if self.traffic.is_starved() {
+                    timer.starved()
+                } else {
+                    timer.until(is_sent, written, Instant::now)
+                };
                 self.poll_late(deadline, cx).map(|()| Err(timer.late().into()))
             }
         })
@@ -115,6 +119,7 @@ impl Connection {
         let error = lost.take_message().is_none().then(|| lost.error());
         match error {
             None => Lost::Unsent,
+            Some(error) if error.is_user() => Lost::OutOfTime(TryError::BodyFailed),
             Some(_) if self.traffic.written() == written => Lost::Unsent,
             Some(error) if error.is_parse_too_large() => Lost::Sent(TryError::HeadTooLong),
             Some(error) if error.is_parse() => Lost::Sent(TryError::Garbled),
@@ -192,7 +197,6 @@ impl fmt::Debug for Connection {
 mod tests {
     use std::time::Duration;
 
-    use bytes::Bytes;
     use http::HeaderValue;
 
     use super::*;
@@ -208,7 +212,7 @@ mod tests {
         peer.set_nonblocking(true).unwrap();
         TcpStream::from_std(peer).unwrap().set_zero_linger().unwrap();
         let (service, stall) = (HeaderValue::from_static("service2"), Duration::from_secs(10));
-        let request = Outgoing::new(Request::new(Bytes::new()), &service);
+        let request = Outgoing::new(Request::new(().into()), &service);
         let limits = Limits { answer: deadline, attempt: stall, stall, until: deadline };
         let sent = connection.send(&request, limits).await;
         assert!(matches!(sent, Err(Lost::Unsent)), "{sent:?}");

@@ -19,6 +19,8 @@ use tokio::{
 
 /// Bytes that may wait in the system to be sent: what is written has left soon after, so that it tells how far a request has come.
 const UNSENT_MAX: u32 = 128 * 1024;
+/// Instead of a number of unsent bytes: the body has none yet.
+const WAITING: usize = usize::MAX;
 
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -78,6 +80,21 @@ impl Traffic {
     /// Whether all of the request is written.
     pub(crate) fn is_sent(&self) -> bool {
         self.is_flushed.load(Relaxed) && self.unsent.load(Relaxed) == 0
+    }
+
+    /// The producer of the body has nothing to send.
+    pub(crate) fn wait_for_body(&self) {
+        self.unsent.store(WAITING, Relaxed);
+    }
+
+    /// All of the body is taken.
+    pub(crate) fn end_body(&self) {
+        self.unsent.store(0, Relaxed);
+    }
+
+    /// Whether all that the body has produced so far is written.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.is_flushed.load(Relaxed) && self.unsent.load(Relaxed) == WAITING
     }
 
     /// Has the next read ask the system itself. What has arrived on an idle connection, its end above all, is known to the runtime only

@@ -48,6 +48,8 @@ pub(crate) enum Stop {
     Late,
     /// The service's retry budget is spent.
     Budget,
+    /// Its body is a stream that was begun.
+    BodyTaken,
     /// There is nobody else to try.
     NobodyElse,
 }
@@ -150,6 +152,7 @@ impl<'a> Tries<'a> {
             Stop::Unrepeatable => format!("; {} is not sent twice", self.method),
             Stop::Late => format!("; the {} of the call are over", Span(self.until.span)),
             Stop::Budget => "; the retry budget is spent".into(),
+            Stop::BodyTaken => "; a streamed body is not sent twice".into(),
             Stop::NobodyElse => "; there is no other instance".into(),
         };
         let kind = if self.maybe_served == 0 {

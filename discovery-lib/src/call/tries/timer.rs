@@ -34,6 +34,8 @@ enum Stage {
     Begun,
     /// So many bytes had been written when that last changed.
     Sending(u64),
+    /// All that the body has produced is sent, and it is not complete.
+    Starved,
     Sent,
 }
 
@@ -62,16 +64,23 @@ impl TryTimer {
         match self.stage {
             Stage::Sent => {}
             Stage::Begun if is_sent => self.stage = Stage::Sent,
-            Stage::Sending(_) if is_sent => {
+            Stage::Sending(_) | Stage::Starved if is_sent => {
                 self.stage = Stage::Sent;
                 self.deadline = until.at_most(attempt, now());
             }
             Stage::Sending(before) if before == written => {}
-            Stage::Begun | Stage::Sending(_) => {
+            Stage::Begun | Stage::Sending(_) | Stage::Starved => {
                 self.stage = Stage::Sending(written);
                 self.deadline = until.at_most(stall, now());
             }
         }
+        self.deadline
+    }
+
+    /// Until when to wait while the body has nothing to send: only the end of the call limits its producer.
+    pub(crate) fn starved(&mut self) -> Deadline {
+        self.stage = Stage::Starved;
+        self.deadline = self.limits.until;
         self.deadline
     }
 
@@ -84,6 +93,7 @@ impl TryTimer {
             Stage::Sending(_) if silent_for >= until.silence(stall) => {
                 Late::Instance(TryError::Stalled(silent_for))
             }
+            Stage::Starved => Late::Call(TryError::BodyUnfinished(until.span)),
             Stage::Sending(_) => Late::Call(TryError::Unfinished(until.span)),
         }
     }
