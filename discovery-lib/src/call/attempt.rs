@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     CallOptions,
     connection::{
-        Connection, Lost,
+        Connection, Lost, Wire,
         dial::dial,
         idle::{IdleConnections, Lease},
     },
@@ -63,8 +63,7 @@ impl Attempt<'_> {
         }
         let stream =
             dial(self.instance, self.names, self.connect).await.map_err(Fault::not_connected)?;
-        let opened =
-            Connection::open(stream, self.limits.answer).await.map_err(Fault::not_connected)?;
+        let opened = Wire::open(stream, self.limits.answer).await.map_err(Fault::not_connected)?;
         let mut connection = Box::new(opened);
         self.kept.opened();
         match connection.send(request, self.limits).await {
@@ -75,7 +74,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn line(self, connection: Box<Connection>) -> Lease {
+    fn line(self, connection: Box<Wire>) -> Lease {
         let CallOptions { idle_max, idle_timeout, .. } = *self.options;
         Lease { connection, kept: self.kept, until: self.now + idle_timeout, idle_max }
     }

@@ -18,7 +18,11 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use super::{connection::idle::Lease, failed_try::Span, tries::Deadline};
+use super::{
+    connection::{Connection, idle::Lease},
+    failed_try::Span,
+    tries::Deadline,
+};
 use crate::{Error, InFlight, Instance, error::Kind};
 
 /// How much a body that is dropped unread may have left for its connection to be kept: so many pieces, and all of them already here.
@@ -144,21 +148,21 @@ impl Body {
     }
 }
 
-enum Polled<T> {
-    Came(T),
+enum Polled {
+    Came(Option<Result<Frame<Bytes>, hyper::Error>>),
     Stalled,
 }
 
 impl Open {
     /// Polls for what comes next, for so long.
-    fn poll<T>(
+    fn poll(
         &mut self,
+        incoming: &mut Incoming,
         cx: &mut Context<'_>,
         stall: Duration,
-        mut what_comes: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Poll<Polled<T>> {
+    ) -> Poll<Polled> {
         let connection = &mut self.line.connection;
-        if let Poll::Ready(came) = connection.poll(cx, |_, cx| what_comes(cx)) {
+        if let Poll::Ready(came) = connection.poll_frame(incoming, cx) {
             self.quiet_since = None;
             return Poll::Ready(Polled::Came(came));
         }
@@ -180,10 +184,9 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let stall = self.reading.stall;
         let Self { incoming, open, .. } = &mut *self;
-        let mut incoming = Pin::new(incoming);
         let polled = match open {
-            Some(open) => open.poll(cx, stall, |cx| incoming.as_mut().poll_frame(cx)),
-            None => incoming.poll_frame(cx).map(Polled::Came),
+            Some(open) => open.poll(incoming, cx, stall),
+            None => Pin::new(incoming).poll_frame(cx).map(Polled::Came),
         };
         let frame = match ready!(polled) {
             Polled::Came(frame) => frame.transpose().map_err(|error| {

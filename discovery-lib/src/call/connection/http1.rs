@@ -1,7 +1,7 @@
-//! One HTTP/1.1 connection to one instance.
+//! HTTP/1.1.
 //!
-//! It has no task of its own: whoever waits for its answer drives it, and an idle one is only data. So a request crosses no task
-//! boundary, and a connection ends exactly when it is dropped.
+//! A connection has no task of its own: the task that waits for the response drives it, and an idle one is only data. So a request crosses
+//! no task boundary, and a connection is closed exactly when it is dropped.
 
 use std::{
     fmt,
@@ -11,7 +11,9 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Body as _, Frame};
 use hyper::{
     body::Incoming,
     client::conn::{
@@ -30,44 +32,33 @@ use super::{
     super::{
         failed_try::TryError,
         request::Outgoing,
-        tries::{Deadline, Late, Limits, TryTimer},
+        tries::{Deadline, Limits, TryTimer},
     },
+    Connection, Lost,
     socket::{Socket, Traffic},
     upload::Upload,
     waker::CoalescingWaker,
 };
 
-/// The head of an answer may be so long, and a body is read in pieces of at most this size.
+/// The longest head of a response; a body is read in pieces of at most this size.
 pub(in crate::call) const HEAD_MAX: usize = 64 * 1024;
-/// So many headers may an answer have. It is hyper's own limit; any other costs an allocation for each answer.
+/// Headers of a response. It is hyper's own limit; any other costs an allocation per response.
 pub(in crate::call) const HEADERS_MAX: usize = 100;
 
-pub(crate) struct Connection {
+pub(crate) struct Http1 {
     sender: SendRequest<Upload>,
-    /// None once the connection has ended: a request that waits in it is handed back only when it is dropped.
+    /// None once the connection has ended: hyper returns a queued request only when the driver is dropped.
     driver: Option<http1::Connection<TokioIo<Socket>, Upload>>,
     traffic: Arc<Traffic>,
     waker: Arc<CoalescingWaker>,
     runtime: runtime::Id,
-    /// Set for the deadline of some request, and for a later one only once it fires: most answers come long before, and setting a timer
-    /// for each would cost more than everything else that waiting costs.
+    /// Set for the deadline of some request, and reset for a later one only when it fires: most responses arrive long before, and setting a
+    /// timer per request costs more than the rest of the wait.
     timer: Pin<Box<Sleep>>,
 }
 
-/// Why a request got no answer on a connection.
-#[derive(Debug)]
-pub(crate) enum Lost {
-    /// The connection had ended before, and not a byte of the request was written: it is surely not served.
-    Unsent,
-    /// It may have been served.
-    Sent(TryError),
-    /// The caller did not send all of it: its body failed, or the call was over. It may have been served.
-    OutOfTime(TryError),
-}
-
-impl Connection {
-    /// The deadline is that of the first answer.
-    pub(crate) async fn open(stream: TcpStream, deadline: Deadline) -> Result<Self, TryError> {
+impl Connection for Http1 {
+    async fn open(stream: TcpStream, deadline: Deadline) -> Result<Self, TryError> {
         let (socket, traffic) = Socket::new(stream);
         let opened = http1::Builder::new()
             .max_buf_size(HEAD_MAX)
@@ -80,13 +71,11 @@ impl Connection {
         Ok(Self { sender, driver: Some(driver), traffic, waker, runtime, timer })
     }
 
-    /// The runtime on which it was opened. It is of use only while that drives it.
-    pub(crate) fn runtime(&self) -> runtime::Id {
+    fn runtime(&self) -> runtime::Id {
         self.runtime
     }
 
-    /// Sends a request and waits for the head of its answer. A connection whose answer is given up has to be dropped.
-    pub(crate) async fn send(
+    async fn send(
         &mut self,
         request: &Outgoing<'_>,
         limits: Limits,
@@ -97,7 +86,7 @@ impl Connection {
         }
         let mut timer = TryTimer::new(limits);
         let request = request.to_http(&self.traffic);
-        // It is driven first: hyper reads before it writes, so a connection that has ended takes no request.
+        // The driver is polled first: hyper reads before it writes, so a connection that has ended accepts no request.
         let mut answer = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| match self.poll(cx, |_, cx| answer.as_mut().poll(cx)) {
             Poll::Ready(answer) => Poll::Ready(answer.map_err(|error| self.lost(error, written))),
@@ -114,21 +103,7 @@ impl Connection {
         .await
     }
 
-    /// Why there is no answer to a request before which so many bytes had been written.
-    fn lost(&self, mut lost: TrySendError<Request<Upload>>, written: u64) -> Lost {
-        let error = lost.take_message().is_none().then(|| lost.error());
-        match error {
-            None => Lost::Unsent,
-            Some(error) if error.is_user() => Lost::OutOfTime(TryError::BodyFailed),
-            Some(_) if self.traffic.written() == written => Lost::Unsent,
-            Some(error) if error.is_parse_too_large() => Lost::Sent(TryError::HeadTooLong),
-            Some(error) if error.is_parse() => Lost::Sent(TryError::Garbled),
-            Some(_) => Lost::Sent(TryError::Closed),
-        }
-    }
-
-    /// Ready once the deadline has passed.
-    pub(crate) fn poll_late(&mut self, deadline: Deadline, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_late(&mut self, deadline: Deadline, cx: &mut Context<'_>) -> Poll<()> {
         if self.timer.deadline() > deadline.at {
             self.timer.as_mut().reset(deadline.at);
         }
@@ -141,29 +116,53 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Polls for what comes by this connection, reading and writing whatever can be.
-    pub(crate) fn poll<T>(
+    fn poll_frame(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let mut body = Pin::new(body);
+        self.poll(cx, |_, cx| body.as_mut().poll_frame(cx))
+    }
+
+    fn is_usable(&mut self) -> bool {
+        let mut no_task = Context::from_waker(Waker::noop());
+        let is_idle = |it: &mut Self, _: &mut Context<'_>| {
+            if it.driver.is_some() && it.sender.is_ready() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        };
+        self.poll(&mut no_task, is_idle).is_ready()
+    }
+}
+
+impl Http1 {
+    /// Why there is no response to a request; `written` is the number of bytes written before it.
+    fn lost(&self, mut lost: TrySendError<Request<Upload>>, written: u64) -> Lost {
+        let error = lost.take_message().is_none().then(|| lost.error());
+        match error {
+            None => Lost::Unsent,
+            Some(error) if error.is_user() => Lost::OutOfTime(TryError::BodyFailed),
+            Some(_) if self.traffic.written() == written => Lost::Unsent,
+            Some(error) if error.is_parse_too_large() => Lost::Sent(TryError::HeadTooLong),
+            Some(error) if error.is_parse() => Lost::Sent(TryError::Garbled),
+            Some(_) => Lost::Sent(TryError::Closed),
+        }
+    }
+
+    /// Drives the connection and polls for what it brings.
+    fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mut what_comes: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
+        mut next: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         let waker = Arc::clone(&self.waker);
         waker.poll(cx, |cx| {
             self.drive(cx);
-            what_comes(self, cx)
+            next(self, cx)
         })
-    }
-
-    /// Notices the end of the last answer, and leaves nobody to be woken. Says whether it can take another request now.
-    pub(crate) fn rest(&mut self) -> bool {
-        let mut nobody = Context::from_waker(Waker::noop());
-        let is_idle = |it: &mut Self, _: &mut Context<'_>| match it.driver.is_some()
-            && it.sender.is_ready()
-        {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        };
-        self.poll(&mut nobody, is_idle).is_ready()
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
@@ -172,24 +171,15 @@ impl Connection {
         {
             self.driver = None;
             if let Err(error) = end {
-                tracing::debug!(%error, "connection to an instance broke");
+                tracing::debug!(err = %error, "connection error");
             }
         }
     }
 }
 
-impl From<Late> for Lost {
-    fn from(late: Late) -> Self {
-        match late {
-            Late::Instance(why) => Self::Sent(why),
-            Late::Call(why) => Self::OutOfTime(why),
-        }
-    }
-}
-
-impl fmt::Debug for Connection {
+impl fmt::Debug for Http1 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("traffic", &self.traffic).finish_non_exhaustive()
+        f.debug_struct("Http1").field("traffic", &self.traffic).finish_non_exhaustive()
     }
 }
 
@@ -206,8 +196,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let deadline = Deadline::after(Duration::from_secs(10), Instant::now());
-        let mut connection = Connection::open(stream, deadline).await.unwrap();
-        // Reset, which the runtime does not hear of before it writes.
+        let mut connection = Http1::open(stream, deadline).await.unwrap();
+        // A reset that the runtime learns of only when it writes.
         let (peer, _) = listener.accept().unwrap();
         peer.set_nonblocking(true).unwrap();
         TcpStream::from_std(peer).unwrap().set_zero_linger().unwrap();

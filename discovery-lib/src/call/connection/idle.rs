@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Connection;
+use super::{Connection, Wire};
 use crate::Pick;
 
 #[derive(Debug, Default)]
@@ -31,13 +31,13 @@ struct State {
 struct Idle {
     /// When it is closed.
     until: Instant,
-    connection: Box<Connection>,
+    connection: Box<Wire>,
 }
 
 /// A connection in use, and where it goes when it is idle again.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    pub(crate) connection: Box<Connection>,
+    pub(crate) connection: Box<Wire>,
     pub(crate) kept: Arc<IdleConnections>,
     /// Until when it may be kept.
     pub(crate) until: Instant,
@@ -48,7 +48,7 @@ pub(crate) struct Lease {
 impl Lease {
     /// Keeps the connection, if its last answer is over and it may have another.
     pub(crate) fn keep(mut self) {
-        if self.connection.rest() {
+        if self.connection.is_usable() {
             self.kept.put(self.connection, self.until, self.idle_max);
         }
     }
@@ -67,7 +67,7 @@ impl IdleConnections {
 
     /// An idle connection of this runtime that is young enough: on another one, which may have ended, nothing drives it. The server may have
     /// closed it nevertheless.
-    pub(crate) fn take(&self, now: Instant) -> Option<Box<Connection>> {
+    pub(crate) fn take(&self, now: Instant) -> Option<Box<Wire>> {
         let here = Handle::current().id();
         let is_usable = |idle: &Idle| idle.connection.runtime() == here && now < idle.until;
         let mut state = self.state();
@@ -76,7 +76,7 @@ impl IdleConnections {
     }
 
     /// Keeps a connection that is idle, unless there are enough.
-    fn put(self: &Arc<Self>, connection: Box<Connection>, until: Instant, idle_max: u32) {
+    fn put(self: &Arc<Self>, connection: Box<Wire>, until: Instant, idle_max: u32) {
         let mut state = self.state();
         if state.idle.len() >= idle_max as usize {
             // Those of a runtime that ended have no reaper.

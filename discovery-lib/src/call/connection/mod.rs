@@ -1,4 +1,21 @@
 //! Connections to instances: how they are opened, used and kept.
+//!
+//! The rest of a call knows a connection by the trait [`Connection`] alone; the version of HTTP, its driver and its waker are hidden behind
+//! it. [`Wire`] is the type in use. Dispatch is static: a second version of HTTP becomes an enum that implements the same trait.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::Frame;
+use hyper::body::Incoming;
+use tokio::{net::TcpStream, runtime};
+
+use super::{
+    failed_try::TryError,
+    request::Outgoing,
+    tries::{Deadline, Late, Limits},
+};
 
 pub(super) mod dial;
 mod http1;
@@ -7,6 +24,61 @@ mod socket;
 mod upload;
 mod waker;
 
-pub(super) use http1::{Connection, HEAD_MAX, HEADERS_MAX, Lost};
+pub(super) use http1::{HEAD_MAX, HEADERS_MAX};
 pub(super) use socket::Traffic;
 pub(super) use upload::Upload;
+
+/// The connections of all calls.
+pub(super) type Wire = http1::Http1;
+
+/// One connection to one instance. Dropping it closes it.
+pub(crate) trait Connection: Sized {
+    /// Makes a connection of a TCP stream. The deadline is that of the first response.
+    fn open(
+        stream: TcpStream,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Self, TryError>> + Send;
+
+    /// Sends a request and waits for the head of the response. A connection whose response is abandoned has to be dropped.
+    fn send(
+        &mut self,
+        request: &Outgoing<'_>,
+        limits: Limits,
+    ) -> impl Future<Output = Result<Response<Incoming>, Lost>> + Send;
+
+    /// Polls for the next frame of the body of the last response.
+    fn poll_frame(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
+
+    /// Ready once the deadline has passed.
+    fn poll_late(&mut self, deadline: Deadline, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Whether it can take another request now. Afterwards it wakes no task until it is used again.
+    fn is_usable(&mut self) -> bool;
+
+    /// The runtime on which it was opened. It can be used on that one only.
+    fn runtime(&self) -> runtime::Id;
+}
+
+/// Why a request has no response on a connection.
+#[derive(Debug)]
+pub(crate) enum Lost {
+    /// The connection had ended before, and no byte of the request was written: it was not served.
+    Unsent,
+    /// It may have been served.
+    Sent(TryError),
+    /// The caller did not send all of it: its body failed, or the call was over. It may have been served.
+    OutOfTime(TryError),
+}
+
+impl From<Late> for Lost {
+    fn from(late: Late) -> Self {
+        match late {
+            Late::Instance(error) => Self::Sent(error),
+            Late::Call(error) => Self::OutOfTime(error),
+        }
+    }
+}
