@@ -1,4 +1,4 @@
-//! The body of an answer: bytes as they come, or all of them within a limit.
+//! The body of a response: a stream of frames, or all bytes within a limit.
 //!
 //! As long as it lives, its instance counts one more call in flight. How the body ends is how the call ends: its end is a success, a break
 //! or a stall is a failure. At its end the connection goes back to those kept; left before, it is closed.
@@ -25,13 +25,13 @@ use super::{
 };
 use crate::{Error, InFlight, Instance, error::Kind};
 
-/// How much a body that is dropped unread may have left for its connection to be kept: so many pieces, and all of them already here.
+/// Frames that are read from a body when it is dropped. If it ends within them, its connection is kept.
 const DRAINED_MAX: usize = 4;
 
 /// The body of an answer.
 ///
 /// As an [`http_body::Body`] it may take as long as it likes, as long as something comes ([`Deadlines::stall`](crate::CallOptions::stall_timeout));
-/// what it is read for should have a deadline of its own. Time in which nobody reads counts against nobody.
+/// its reader should have a deadline of its own. Time between two reads does not count as a stall.
 pub struct Body {
     incoming: Incoming,
     instance: Arc<Instance>,
@@ -134,7 +134,7 @@ impl Body {
         }
     }
 
-    /// At the end of the body gives back what it held, without waiting for somebody to ask for more.
+    /// Closes at the end of the body, without another poll.
     fn close_at_end(&mut self) {
         if self.incoming.is_end_stream() {
             self.close();
@@ -154,7 +154,7 @@ enum Polled {
 }
 
 impl Open {
-    /// Polls for what comes next, for so long.
+    /// Polls for the next frame, for at most `stall`.
     fn poll(
         &mut self,
         incoming: &mut Incoming,
@@ -217,7 +217,7 @@ impl http_body::Body for Body {
 }
 
 impl Drop for Body {
-    /// Reads what has already arrived, so that a short answer that nobody reads costs no connection.
+    /// Reads what has already arrived, so that the connection of a short, unread response is kept.
     fn drop(&mut self) {
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..DRAINED_MAX {

@@ -15,7 +15,7 @@ use crate::{Error, Pool, error::Kind, lifetime::LINGER, redact::without_secrets}
 
 /// Services that a client calls at a time. Beyond that a call is refused: names may come from outside, and each is a question to Consul.
 pub(crate) const SERVICES_MAX: usize = 256;
-/// A service that was not called for so long makes room for another one.
+/// A service that was not called for this time may be replaced by another one.
 pub(crate) const UNUSED_MAX: Duration = LINGER;
 
 /// A caller of services by name. Cheap to clone; clones share pools, connections and retry budgets.
@@ -99,21 +99,24 @@ impl Client {
         self.request(request).await
     }
 
-    /// Sends a request to an instance of the service that its URL names, and returns the answer, whatever its status: errors are for calls
-    /// that nobody answered.
+    /// Sends a request to an instance of the service that its URL names, and returns the response with any status: errors are for calls
+    /// without a response.
     ///
     /// A try that failed is repeated on another instance (three that may have served it, ten in all) within the service's retry budget (a
     /// fifth of its requests and ten a second), if the request was surely not served (no connection, 421, 503 with `Discovery-Leaving`), or if the method is GET,
     /// HEAD, OPTIONS, PUT or DELETE (no answer in time, connection lost, 429, 502, 503, 504). The last of those answers is returned as it
-    /// came. A 429 with `Retry-After` speaks to the caller, so the next try, here or elsewhere, waits for so long; where that is longer than
+    /// came. A 429 with `Retry-After` applies to the caller, so the next try, on any instance, waits that long; where that is longer than
     /// the call has left, the 429 is returned at once. Headers for one hop alone are dropped in both directions; `Host` is the service unless the request has its own.
+    ///
+    /// [`CallOptions`] in the extensions of the request apply to this call, except for the retry budget. [`RequestBody`] states which bodies
+    /// are sent again.
     ///
     /// Cancel safety: dropping it gives the call up, and its connection is closed; the instance may still serve the request.
     ///
     /// # Errors
     ///
-    /// Nobody can take the call ([`Error::is_no_instance`]: it was surely not served), nobody answered in time ([`Error::is_timeout`]), or
-    /// every answer broke off before its head; or too many services are called already ([`Error::is_limit`]). [`Error::tried`] names each instance that was tried and why it failed.
+    /// No instance accepted the call ([`Error::is_no_instance`]: it was not served), there was no response in time ([`Error::is_timeout`]), or
+    /// every connection was lost before the head of its response; or too many services are called already ([`Error::is_limit`]). [`Error::tried`] names each instance that was tried and why it failed.
     pub async fn request<B: Into<RequestBody>>(
         &self,
         mut request: Request<B>,

@@ -1,4 +1,4 @@
-//! Whom a failed call has tried, and why each of them failed: what its error says.
+//! The failed tries of a call: the instance and the reason of each, for the error of the call.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -10,9 +10,9 @@ use crate::Instance;
 /// One try of a call that failed.
 #[derive(Debug, Clone)]
 pub struct FailedTry {
-    /// Who was tried.
+    /// The instance.
     pub instance: Arc<Instance>,
-    /// Why that was not the answer.
+    /// The reason.
     pub why: TryError,
 }
 
@@ -22,33 +22,33 @@ pub struct FailedTry {
 pub enum TryError {
     /// Its host name has no address.
     Unresolved,
-    /// Nobody listens there.
+    /// The connection was refused: nothing listens at the address.
     Refused,
-    /// No way there: what the system says.
+    /// The host cannot be reached: the error of the system.
     Unreachable(std::io::ErrorKind),
     /// No connection within this time.
     NotConnected(Duration),
     /// The connection ended before the answer's head.
     Closed,
-    /// Something that is not HTTP/1.1 came back.
+    /// The response is not HTTP/1.1.
     Garbled,
     /// The head of its answer has too many headers or too many bytes.
     HeadTooLong,
     /// No answer's head within this time.
     Silent(Duration),
-    /// It took no more of the request for this time.
+    /// It accepted no more of the request for this time.
     Stalled(Duration),
-    /// It was still taking the request when this time of the call was over.
+    /// It was still accepting the request at the end of the call, after this time.
     Unfinished(Duration),
     /// The body of the request was not complete after this time of the call.
     BodyUnfinished(Duration),
     /// The body of the request failed, or did not have the length that it announced.
     BodyFailed,
-    /// It is another service (421): its address has been given to somebody new.
+    /// It is another service (421): its address was reused.
     OtherService,
-    /// It is on its way out.
+    /// It is shutting down.
     Leaving,
-    /// An answer that only says that it can't serve now.
+    /// A status that means that it cannot serve now.
     Answered(StatusCode),
 }
 
@@ -76,16 +76,18 @@ impl fmt::Display for TryError {
             Self::Refused => f.write_str("refused"),
             Self::Unreachable(kind) => write!(f, "unreachable ({kind})"),
             Self::NotConnected(after) => write!(f, "no connection in {}", Span(*after)),
-            Self::Closed => f.write_str("closed before it answered"),
-            Self::Garbled => f.write_str("answered something that is not HTTP"),
+            Self::Closed => f.write_str("closed the connection before its response"),
+            Self::Garbled => f.write_str("sent a response that is not HTTP"),
             Self::HeadTooLong => write!(
                 f,
                 "answered with more than {HEADERS_MAX} headers or {} KiB of them",
                 HEAD_MAX / 1024
             ),
-            Self::Stalled(after) => write!(f, "took no more of the request for {}", Span(*after)),
+            Self::Stalled(after) => {
+                write!(f, "accepted no more of the request for {}", Span(*after))
+            }
             Self::Unfinished(after) => {
-                write!(f, "had not taken all of the request in {}", Span(*after))
+                write!(f, "had not accepted all of the request after {}", Span(*after))
             }
             Self::Silent(after) => write!(f, "no answer in {}", Span(*after)),
             Self::BodyUnfinished(after) => {
@@ -93,13 +95,13 @@ impl fmt::Display for TryError {
             }
             Self::BodyFailed => f.write_str("the request body failed"),
             Self::OtherService => f.write_str("is another service"),
-            Self::Leaving => f.write_str("is leaving"),
+            Self::Leaving => f.write_str("is shutting down"),
             Self::Answered(status) => write!(f, "answered {}", status.as_u16()),
         }
     }
 }
 
-/// A duration as one says it: `1 s`, `250 ms`.
+/// A duration as text: `1 s`, `250 ms`.
 pub(crate) struct Span(pub(crate) Duration);
 
 impl fmt::Display for Span {

@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// In a request: the name of the service that the caller means. A server of another name answers 421, since addresses are reused.
 pub const SERVICE: HeaderName = HeaderName::from_static("discovery-service");
-/// In a 503: the instance leaves and has refused the request before anything was done for it, so callers send it elsewhere at once, whatever
-/// its method. Never in an answer to a request that a handler may have served: callers would have it served twice.
+/// In a 503: the instance is shutting down and refused the request before any handler had it, so callers send it to another instance at
+/// once, with any method. Never in an answer to a request that a handler may have served: callers would have it served twice.
 pub const LEAVING: HeaderName = HeaderName::from_static("discovery-leaving");
 /// In an answer: `<id>@<node>` of the instance that gave it, one for each hop.
 pub const INSTANCE: HeaderName = HeaderName::from_static("discovery-instance");

@@ -10,7 +10,7 @@ use super::{
     request_body::{Content, RequestBody},
 };
 
-/// What is asked of a service.
+/// A request to a service.
 pub(crate) struct Outgoing<'a> {
     pub(crate) method: Method,
     /// Path and query.

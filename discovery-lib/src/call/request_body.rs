@@ -124,7 +124,7 @@ impl SharedStream {
 
     /// The size of the whole stream.
     pub(crate) fn size_hint(&self) -> SizeHint {
-        self.lock().size.clone()
+        self.lock().size
     }
 
     fn lock(&self) -> MutexGuard<'_, Stream> {

@@ -1,4 +1,4 @@
-//! A TCP connection by service name, for whatever is spoken over it.
+//! A TCP connection by service name, for any protocol.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// There is no member to connect to, or none that was tried accepted: [`Error::is_no_instance`], and [`Error::tried`] says who.
+    /// There is no member to connect to, or none that was tried accepted: [`Error::is_no_instance`], and [`Error::tried`] lists them.
     pub async fn connect(&self) -> Result<(TcpStream, Pick), Error> {
         self.connect_with(&CallOptions::default()).await
     }

@@ -64,7 +64,7 @@ impl Upstream {
         self.budget.last_used_at()
     }
 
-    /// Sends the request until somebody answers it, or nobody else may be tried.
+    /// Tries instances until one responds, or no other try may follow.
     pub(crate) async fn call(
         &self,
         request: &Outgoing<'_>,
@@ -98,7 +98,7 @@ impl Upstream {
         }
     }
 
-    /// Takes the next member, and says when: at once, or when the one that failed asked to come again.
+    /// Picks the next member after the demanded wait, if any; returns the time of the pick.
     async fn next_pick(
         &self,
         tries: &mut Tries<'_>,
@@ -150,7 +150,7 @@ impl Upstream {
     }
 }
 
-/// Takes an answer for what it is: the answer, or a reason to ask somebody else.
+/// Whether a response is the result of the call or a failed try.
 fn judge_answer(
     pick: Pick,
     mut head: Response<Incoming>,
@@ -178,28 +178,27 @@ fn judge_answer(
     Err(Miss { failed, answer })
 }
 
-/// Takes a member, and says when; before the first answer to who they are, waits for that.
+/// Picks a member, after the first list of instances has arrived; returns the time of the pick.
 pub(crate) async fn first_pick(
     pool: &Pool,
     pick: fn(&Pool) -> Result<Pick, PickError>,
     tries: &Tries<'_>,
     now: Instant,
 ) -> Result<(Pick, Instant), Error> {
-    let nobody = |error: PickError| {
+    let no_pick = |error: PickError| {
         Error::new(Kind::NoInstance, format!("no call to {}: {error}", pool.service()))
     };
     match pick(pool) {
         Err(PickError::NoAnswerYet) => {}
-        picked => return picked.map(|pick| (pick, now)).map_err(nobody),
+        picked => return picked.map(|pick| (pick, now)).map_err(no_pick),
     }
     let wait = tries.ready_by(now);
     match timeout_at(wait.at, pool.ready()).await {
-        Ok(Ok(())) => pick(pool).map(|pick| (pick, Instant::now())).map_err(nobody),
-        Ok(Err(error)) => Err(nobody(PickError::NoAnswerYet).because(error)),
+        Ok(Ok(())) => pick(pool).map(|pick| (pick, Instant::now())).map_err(no_pick),
+        Ok(Err(error)) => Err(no_pick(PickError::NoAnswerYet).because(error)),
         Err(_) => {
             let (service, wait) = (pool.service(), Span(wait.span));
-            let text =
-                format!("no call to {service}: nobody has said in {wait} who its instances are");
+            let text = format!("no call to {service}: its instances are not known after {wait}");
             Err(Error::new(Kind::NoInstance, text).because(pool.silence()))
         }
     }

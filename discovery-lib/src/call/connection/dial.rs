@@ -23,7 +23,7 @@ pub(crate) async fn dial(
             let found = timeout_at(deadline.at, names.find(name)).await;
             let found =
                 found.map_err(|_| TryError::NotConnected(deadline.span))?.map_err(|error| {
-                    tracing::debug!(host = %name, %error, "host name not resolved");
+                    tracing::debug!(host = %name, err = %error, "host name not resolved");
                     TryError::Unresolved
                 })?;
             let mut addresses = found.to_vec();
@@ -64,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    /// A listener whose queue is full, so that nobody connects.
+    /// A listener whose backlog is full, so that no connection succeeds.
     async fn full() -> (TcpListener, Vec<TcpStream>) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_address_of_a_host_has_its_turn() {
+    async fn each_address_of_a_host_is_tried() {
         let (silent, _queued) = full().await;
         let refusing = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let good = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,7 +1,7 @@
 //! The idle connections to one member, kept for the next call.
 //!
-//! They hang on the member itself, so they are shared by all who call it and closed when it has left the pool and the last call to it has
-//! ended.
+//! They are attached to the member, so all its callers share them, and they are closed when the member has left the pool and the last call
+//! to it has ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -95,7 +95,7 @@ impl IdleConnections {
         }
     }
 
-    /// Closes what is too old, and says when the next will be. With nothing left the reaper is over.
+    /// Closes expired connections, and returns when the next expires. Without any left, the reaper ends.
     fn close_old(&self, now: Instant) -> Option<Instant> {
         let mut state = self.state();
         state.idle.retain(|idle| now < idle.until);

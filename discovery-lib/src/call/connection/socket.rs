@@ -17,7 +17,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Bytes that may wait in the system to be sent: what is written has left soon after, so that it tells how far a request has come.
+/// Unsent bytes that the kernel may buffer. With few of them, the bytes written show the progress of a request.
 const UNSENT_MAX: u32 = 128 * 1024;
 /// Instead of a number of unsent bytes: the body has none yet.
 const WAITING: usize = usize::MAX;
@@ -28,7 +28,7 @@ pub(crate) struct Socket {
     traffic: Arc<Traffic>,
 }
 
-/// What a socket and its owner tell each other.
+/// State that a socket shares with the owner of the connection.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     /// Bytes written since the connection was opened.
@@ -37,14 +37,14 @@ pub(crate) struct Traffic {
     unsent: AtomicUsize,
     /// Whether all that hyper has taken is written.
     is_flushed: AtomicBool,
-    /// Whether the next read asks the system itself.
+    /// Whether the next read bypasses the readiness of the runtime.
     asks_system: AtomicBool,
 }
 
 impl Socket {
     pub(crate) fn new(stream: TcpStream) -> (Self, Arc<Traffic>) {
         if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_MAX) {
-            tracing::debug!(%error, "no limit to what waits in the system to be sent");
+            tracing::debug!(err = %error, "TCP_NOTSENT_LOWAT not set");
         }
         let traffic = Arc::<Traffic>::default();
         (Self { stream, traffic: Arc::clone(&traffic) }, traffic)

@@ -1,7 +1,7 @@
-//! One call as a machine: which try may follow which, and when to give up. It sends nothing and asks no clock.
+//! One call as a state machine: whether another try may follow, and when. It does no IO and reads no clock.
 //!
-//! At most [`TRIES_MAX`] tries, of which at most [`SERVED_MAX`] may have been served, each on an instance that has not failed this call
-//! yet, none that the outcome forbids, none after the call's deadline. Whether there is somebody else and the service's budget grants it is asked by who holds pool and budget.
+//! At most `tries_max` tries, of which at most `served_max` may have been served, each on an instance that has not failed this call
+//! yet, none that the outcome forbids, none after the call's deadline. The caller, which has the pool and the budget, checks for another instance and for the budget.
 
 pub(super) mod budget;
 mod deadline;
@@ -42,7 +42,7 @@ pub(crate) struct Tries<'a> {
 pub(crate) enum Stop {
     /// It may have been served, and twice would be more than once.
     Unrepeatable,
-    /// [`TRIES_MAX`] are enough, or [`SERVED_MAX`].
+    /// The limit of tries is reached.
     Enough,
     /// The call's deadline has passed.
     Late,
@@ -50,7 +50,7 @@ pub(crate) enum Stop {
     Budget,
     /// Its body is a stream that was begun.
     BodyTaken,
-    /// There is nobody else to try.
+    /// There is no other instance.
     NobodyElse,
 }
 
@@ -60,9 +60,9 @@ pub(crate) struct Failure {
     pub(crate) member: MemberId,
     pub(crate) tried: FailedTry,
     pub(crate) retry: Retry,
-    /// How long it asks to wait before the next try.
+    /// The wait before the next try that the response demands.
     pub(crate) wait: Duration,
-    /// Whether the connection had served before. Servers close those that are idle, so its end says nothing of a fresh one to the same
+    /// Whether the connection had served before. Servers close those that are idle, so its end is no evidence about a fresh one to the same
     /// instance.
     pub(crate) reused: bool,
 }
@@ -97,7 +97,7 @@ impl<'a> Tries<'a> {
         self.until.at_most(self.options.ready_timeout, now)
     }
 
-    /// Who is not to be tried again.
+    /// Members that are not tried again.
     pub(crate) fn apart_from(&self) -> &[MemberId] {
         &self.apart_from
     }
@@ -116,7 +116,7 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// Notes a failed try, and says from when on the next may follow.
+    /// Records a failed try, and returns when the next may follow.
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ impl<'a> Tries<'a> {
     pub(crate) fn failed(&mut self, failed: Failure, now: Instant) -> Result<Instant, Stop> {
         let may_have_been_idle = failed.reused && failed.tried.why == TryError::Closed;
         self.wants_fresh_connection |= may_have_been_idle;
-        // One that said when to come again may be asked then.
+        // After its `Retry-After` the same instance may be tried.
         if !may_have_been_idle && failed.wait.is_zero() {
             self.apart_from.push(failed.member);
         }
@@ -144,7 +144,7 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// What the caller is told.
+    /// The error of the call.
     pub(crate) fn into_error(self, service: &str, stop: Stop) -> Error {
         let tried: Vec<String> = self.tried.iter().map(ToString::to_string).collect();
         let reason = match stop {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_who_was_tried_and_why_each_failed() {
+    fn an_error_lists_each_try_and_its_reason() {
         use Retry::{Always, IfRepeatable};
         let ms = Duration::from_millis;
         let silent = || (TryError::Silent(ms(1000)), IfRepeatable);
@@ -231,14 +231,14 @@ mod tests {
                 ],
                 Stop::Enough,
                 Kind::NoInstance,
-                "no answer from service2: 10.0.0.1:80 refused, 10.0.0.2:80 no connection in 250 ms, 10.0.0.3:80 is leaving",
+                "no answer from service2: 10.0.0.1:80 refused, 10.0.0.2:80 no connection in 250 ms, 10.0.0.3:80 is shutting down",
             ),
             (
                 Method::POST,
                 &[(TryError::OtherService, Always), (TryError::Closed, IfRepeatable)],
                 Stop::Unrepeatable,
                 Kind::Unreachable,
-                "no answer from service2: 10.0.0.1:80 is another service, 10.0.0.2:80 closed before it answered; POST is not sent twice",
+                "no answer from service2: 10.0.0.1:80 is another service, 10.0.0.2:80 closed the connection before its response; POST is not sent twice",
             ),
             (
                 Method::PUT,
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_connection_that_ended_says_nothing_of_a_fresh_one() {
+    fn an_idle_connection_that_was_closed_does_not_exclude_its_instance() {
         let (now, options) = (Instant::now(), CallOptions::default());
         let (pool, mut tries) = (pool(1), Tries::new(Method::GET, &options, now));
         let pick = pool.pick().unwrap();
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_asks_to_wait_is_waited_for_and_may_be_asked_again() {
+    fn after_the_demanded_wait_the_same_instance_may_be_tried() {
         let (now, options) = (Instant::now(), CallOptions::default());
         for (wait, next) in
             [(0, Ok(0)), (1, Ok(1)), (4, Ok(4)), (5, Err(Stop::Late)), (u64::MAX, Err(Stop::Late))]

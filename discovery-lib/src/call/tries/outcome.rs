@@ -9,7 +9,7 @@ use http::{Method, Response, StatusCode};
 use super::super::headers;
 use crate::member::{Charge, Signal, Verdict};
 
-/// The longest `Retry-After` that is believed: an instance can't send its callers away for good.
+/// The longest `Retry-After` that is honored: an instance cannot exclude itself forever.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// What came of one try.
@@ -17,14 +17,14 @@ pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 pub(crate) enum TryOutcome {
     /// No connection: refused, unreachable, no such name, not in time. The request was surely not sent.
     NotConnected,
-    /// Closed, reset or nothing said before the answer's head. The request may have been served.
+    /// Closed, reset or silent before the head of the response. The request may have been served.
     NoAnswer,
-    /// The call's time was over while the instance took the request: not its fault.
+    /// The request was not sent in full, because its body failed or the call was over: not a failure of the instance.
     OutOfTime,
     /// The head of an answer.
     Answer {
         status: StatusCode,
-        /// Whether the instance says that it is on its way out (`Discovery-Leaving`).
+        /// Whether the instance is shutting down (`Discovery-Leaving`).
         leaving: bool,
         retry_after: Option<Duration>,
     },
@@ -33,9 +33,9 @@ pub(crate) enum TryOutcome {
 /// Whether a try may be repeated on another instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
-    /// Whatever was asked: nothing has been done.
+    /// With any method: the request was not served.
     Always,
-    /// If asking twice does no more than asking once.
+    /// With an idempotent method.
     IfRepeatable,
     /// It is the answer.
     No,
@@ -52,7 +52,7 @@ impl Retry {
     }
 }
 
-/// Methods that do no more when asked twice (RFC 9110, 9.2.2), as far as services here speak them.
+/// The idempotent methods (RFC 9110, 9.2.2) that are supported.
 pub(crate) fn is_repeatable(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE].contains(method)
 }
@@ -68,8 +68,8 @@ impl TryOutcome {
         Self::Answer { status, leaving, retry_after: headers::retry_after(headers) }
     }
 
-    /// How long the caller is asked to wait before it sends the request again, wherever: what a 429 says (RFC 6585, 4) is meant for the caller,
-    /// while a 503 speaks of one instance.
+    /// The wait before the request is sent again to any instance: a 429 (RFC 6585, 4) applies to the caller,
+    /// while a 503 applies to one instance.
     pub(crate) fn wait(self) -> Duration {
         match self {
             Self::Answer { status: StatusCode::TOO_MANY_REQUESTS, retry_after, .. } => {

@@ -1,7 +1,7 @@
-//! How long one try waits: for its instance to take the request, then for the head of the answer. It asks no clock unless time decides.
+//! How long one try waits: for its instance to accept the request, then for the head of the response. It reads the clock only when needed.
 //!
-//! A request that leaves at once has until `answer` from the start. One that takes a while is waited for as long as more of it is taken
-//! every so often, and its answer is due so long after its end. The end of the call limits both.
+//! The deadline of a request that is sent at once is `answer`. A longer one has the stall limit between two pieces, and then the limit of the
+//! try from its last byte. While its body has nothing to send, only the end of the call limits it. That limits the others, too.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(crate) struct TryTimer {
 #[derive(Debug, Clone, Copy)]
 enum Stage {
     Begun,
-    /// So many bytes had been written when that last changed.
+    /// The number of bytes written at the last change.
     Sending(u64),
     /// All that the body has produced is sent, and it is not complete.
     Starved,
@@ -141,13 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_is_not_asked_for_a_request_that_leaves_at_once() {
+    fn the_clock_is_not_read_for_a_request_that_is_sent_at_once() {
         let start = Instant::now();
         let (answer, until) = (Deadline::after(ms(1000), start), Deadline::after(ms(5000), start));
         let limits = Limits { answer, attempt: ms(1000), stall: ms(2000), until };
         let mut timer = TryTimer::new(limits);
         for _ in 0..3 {
-            timer.until(true, 100, || panic!("asked the clock"));
+            timer.until(true, 100, || panic!("read the clock"));
         }
     }
 }

@@ -118,7 +118,7 @@ async fn a_post_that_may_have_been_served_is_sent_once() {
             failed += 1;
             assert_eq!(error.tried().len(), 1);
             let text = format!(
-                "no answer from service2: {} closed before it answered; POST is not sent twice",
+                "no answer from service2: {} closed the connection before its response; POST is not sent twice",
                 bad.address
             );
             assert_eq!(error.to_string(), text);

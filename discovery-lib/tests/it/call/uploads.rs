@@ -96,7 +96,7 @@ async fn an_instance_that_takes_no_more_of_a_request_is_given_up() {
     let error = upload(&client).await.unwrap_err();
     assert_eq!(error.tried()[0].why, TryError::Stalled(stall));
     assert!(error.is_timeout() && !error.is_retryable(), "{error}");
-    assert!(error.to_string().contains("took no more of the request for 100 ms"), "{error}");
+    assert!(error.to_string().contains("accepted no more of the request for 100 ms"), "{error}");
     server.abort();
 }
 

@@ -100,7 +100,7 @@ async fn a_call_without_known_instances_fails_with_the_reason() {
             text = format!("{text}: {err}");
             cause = err.source();
         }
-        let starts = "no call to web: nobody has said in 1 s who its instances are: ";
+        let starts = "no call to web: its instances are not known after 1 s: ";
         assert!(text.starts_with(starts), "{source} at {at}: {text}");
         for word in words {
             let word = word.replace("ADDRESS", &at.to_string());
