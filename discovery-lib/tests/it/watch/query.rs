@@ -1,12 +1,15 @@
 //! Queries that narrow the instances, each part of them on the wire.
 
+use std::time::Duration;
+
 use discovery::{Consistency, Origin, Query, Source};
 use http::Method;
 use serde_json::json;
 use testkit::{http::Question, proxy::Mode};
+use tokio::time::{sleep, timeout};
 
 use super::until::{shown, until, until_instances};
-use crate::world::{Engine, World, everywhere};
+use crate::world::{Engine, SOON, World, everywhere};
 
 impl World {
     /// Registers an instance on a node of its own, with a check of this status.
@@ -107,9 +110,24 @@ async fn filter_node_meta_and_near_are_evaluated_by_consul() {
         ] {
             check(&world, query, expected).await;
         }
-        let mut watch = world.discovery.watch(web().near("moe"));
-        let near = until(&mut watch, |watched| shown(watched).len() == 2).await;
-        assert_eq!(&*near.snapshot.unwrap().instances[0].node, "moe");
+        for (node, at) in [("moe", 0.0), ("curly", 0.5)] {
+            let position = [at, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+            let coordinate =
+                json!({"Vec": position, "Error": 0.1, "Adjustment": 0, "Height": 0.0001});
+            let body = json!({"Node": node, "Coord": coordinate}).to_string();
+            world.put("/v1/coordinate/update", &body).await;
+        }
+        for node in ["moe", "curly"] {
+            // Consul stores coordinates with a delay.
+            let nearest = async {
+                while &*world.discovery.ask(web().near(node)).await.unwrap().instances[0].node
+                    != node
+                {
+                    sleep(Duration::from_millis(100)).await;
+                }
+            };
+            timeout(SOON, nearest).await.expect("not sorted by distance");
+        }
         let err = world.discovery.ask(web().filter("no ( expression")).await.unwrap_err();
         assert!(err.is_agent() && !err.is_retryable(), "{err}");
     })
@@ -172,6 +190,7 @@ async fn when_the_first_source_fails_the_next_one_answers_until_it_recovers() {
         let empty = world.discovery.ask(Query::new("none").source("catalog,dns".parse().unwrap()));
         assert_eq!(empty.await.unwrap().origin, Origin::Catalog);
         world.http.set(Mode::Closed).await.unwrap();
+        world.http.cut().await.unwrap();
         world.dns.set(Mode::Closed).await.unwrap();
         world.dns.cut().await.unwrap();
         let failed = until(&mut watch, |watched| watched.failure.is_some()).await;
@@ -190,7 +209,7 @@ async fn a_stream_of_changes_has_failures_and_snapshots() {
     let mut changes = Box::pin(world.discovery.watch("web").changes());
     let mut next = async || {
         let next = std::future::poll_fn(|cx| futures_core::Stream::poll_next(changes.as_mut(), cx));
-        tokio::time::timeout(crate::world::SOON, next).await.expect("no change").unwrap()
+        timeout(SOON, next).await.expect("no change").unwrap()
     };
     assert_eq!(shown(&next().await), ["10.0.0.1:80 passing"]);
     world.register("web", 81).await;
