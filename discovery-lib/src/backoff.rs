@@ -1,18 +1,18 @@
-//! How long to wait after failures. Pure: the draw comes from outside.
+//! Exponential backoff with jitter. Pure: the random number comes from outside.
 
 use std::time::Duration;
 
 /// The longest pause after a first failure: an agent that restarts drops its connections and is back within a second.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// The pause after so many failures in a row (1 for the first): doubled each time up to `max`, and drawn (0..1) from the upper half, so that
-/// a thousand that failed together do not come back together.
+/// The pause after this number of failures in a row (1 for the first): doubled each time up to `max`, with jitter (`draw`, 0..1) over the upper
+/// half, so that a thousand clients that failed together do not retry together.
 pub(crate) fn backoff(failures: u32, max: Duration, draw: f64) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     spread((FIRST * (1 << doublings)).min(max), draw)
 }
 
-/// Something between half of it and all of it.
+/// A duration between half of it and all of it.
 pub(crate) fn spread(duration: Duration, draw: f64) -> Duration {
     duration.mul_f64(0.5 + draw / 2.0)
 }

@@ -1,13 +1,13 @@
-//! Arithmetic on moments with spans that a user may set as large as a `Duration` can be.
+//! Additions to an `Instant` that do not overflow, for durations that a user sets.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Thirty years, as long as tokio's own "never". Longer spans mean the same, and would overflow an `Instant`, whose `+` panics.
+/// Thirty years, as long as tokio's own "never". A longer duration would overflow an `Instant`, whose `+` panics.
 pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
-/// The moment `span` after `now`, or [`FOREVER`] after it if the span is longer than that. Never panics.
+/// The time `span` after `now`, at most [`FOREVER`] after it. Never panics.
 pub(crate) fn later(now: Instant, span: Duration) -> Instant {
     now.checked_add(span.min(FOREVER)).unwrap_or(now)
 }

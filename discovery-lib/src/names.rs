@@ -1,8 +1,7 @@
-//! The addresses of hosts that are known by name, as the system knows them: its hosts file, search domains, name service switch and DNS, so
-//! that whatever works for other programs works here.
+//! The addresses of host names, from the system's resolver: its hosts file, search domains, name service switch and DNS, as for other programs.
 //!
-//! The system's look-up blocks a thread and can't be cancelled, so there is one at a time for each name, however many ask. It does not tell
-//! for how long its answer is true, so that is [`KEPT`].
+//! The system's look-up blocks a thread and can't be cancelled, so there is at most one at a time per name. It returns no TTL, so answers are
+//! cached for [`KEPT`].
 
 use std::{
     collections::HashMap,
@@ -15,32 +14,32 @@ use std::{
 use tokio::{net::lookup_host, sync::watch, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long an answer is used. Longer asks less often; a host that moved is called in vain for so long.
+/// How long an answer is cached. Longer makes fewer look-ups; calls to a host that moved fail for this long.
 const KEPT: Duration = Duration::from_secs(5);
-/// How long a failure is used.
+/// How long a failure is cached.
 const FAILURE_KEPT: Duration = Duration::from_secs(1);
-/// Names that are kept. Beyond that, those with an answer make room.
+/// Cached names. Above that, those with an answer are removed.
 const NAMES_MAX: usize = 1024;
 
 /// The addresses of a host, with port 0, in the order of the system. At least one.
 pub(crate) type Found = Result<Arc<[SocketAddr]>, Arc<io::Error>>;
 
-/// The names that were asked for.
+/// A cache of look-ups.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     asked: Mutex<HashMap<Arc<str>, Asked>>,
 }
 
-/// A look-up, running or done.
+/// A look-up that is running or done.
 #[derive(Debug)]
 struct Asked {
-    /// None while it runs; then what was found, and until when that is used.
+    /// None while it runs; then its result, and until when that is cached.
     found_rx: watch::Receiver<Option<(Found, Instant)>>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Names {
-    /// The addresses of a host. Dropping the future leaves the look-up to the others who wait for it.
+    /// The addresses of a host. Dropping the future does not cancel the look-up for other waiters.
     pub(crate) async fn find(&self, host: &str) -> Found {
         let system =
             |host: Arc<str>| async move { lookup_host((&*host, 0)).await.map(Iterator::collect) };
@@ -58,11 +57,11 @@ impl Names {
             {
                 return found.clone();
             }
-            // The look-up ended with its runtime: this caller's carries the next one.
+            // The look-up ended with its runtime: the next one uses this caller's.
         }
     }
 
-    /// The look-up whose answer counts now: the last one, or a new one.
+    /// The last look-up, if its result is cached or it is running, else a new one.
     fn asked<F>(
         &self,
         host: &str,

@@ -1,7 +1,7 @@
-//! Texts that somebody passed in, as errors may show them.
+//! Text from outside, redacted for errors.
 
-/// A URL or an address without what may be secret in it: user, password, query and fragment. Also of one that can't be parsed, so whatever
-/// stands before an `@` is left out.
+/// A URL or an address without its user, password, query and fragment, which may be secret. Works for one that can't be parsed, too: everything
+/// before an `@` is left out.
 pub(crate) fn without_secrets(url: &str) -> String {
     let (before, place) = match url.rsplit_once('@') {
         Some((before, place)) => {
