@@ -1,4 +1,4 @@
-//! The agent as its owner sees it: started, asked where it listens, stopped; and for tests, made to misbehave.
+//! The public handle: it starts and stops an agent, gives its addresses, and injects faults for tests.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -23,10 +23,10 @@ use crate::{
     supervise::{supervise, watch_over},
 };
 
-/// A stopping agent waits so long for its tasks; what is left then is ended.
+/// The time that a stopping agent gives its tasks. Those that are left are aborted.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
-/// A running agent. Dropping it ends everything at once, stopping it in order.
+/// A running agent. Dropping it aborts all its tasks and closes its sockets; [`Agent::stop`] shuts it down gracefully.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -44,16 +44,17 @@ pub struct Agent {
     api: Arc<Api>,
     engine: Arc<Engine>,
     faults: Arc<Faults>,
-    /// Who serves HTTP: stops when told to.
+    /// The HTTP server. It ends when the agent stops.
     server: JoinSet<()>,
-    /// Who keeps the data on disk, if anybody: ends after the server.
+    /// The writer of the data file, with a data directory only. It ends after the server.
     keeper: JoinSet<()>,
-    /// Those that only end.
+    /// Tasks that are aborted at the end.
     endless: JoinSet<()>,
 }
 
-/// What an agent is to be, before it starts.
+/// The configuration of an agent, before it starts. See [`Agent::builder`].
 #[derive(Debug, Clone)]
+#[must_use = "it starts nothing before `start`"]
 pub struct Builder {
     http_listen: SocketAddr,
     dns_listen: SocketAddr,
@@ -68,12 +69,13 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// No port could be had.
+    /// No free port was found.
     pub async fn start() -> Result<Self, Error> {
         Self::builder().start().await
     }
 
-    /// An agent on free ports of the loopback address and in memory, unless told otherwise.
+    /// The configuration of an agent; by default it uses free ports of the loopback address and keeps its state in memory.
+    #[must_use]
     pub fn builder() -> Builder {
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Builder {
@@ -86,27 +88,27 @@ impl Agent {
         }
     }
 
-    /// Where the HTTP API is.
+    /// The address of the HTTP API.
     pub const fn http_addr(&self) -> SocketAddr {
         self.http_addr
     }
 
-    /// Where DNS is, by UDP and TCP.
+    /// The address of DNS, over UDP and TCP.
     pub const fn dns_addr(&self) -> SocketAddr {
         self.dns_addr
     }
 
-    /// The HTTP API's address as a URL without a path, good for `CONSUL_HTTP_ADDR`.
+    /// The address of the HTTP API as a URL without a path, which is a valid `CONSUL_HTTP_ADDR`.
     pub fn url(&self) -> String {
         format!("http://{}", self.http_addr)
     }
 
-    /// Returns if a part of the agent failed, which is a fault of this crate: the rest of it has ended or is about to. Cancel safe.
+    /// Returns once a task of the agent failed, which is a bug of this crate; the rest of the agent ends too. Never returns otherwise. Cancel safe.
     pub async fn failed(&self) -> Error {
         Error::failed(self.engine.failure().await)
     }
 
-    /// Ends in order: answers who waits, lets connections finish, keeps on disk what belongs there. Takes a few seconds at most.
+    /// Shuts down gracefully: answers blocking queries, lets connections finish, and writes the data file. Takes 5 s at most.
     pub async fn stop(mut self) {
         let stopped = async {
             self.engine.enter(Stage::Stopping);
@@ -115,32 +117,32 @@ impl Agent {
             while self.keeper.join_next().await.is_some() {}
         };
         if timeout(STOP_MAX, stopped).await.is_err() {
-            warn!("the agent did not stop in time; what was left was ended");
+            warn!("the agent did not stop in time; its remaining tasks were aborted");
         }
         self.endless.shutdown().await;
     }
 }
 
-/// For the tests of those who talk to an agent.
+/// Fault injection and counters, for the tests of clients.
 impl Agent {
-    /// Becomes an agent that was restarted without its data: nothing is registered, indexes start low, connections are gone.
+    /// Simulates a restart without data: nothing is registered, indexes start low, HTTP connections are closed.
     pub fn forget_everything(&self) {
         self.engine.forget();
         self.api.forget();
         self.faults.cut_connections();
     }
 
-    /// From now on takes connections and requests, and answers none. DNS questions by UDP are lost.
+    /// Stops answering: connections and requests are accepted and not answered. DNS questions over UDP are lost.
     pub fn freeze(&self) {
         self.faults.set(FaultMode::Frozen);
     }
 
-    /// Ends [`Agent::freeze`]: what was asked meanwhile is answered now.
+    /// Ends [`Agent::freeze`]: pending requests are answered now.
     pub fn thaw(&self) {
         self.faults.set(FaultMode::Off);
     }
 
-    /// From now on answers every HTTP request with this status, also those that wait, and every DNS question with SERVFAIL.
+    /// Answers every HTTP request with this status, including pending blocking queries, and every DNS question with SERVFAIL.
     pub fn fail_with(&self, status: StatusCode) {
         self.faults.set(FaultMode::Failing(status));
     }
@@ -150,45 +152,45 @@ impl Agent {
         self.faults.set(FaultMode::Off);
     }
 
-    /// How many HTTP requests came in so far.
+    /// The number of HTTP requests received so far.
     pub fn requests(&self) -> u64 {
         self.engine.requests()
     }
 
-    /// How many DNS questions came in so far.
+    /// The number of DNS questions received so far.
     pub fn questions(&self) -> u64 {
         self.engine.questions()
     }
 
-    /// How many HTTP requests wait for something to change.
+    /// The number of blocking queries that wait for a change.
     pub fn waiting(&self) -> usize {
         self.engine.waiting()
     }
 }
 
 impl Builder {
-    /// Where the HTTP API listens. Anything but loopback opens it to everybody who can reach it: there is no authentication.
+    /// The address of the HTTP API; by default a free port of 127.0.0.1. There is no authentication: on an address other than loopback, every host that reaches it can use the API.
     #[must_use]
     pub const fn http_listen(mut self, addr: SocketAddr) -> Self {
         self.http_listen = addr;
         self
     }
 
-    /// Where DNS listens, by UDP and TCP.
+    /// The address of DNS, over UDP and TCP; by default a free port of 127.0.0.1.
     #[must_use]
     pub const fn dns_listen(mut self, addr: SocketAddr) -> Self {
         self.dns_listen = addr;
         self
     }
 
-    /// Keeps registrations in this directory, which is made if it is not there, so that they survive a restart.
+    /// Stores registrations in this directory, so that they survive a restart. It is created if it does not exist. By default nothing is stored.
     #[must_use]
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(path.into());
         self
     }
 
-    /// The node's name; the machine's by default.
+    /// The name of the node. By default the host name of the machine on Linux, and `localhost` elsewhere.
     #[must_use]
     pub fn node_name(mut self, name: impl Into<String>) -> Self {
         self.node_name = Some(name.into());
@@ -202,19 +204,19 @@ impl Builder {
         self
     }
 
-    /// Serves HTTP requests for this host name, too. Without it only those for IP addresses and `localhost` are served, so that no web page can use
-    /// the API through a name of its own that leads here.
+    /// Serves HTTP requests for this host name too. By default only those for IP addresses and `localhost` are served, which prevents DNS
+    /// rebinding: a web page cannot use the API through a name of its own.
     #[must_use]
     pub fn allow_host(mut self, name: impl Into<String>) -> Self {
         self.allowed_hosts.push(name.into());
         self
     }
 
-    /// Starts the agent. When this returns, it answers.
+    /// Starts the agent. It answers as soon as this returns.
     ///
     /// # Errors
     ///
-    /// An address is taken ([`Error::is_address_in_use`]) or not of this machine; the data can't be used ([`Error::is_data`]).
+    /// An address is in use ([`Error::is_address_in_use`]) or does not belong to this machine; the data directory cannot be used ([`Error::is_data`]).
     pub async fn start(self) -> Result<Agent, Error> {
         let mut store = match &self.data_dir {
             Some(dir) => Some(Store::open(dir).await?),
@@ -264,7 +266,7 @@ impl Agent {
         self.server.spawn(supervise("HTTP server", engine(), server));
         if let Some(store) = store {
             let engine = engine();
-            // It ends last, whatever failed.
+            // It ends last, also after a failure.
             self.keeper.spawn(async move {
                 watch_over("data file", &engine, store.keep(Arc::clone(&engine))).await;
             });
@@ -274,21 +276,21 @@ impl Agent {
         self.endless.spawn(supervise("DNS over UDP", engine(), udp));
         let tcp = dns::serve_tcp(tcp, resolver);
         self.endless.spawn(supervise("DNS over TCP", engine(), tcp));
-        self.endless.spawn(supervise("runner of checks", engine(), checks::run(engine())));
-        let timekeeper = engine();
-        let time = async move { timekeeper.keep_time().await };
-        self.endless.spawn(supervise("timekeeper", engine(), time));
+        self.endless.spawn(supervise("check runner", engine(), checks::run(engine())));
+        let timer = engine();
+        let time = async move { timer.keep_time().await };
+        self.endless.spawn(supervise("timer", engine(), time));
     }
 }
 
-/// There is no authentication, which only loopback makes up for.
+/// There is no authentication, so only loopback is safe.
 fn warn_if_open(http: SocketAddr) {
     if !http.ip().to_canonical().is_loopback() {
-        warn!(%http, "the HTTP API is not on loopback: everybody who reaches it can register and deregister services");
+        warn!(%http, "the HTTP API is not on loopback: every host that reaches it can register and deregister services");
     }
 }
 
-/// The address under which the node is known: where it listens, or loopback when that is everywhere.
+/// The address of the node: where it listens, or loopback on a wildcard address.
 fn reachable(listen: SocketAddr) -> String {
     let ip = if listen.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { listen.ip() };
     ip.to_string()
@@ -301,7 +303,7 @@ fn uuid() -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
-/// The machine's name, where it can be read without a system call of its own.
+/// The host name of the machine. It is read from Linux's `/proc`; elsewhere it is `localhost`.
 fn machine_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
@@ -327,15 +329,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_on_disk_goes_there_when_a_task_fails() {
+    async fn pending_changes_are_written_when_a_task_fails() {
         let dir = tempfile::TempDir::new().unwrap();
         let mut agent = Agent::builder().data_dir(dir.path()).start().await.unwrap();
         let to = agent.http_addr();
         let body = "{\"Name\":\"w\",\"Check\":{\"TTL\":\"1h\"}}";
         let register = Question::put("/v1/agent/service/register").body(body);
         assert_eq!(register.send(to).await.unwrap().status, 200);
-        let beat = Question::put("/v1/agent/check/pass/service:w?note=well");
-        assert_eq!(beat.send(to).await.unwrap().status, 200);
+        let heartbeat = Question::put("/v1/agent/check/pass/service:w?note=well");
+        assert_eq!(heartbeat.send(to).await.unwrap().status, 200);
         agent.engine.fail("on purpose".to_owned());
         while agent.keeper.join_next().await.is_some() {}
         let saved = std::fs::read_to_string(dir.path().join("registrations.json")).unwrap();

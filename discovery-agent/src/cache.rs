@@ -1,6 +1,8 @@
-//! Encoded answers: one encoding serves all who ask the same while it holds. Whether it still holds is for its owner to say.
+//! A cache of encoded answers. One encoding serves all callers with the same key while it is valid. The owner of the cache decides whether it is
+//! valid.
 //!
-//! An answer's slot is locked while the answer is made, so those who ask the same wait for it rather than make it too, and others do not wait.
+//! A slot is locked while its answer is encoded: callers with the same key wait for it instead of encoding it again, and other callers do not
+//! wait.
 
 use std::{
     collections::HashMap,
@@ -8,27 +10,27 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// How many answers are kept, and of how many bytes in all. When there are more, all are dropped: they are cheap to make again.
+/// Limits of the cache, in answers and in bytes. Above a limit the whole cache is cleared: an answer is cheap to encode again.
 const ANSWERS_MAX: usize = 512;
 const ANSWERS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Answers by what was asked.
+/// Answers by key.
 #[derive(Debug)]
 pub(crate) struct Cache<K, V>(Mutex<Kept<K, V>>);
 
 #[derive(Debug)]
 struct Kept<K, V> {
-    /// Each with its bytes.
+    /// Each slot with the size of its answer in bytes.
     slots: HashMap<K, (Slot<V>, usize)>,
     bytes: usize,
 }
 
-/// The place of one answer; empty until it is made.
+/// The slot of one answer. It is empty until the answer is encoded.
 #[derive(Debug)]
 pub(crate) struct Slot<V>(Arc<Mutex<Option<V>>>);
 
 impl<V> Slot<V> {
-    /// The answer that is there, and the only right to make another.
+    /// Locks the slot. Only the holder of the lock may encode the answer.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Option<V>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -47,7 +49,7 @@ impl<K, V> Default for Cache<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V> Cache<K, V> {
-    /// The slot for this.
+    /// The slot for this key.
     pub(crate) fn slot(&self, key: &K) -> Slot<V> {
         let mut kept = self.kept();
         if let Some((slot, _)) = kept.slots.get(key) {
@@ -61,7 +63,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         slot
     }
 
-    /// The answer in this slot has so many bytes now. One that is too long is not kept.
+    /// Sets the size of the answer in this slot, in bytes. An answer that is too large is not cached.
     pub(crate) fn weigh(&self, key: &K, slot: &Slot<V>, bytes: usize) {
         let mut kept = self.kept();
         let same = |(own, _): &&(Slot<V>, usize)| Arc::ptr_eq(&own.0, &slot.0);
@@ -79,7 +81,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         }
     }
 
-    /// There is no answer to keep for this.
+    /// Removes the slot: there is no answer to cache.
     pub(crate) fn drop_slot(&self, key: &K) {
         let mut kept = self.kept();
         if let Some((_, bytes)) = kept.slots.remove(key) {
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_stays_within_its_limits() {
+    fn the_cache_stays_within_its_limits() {
         let cache = Cache::default();
         for key in 0..2 * ANSWERS_MAX {
             keep(&cache, key, 100);
@@ -126,11 +128,11 @@ mod tests {
         }
         assert!(!cache.kept().slots.is_empty());
         keep(&cache, 0, ANSWERS_BYTES_MAX + 1);
-        assert!(!cache.kept().slots.contains_key(&0), "too long to be kept");
+        assert!(!cache.kept().slots.contains_key(&0), "too large for the cache");
     }
 
     #[test]
-    fn another_answer_takes_the_weight_of_the_one_before() {
+    fn a_new_answer_replaces_the_size_of_the_old_one() {
         let cache = Cache::default();
         keep(&cache, 1, 100);
         keep(&cache, 1, 50);
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_was_dropped_weighs_nothing() {
+    fn a_dropped_slot_does_not_count() {
         let cache = Cache::<_, ()>::default();
         let slot = cache.slot(&1);
         cache.clear();
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn making_one_answer_holds_up_nobody_who_asks_something_else() {
+    fn encoding_one_answer_does_not_block_other_keys() {
         let cache = Cache::<_, u8>::default();
         let one = cache.slot(&1);
         let _made = one.lock();

@@ -1,10 +1,10 @@
 //! Durations as Go writes and reads them (`1m30s`, `500ms`): <https://pkg.go.dev/time#ParseDuration>.
 
-/// Nanoseconds, as Go counts them. Negative ones are read, since Consul has words of its own for them.
+/// Nanoseconds, as in Go. Negative durations are parsed, since Consul has its own error texts for them.
 ///
 /// # Errors
 ///
-/// What Go would say.
+/// The text is not a duration. The error is Go's.
 pub(crate) fn parse(text: &str) -> Result<i64, String> {
     let invalid = || format!("time: invalid duration {text:?}");
     let (sign, mut rest) = match text.strip_prefix('-') {
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_go_reads() {
+    fn parses_what_go_parses() {
         let cases = [
             ("0", Some(0)),
             ("1s", Some(1_000_000_000)),
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_go_says_of_units() {
+    fn reports_units_as_go_does() {
         assert_eq!(parse("10"), Err("time: missing unit in duration \"10\"".to_owned()));
         let unknown = "time: unknown unit \"x\" in duration \"1x\"";
         assert_eq!(parse("1x"), Err(unknown.to_owned()));

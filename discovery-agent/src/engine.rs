@@ -1,4 +1,4 @@
-//! The state among tasks: who changes it wakes those who wait, and tells the timekeeper, the runner of checks and the keeper of the file.
+//! The state, shared by tasks: a change wakes the waiting queries, the timer task, the check runner and the writer of the data file.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -22,47 +22,47 @@ pub(crate) struct Engine {
     identity: Identity,
     known: Mutex<Known>,
     waiters: Waiters,
-    /// The next deadline may be sooner.
-    hastened: Notify,
-    /// The set of checks that run is another.
-    pub(crate) retargeted: Notify,
-    /// The next write may be due sooner.
+    /// The next deadline may be earlier.
+    deadline_changed: Notify,
+    /// The set of active checks changed.
+    pub(crate) checks_changed: Notify,
+    /// The next write may be due earlier.
     unsaved: Notify,
     stage: watch::Sender<Stage>,
-    /// Why the agent ended, if a task of it failed.
+    /// The reason why the agent ended, if one of its tasks failed.
     failure: watch::Sender<Option<String>>,
     requests: AtomicU64,
     questions: AtomicU64,
-    /// How often anything changed: while it stays, so do all answers.
+    /// The number of changes. While it stays the same, all answers do.
     changes: AtomicU64,
 }
 
-/// What is known, and what of it is not on disk; `None` if nobody keeps it there.
+/// The state, and what of it is not on disk; `None` without a data directory.
 #[derive(Debug)]
 struct Known {
     state: State,
     ledger: Option<Ledger>,
 }
 
-/// How far an agent is in its life.
+/// The lifecycle stage of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     Serving,
-    /// Takes no new connections, and nobody is made to wait any more.
+    /// New connections are not accepted, and queries do not block.
     Stopping,
-    /// Nobody is served any more; what is not on disk goes there.
+    /// Nothing is served. The remaining changes are written to disk.
     Closing,
 }
 
 impl Engine {
-    /// `kept`: whether somebody keeps the state on disk, so that changes wait for that.
+    /// `kept`: whether the state is stored on disk, so that registrations wait for a write.
     pub(crate) fn new(identity: Identity, state: State, kept: bool) -> Self {
         Self {
             identity,
             known: Mutex::new(Known { state, ledger: kept.then(Ledger::default) }),
             waiters: Waiters::default(),
-            hastened: Notify::new(),
-            retargeted: Notify::new(),
+            deadline_changed: Notify::new(),
+            checks_changed: Notify::new(),
             unsaved: Notify::new(),
             stage: watch::Sender::new(Stage::Serving),
             failure: watch::Sender::new(None),
@@ -76,7 +76,7 @@ impl Engine {
         &self.identity
     }
 
-    /// Looks at the state. What is looked at holds everybody up, so it is done at once.
+    /// Reads the state, which is locked meanwhile: `look` must be short.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.lock().state)
     }
@@ -94,11 +94,11 @@ impl Engine {
             (Some(ledger), Some(subject)) => ledger.register(subject, is_new, effects.unsaved, now),
         };
         drop(known);
-        self.tell(&effects);
+        self.notify(&effects);
         Ok(kept)
     }
 
-    /// For who keeps what is known on disk: returns once a write is due, or the agent ends (`false`).
+    /// For the writer of the data file: returns `true` once a write is due, `false` once the agent closes. Cancel safe.
     pub(crate) async fn write_is_due(&self) -> bool {
         loop {
             let at = self.lock().ledger.as_ref().and_then(Ledger::write_at);
@@ -111,7 +111,7 @@ impl Engine {
         }
     }
 
-    /// A write begins: what to write, and how many changes it has. `None` when all is on disk.
+    /// Begins a write: what to write, and the number of changes in it. `None` when everything is on disk.
     pub(crate) fn begin_write(&self) -> Option<(u64, Saved)> {
         let mut known = self.lock();
         let Known { state, ledger } = &mut *known;
@@ -119,12 +119,12 @@ impl Engine {
         Some((ledger.begin(), state.save(Instant::now())))
     }
 
-    /// A write of so many changes succeeded. Returns whether an earlier one had failed.
+    /// A write of this number of changes succeeded. Returns whether an earlier one had failed.
     pub(crate) fn written(&self, changes: u64) -> bool {
         self.lock().ledger.as_mut().is_some_and(|ledger| ledger.written(changes))
     }
 
-    /// A write of so many changes failed: what they registered is removed again. Returns whether it is the first failure in a row.
+    /// A write of this number of changes failed: their new registrations are removed. Returns whether it is the first failure in a row.
     pub(crate) fn not_written(&self, changes: u64) -> bool {
         let now = Instant::now();
         let mut known = self.lock();
@@ -134,30 +134,30 @@ impl Engine {
         let effects: Vec<_> = undone.into_iter().filter_map(undo).collect();
         drop(known);
         for effects in &effects {
-            self.tell(effects);
+            self.notify(effects);
         }
         is_first
     }
 
-    /// Everything registered is gone, as in an agent that was restarted without its data.
+    /// Removes all registrations, as in an agent that was restarted without its data.
     pub(crate) fn forget(&self) {
         let mut known = self.lock();
         known.state = State::new(&self.identity);
         if let Some(ledger) = &mut known.ledger {
-            // Nobody waits for it.
+            // Nothing awaits the write.
             drop(ledger.note(Unsaved::Registration, Instant::now()));
         }
         drop(known);
         self.unsaved.notify_one();
         self.changes.fetch_add(1, Ordering::Release);
-        self.retargeted.notify_one();
+        self.checks_changed.notify_one();
     }
 
     pub(crate) fn enter(&self, stage: Stage) {
         self.stage.send_replace(stage);
     }
 
-    /// A task failed: the agent ends, and puts on disk what belongs there. The first failure is the reason.
+    /// A task failed: the agent ends, and writes the remaining changes to disk. The first failure is the reason.
     pub(crate) fn fail(&self, why: String) {
         self.failure.send_modify(|failure| {
             failure.get_or_insert(why);
@@ -165,18 +165,18 @@ impl Engine {
         self.enter(Stage::Closing);
     }
 
-    /// Returns once a task failed: why.
+    /// Returns once a task failed, with the reason. Cancel safe.
     pub(crate) async fn failure(&self) -> String {
         let mut failure = self.failure.subscribe();
         let failed = failure.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
         match failed {
             Some(why) => why,
-            // The sender is ours and still there.
+            // The sender belongs to this engine and still exists.
             None => std::future::pending().await,
         }
     }
 
-    /// Takes a place among those who wait for this topic; `None` when there is none left.
+    /// Joins the waiters of this topic; `None` at the limit.
     pub(crate) fn join(&self, topic: &Topic) -> Option<Waiter<'_>> {
         self.waiters.join(topic)
     }
@@ -201,7 +201,7 @@ impl Engine {
         self.questions.load(Ordering::Relaxed)
     }
 
-    /// How often anything changed. Read it before the state: what is read then is at least as new.
+    /// The number of changes. Read it before the state, so that what is read then is at least as new.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
@@ -209,18 +209,18 @@ impl Engine {
     /// Returns once the agent is at this stage or a later one.
     pub(crate) async fn reached(&self, stage: Stage) {
         if self.stage.subscribe().wait_for(|now| *now >= stage).await.is_err() {
-            // The sender is ours and still there.
+            // The sender belongs to this engine and still exists.
             std::future::pending().await
         }
     }
 
-    /// Does what is due when it is due, for as long as it is polled.
+    /// Applies what is due at each deadline, for as long as it is polled.
     pub(crate) async fn keep_time(&self) {
         loop {
             let next = self.read(State::next_deadline);
             tokio::select! {
                 () = due(next) => self.expire(),
-                () = self.hastened.notified() => {}
+                () = self.deadline_changed.notified() => {}
             }
         }
     }
@@ -231,23 +231,23 @@ impl Engine {
         let Known { state, ledger } = &mut *known;
         let effects = state.expire(now);
         if let Some(ledger) = ledger {
-            // Nobody waits for it.
+            // Nothing awaits the write.
             drop(ledger.note(effects.unsaved, now));
         }
         drop(known);
-        self.tell(&effects);
+        self.notify(&effects);
     }
 
-    fn tell(&self, effects: &Effects) {
+    fn notify(&self, effects: &Effects) {
         if !effects.changed.is_empty() {
             self.changes.fetch_add(1, Ordering::Release);
         }
-        self.waiters.ring(&effects.changed);
-        if effects.hastened {
-            self.hastened.notify_one();
+        self.waiters.notify(&effects.changed);
+        if effects.deadline_changed {
+            self.deadline_changed.notify_one();
         }
-        if effects.retargeted {
-            self.retargeted.notify_one();
+        if effects.checks_changed {
+            self.checks_changed.notify_one();
         }
         if effects.unsaved != Unsaved::Nothing {
             self.unsaved.notify_one();
@@ -259,7 +259,7 @@ impl Engine {
     }
 }
 
-/// Returns then; never if there is no such time.
+/// Returns at this time; never if there is none.
 async fn due(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,

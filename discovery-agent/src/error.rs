@@ -1,4 +1,4 @@
-//! The one error of this crate: opaque, and worded for who started the agent.
+//! The error of this crate: opaque, with texts for the operator of the agent.
 
 use std::{fmt, io, net::SocketAddr};
 
@@ -23,7 +23,7 @@ impl Error {
     pub(crate) fn listen(protocol: &str, addr: SocketAddr, source: io::Error) -> Self {
         let text = if source.kind() == io::ErrorKind::AddrInUse {
             format!(
-                "{protocol} {addr} is taken by another program: choose another port, or 0 for any that is free"
+                "{protocol} {addr} is taken by another program: choose another port, or 0 for any free port"
             )
         } else {
             format!("can't listen on {protocol} {addr}")

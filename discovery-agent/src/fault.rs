@@ -1,4 +1,4 @@
-//! Faults on purpose, for the tests of clients: wrappers around the answers of HTTP and DNS. What they wrap knows nothing of them.
+//! Fault injection for the tests of clients: wrappers around the answers of HTTP and DNS, which do not know about faults.
 
 use std::{future::pending, io};
 
@@ -11,12 +11,12 @@ use crate::{
     http::{Caller, Reply},
 };
 
-/// What becomes of requests and questions.
+/// The fault mode: how HTTP requests and DNS questions are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FaultMode {
     /// They are answered.
     Off,
-    /// They are taken and not answered.
+    /// They are accepted and not answered.
     Frozen,
     /// Requests are answered with this status, questions with SERVFAIL.
     Failing(StatusCode),
@@ -38,18 +38,18 @@ impl Faults {
         self.mode.send_replace(mode);
     }
 
-    /// Ends all HTTP connections that there are.
+    /// Closes all HTTP connections.
     pub(crate) fn cut_connections(&self) {
         self.cut.notify_waiters();
     }
 
-    /// Returns once connections are cut. A cut counts from this call on, whether the future was polled before it or not.
+    /// Returns once connections are closed. A call of `cut_connections` counts from now on, even before the future is polled.
     pub(crate) fn cut(&self) -> impl Future<Output = ()> {
         self.cut.notified()
     }
 
-    /// Wraps the answer to an HTTP request: withholds it while the agent is frozen, and replaces it when the agent fails, also while it is waited
-    /// for. An error for a caller that has gone while the agent was frozen, and would keep its place.
+    /// Wraps the answer to an HTTP request: it is held back while the agent is frozen, and replaced while the agent fails, also during a
+    /// blocking query. Returns an error if the client disconnected while the agent was frozen, so that its permit is released.
     pub(crate) async fn intercept(
         &self,
         caller: &Caller,
@@ -59,7 +59,7 @@ impl Faults {
             return Ok(failure(status));
         }
         let reply = tokio::select! {
-            // Most are answered at once, and need not watch the mode.
+            // Most answers are immediate, and need no subscription to the mode.
             biased;
             reply = answer => reply,
             status = self.fails() => return Ok(failure(status)),
@@ -67,7 +67,8 @@ impl Faults {
         Ok(self.thawed_for(caller).await?.map_or(reply, failure))
     }
 
-    /// Wraps the answer to a DNS question, which `answer` appends. While the agent is frozen, a question by TCP waits and one by UDP is lost.
+    /// Wraps the answer to a DNS question, which `answer` appends. While the agent is frozen, a question over TCP waits and one over UDP is
+    /// lost.
     pub(crate) async fn intercept_dns(
         &self,
         question: &[u8],
@@ -89,7 +90,7 @@ impl Faults {
         }
     }
 
-    /// The status to fail with, if there is one, once the agent is not frozen.
+    /// The status to fail with, if any, once the agent is not frozen.
     async fn thawed_for(&self, caller: &Caller) -> io::Result<Option<StatusCode>> {
         let mode = tokio::select! {
             biased;
@@ -107,9 +108,9 @@ impl Faults {
         self.until(FaultMode::status).await
     }
 
-    /// Returns what `look` finds in the mode once it finds anything, which may be now.
+    /// Returns what `look` finds in the mode, once it finds something.
     async fn until<T>(&self, look: impl Fn(FaultMode) -> Option<T>) -> T {
-        // Most find it now, and need not subscribe.
+        // Most calls find it now, and need no subscription.
         if let Some(found) = look(*self.mode.borrow()) {
             return found;
         }
@@ -119,7 +120,7 @@ impl Faults {
                 return found;
             }
             if modes.changed().await.is_err() {
-                // The sender is ours and still there.
+                // The sender belongs to these faults and still exists.
                 return pending().await;
             }
         }
@@ -136,5 +137,5 @@ impl FaultMode {
 }
 
 fn failure(status: StatusCode) -> Reply {
-    Reply::text(status, "this agent was told to fail")
+    Reply::text(status, "fault injection: this agent is set to fail")
 }

@@ -1,11 +1,11 @@
-//! What is not on disk yet, and when it must be written: told what happens and when, it does no IO.
+//! Tracks which changes are not on disk, and when the next write is due. A pure state machine without IO.
 //!
-//! A registration is answered once it is on disk, so it is written at once; those that come during a write share the next one. A beat is
-//! answered without that: beats share a write per [`BEAT_LAG_MAX`], which is what a kill of the agent may lose of them. A write that failed is
-//! tried again with backoff until one succeeds.
+//! A registration is answered once it is on disk, so it is written at once; those that arrive during a write share the next one. A heartbeat is
+//! answered without a write: heartbeats share one write per [`HEARTBEAT_LAG_MAX`], which is what a kill of the agent may lose of them. A failed write
+//! is retried with backoff until one succeeds.
 //!
-//! A new registration whose write failed is undone, as in Consul: what was answered with an error must not be there. A change of one that was
-//! there stays.
+//! A new registration whose write failed is undone, as in Consul: what was answered with an error must not exist. A change of an existing
+//! registration stays.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,39 +13,39 @@ use tokio::{sync::oneshot, time::Instant};
 
 use crate::state::{Subject, Unsaved};
 
-/// A beat is on disk after this long at the latest.
-const BEAT_LAG_MAX: Duration = Duration::from_secs(1);
-/// After a failed write the next one is tried this much later, twice as much after each further one.
+/// The maximum delay until a heartbeat is on disk.
+const HEARTBEAT_LAG_MAX: Duration = Duration::from_secs(1);
+/// The delay before a failed write is retried; it doubles with each further failure.
 const RETRY_MIN: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
-/// The changes that a restart must not lose.
+/// The changes that must survive a restart.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// How many there were.
+    /// The number of changes.
     changes: u64,
-    /// How many of them are on disk.
+    /// The number of changes on disk.
     kept: u64,
-    /// Writes that failed since the last that succeeded.
+    /// Failed writes since the last success.
     failures: u32,
     write_at: Option<Instant>,
-    /// New registrations that are on no disk yet, by the change that must be kept for them to stay.
+    /// New registrations that are not on disk, by the change that must be written for them to stay.
     provisional: BTreeMap<Subject, u64>,
-    /// Requests that are answered once this change was written, or could not be.
+    /// Requests that are answered once this change is written, or its write failed.
     waiting: Vec<(u64, oneshot::Sender<bool>)>,
 }
 
-/// What becomes of a change.
+/// How a change is made durable.
 #[derive(Debug)]
 pub(crate) struct Kept(Option<oneshot::Receiver<bool>>);
 
 impl Kept {
-    /// Nothing has to be kept.
+    /// Nothing has to be written.
     pub(crate) const fn already() -> Self {
         Self(None)
     }
 
-    /// Returns once the change is on disk, or could not be put there (`false`).
+    /// Returns whether the change was written to disk.
     pub(crate) async fn confirmed(self) -> bool {
         match self.0 {
             Some(written) => written.await.unwrap_or(false),
@@ -55,18 +55,18 @@ impl Kept {
 }
 
 impl Ledger {
-    /// A change was made that registered nothing.
+    /// Records a change that registers nothing.
     pub(crate) fn note(&mut self, unsaved: Unsaved, now: Instant) -> Kept {
         match unsaved {
             Unsaved::Nothing => Kept::already(),
-            Unsaved::Beat => {
+            Unsaved::Heartbeat => {
                 self.changes += 1;
-                self.hasten(now + BEAT_LAG_MAX);
+                self.schedule(now + HEARTBEAT_LAG_MAX);
                 Kept::already()
             }
             Unsaved::Registration => {
                 self.changes += 1;
-                self.hasten(now);
+                self.schedule(now);
                 let (tx, rx) = oneshot::channel();
                 self.waiting.push((self.changes, tx));
                 Kept(Some(rx))
@@ -74,7 +74,7 @@ impl Ledger {
         }
     }
 
-    /// This was registered. Registered again before it is on disk, it stays or goes with the later write, even if nothing changed.
+    /// Records a registration. Registered again before it is on disk, it stays or goes with the later write, even if nothing changed.
     pub(crate) fn register(
         &mut self,
         subject: Subject,
@@ -90,7 +90,7 @@ impl Ledger {
         kept
     }
 
-    /// When to write.
+    /// The time of the next write.
     pub(crate) const fn write_at(&self) -> Option<Instant> {
         self.write_at
     }
@@ -99,13 +99,13 @@ impl Ledger {
         self.kept == self.changes
     }
 
-    /// A write begins: what was noted so far is in it.
+    /// Begins a write of all changes so far.
     pub(crate) fn begin(&mut self) -> u64 {
         self.write_at = None;
         self.changes
     }
 
-    /// A write of so many changes succeeded. Returns whether an earlier one had failed.
+    /// A write of this number of changes succeeded. Returns whether an earlier one had failed.
     pub(crate) fn written(&mut self, changes: u64) -> bool {
         self.kept = changes;
         self.provisional.retain(|_, change| *change > changes);
@@ -113,24 +113,24 @@ impl Ledger {
         std::mem::take(&mut self.failures) > 0
     }
 
-    /// A write of so many changes failed. Returns what has to be undone, and whether it is the first failure in a row.
+    /// A write of this number of changes failed. Returns what has to be undone, and whether it is the first failure in a row.
     pub(crate) fn failed(&mut self, changes: u64, now: Instant) -> (Vec<Subject>, bool) {
         let backoff = RETRY_MIN.saturating_mul(1 << self.failures.min(16)).min(RETRY_MAX);
         self.failures = self.failures.saturating_add(1);
-        self.hasten(now + backoff);
+        self.schedule(now + backoff);
         let undone = self.provisional.extract_if(.., |_, change| *change <= changes);
         let undone = undone.map(|(subject, _)| subject).collect();
         self.answer(changes, false);
         (undone, self.failures == 1)
     }
 
-    fn hasten(&mut self, at: Instant) {
+    fn schedule(&mut self, at: Instant) {
         self.write_at = Some(self.write_at.map_or(at, |sooner| sooner.min(at)));
     }
 
     fn answer(&mut self, changes: u64, well: bool) {
         for (_, request) in self.waiting.extract_if(.., |(change, _)| *change <= changes) {
-            // The client may have gone away.
+            // The client may have disconnected.
             request.send(well).ok();
         }
     }
@@ -151,13 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn beats_share_a_write_and_wait_for_none() {
+    fn heartbeats_share_a_write_and_do_not_wait_for_it() {
         let (mut ledger, now) = (Ledger::default(), Instant::now());
         for beat in 0..100 {
-            let kept = ledger.note(Unsaved::Beat, now + beat * SECOND / 100);
+            let kept = ledger.note(Unsaved::Heartbeat, now + beat * SECOND / 100);
             assert!(kept.0.is_none());
         }
-        assert_eq!(ledger.write_at(), Some(now + BEAT_LAG_MAX));
+        assert_eq!(ledger.write_at(), Some(now + HEARTBEAT_LAG_MAX));
         let changes = ledger.begin();
         assert_eq!((changes, ledger.write_at()), (100, None));
         ledger.written(changes);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registration_is_written_at_once_and_answered_then() {
+    fn a_registration_is_answered_after_an_immediate_write() {
         let (mut ledger, now) = (Ledger::default(), Instant::now());
         let mut kept = register(&mut ledger, true, now).0.unwrap();
         assert_eq!(ledger.write_at(), Some(now));
@@ -180,9 +180,9 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_is_tried_again_ever_later_until_one_succeeds() {
+    fn a_failed_write_is_retried_with_growing_backoff() {
         let (mut ledger, now) = (Ledger::default(), Instant::now());
-        let kept = ledger.note(Unsaved::Beat, now);
+        let kept = ledger.note(Unsaved::Heartbeat, now);
         assert!(kept.0.is_none());
         let mut waits = Vec::new();
         for _ in 0..20 {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_and_not_kept_is_undone_and_what_was_there_stays() {
+    fn a_failed_write_undoes_new_registrations_only() {
         for is_new in [true, false] {
             let (mut ledger, now) = (Ledger::default(), Instant::now());
             let mut kept = register(&mut ledger, is_new, now).0.unwrap();
@@ -212,9 +212,9 @@ mod tests {
         }
     }
 
-    /// Otherwise the later one would be answered with 200 and be gone.
+    /// Otherwise the later registration would be answered with 200 and then removed.
     #[test]
-    fn what_is_registered_again_is_undone_by_the_later_write_alone() {
+    fn a_repeated_registration_is_undone_only_by_its_later_write() {
         let (mut ledger, now) = (Ledger::default(), Instant::now());
         let mut first = register(&mut ledger, true, now).0.unwrap();
         let changes = ledger.begin();

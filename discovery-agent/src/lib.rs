@@ -1,13 +1,31 @@
-//! An embedded agent that speaks Consul's HTTP API and DNS for one machine: to develop and to try things with nothing installed, and as a test
-//! double for whoever talks to Consul. It behaves as Consul 1.8.7 does where its clients can tell, and is no cluster: past one machine the agent
-//! is Consul itself.
+//! An embedded agent with Consul's HTTP API and DNS, for one machine: for development with nothing installed, and as a test double for programs
+//! that use Consul. Its clients see the behaviour of Consul 1.8.7. It is not a cluster: for more than one machine use Consul
+//! itself.
 //!
-//! [`Agent::start`] gives one on free ports, in memory, ready when it returns and gone when dropped. Nothing here prints or reads the
-//! environment.
+//! [`Agent::start`] returns an agent on free ports, in memory. It is ready when it is returned, and ends when it is dropped. [`Agent::builder`]
+//! sets ports, names and a data directory. Nothing here prints or reads the environment.
 //!
-//! How it is made: `state` is a pure machine that knows everything and does no IO; `engine` lets tasks share it and wakes who waits; `http` and
-//! `dns` answer; `checks` look; `persist` keeps; `fault` wraps what `http` and
-//! `dns` answer.
+//! ```
+//! use discovery_agent::Agent;
+//! use http::StatusCode;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), discovery_agent::Error> {
+//! let agent = Agent::start().await?;
+//! println!("CONSUL_HTTP_ADDR={} CONSUL_DNS_ADDR={}", agent.url(), agent.dns_addr()); // for the program under test
+//! agent.fail_with(StatusCode::INTERNAL_SERVER_ERROR); // an outage
+//! agent.heal();
+//! agent.forget_everything(); // a restart without data
+//! agent.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It works on Linux, macOS and other Unix systems. On Linux the default name of the node is the host name, and a blocking query ends as soon
+//! as its client disconnects; elsewhere the name is `localhost`, and a client that has pipelined another request is noticed later.
+//!
+//! Its parts: `state` is a pure state machine without IO; `engine` shares it among tasks and wakes blocking queries; `http` and `dns` answer
+//! requests; `checks` runs active checks; `persist` stores the state; `fault` wraps the answers of `http` and `dns` with injected faults.
 
 #![warn(missing_docs)]
 

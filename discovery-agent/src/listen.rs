@@ -1,4 +1,4 @@
-//! Sockets to listen on. A restarted agent gets its port back at once (SO_REUSEADDR), and never shares it with another program.
+//! Listening sockets. A restarted agent can bind its port again at once (SO_REUSEADDR), and never shares it with another program.
 
 use std::{io, net::SocketAddr};
 
@@ -6,16 +6,16 @@ use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 
 use crate::{Error, dns::Datagrams};
 
-/// Connections that wait to be accepted. The kernel has a limit of its own.
+/// The accept backlog. The kernel has a limit of its own.
 const BACKLOG: u32 = 1024;
-/// A free port for UDP may be taken for TCP; so many are tried.
+/// The number of tries to find a port that is free for both UDP and TCP.
 const PORTS_MAX: usize = 16;
 
 pub(crate) async fn tcp(protocol: &str, addr: SocketAddr) -> Result<TcpListener, Error> {
     bind_tcp(addr).map_err(|err| Error::listen(protocol, addr, err))
 }
 
-/// One port for both; with port 0 any that is free for both.
+/// Binds one port for both; with port 0, any port that is free for both.
 pub(crate) async fn udp_and_tcp(
     protocol: &str,
     addr: SocketAddr,

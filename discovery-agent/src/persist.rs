@@ -1,7 +1,7 @@
-//! Registrations on disk: one file, written whole and put in place at once, so that it is either the old one or the new one, never half of one.
+//! Registrations on disk: one file, which is replaced atomically, so that it is either the old or the new one, never a part.
 //!
-//! When it is written is decided by the [`Ledger`](crate::ledger::Ledger). It holds what only its owner may read, such as the headers of checks:
-//! it is always 0600, and a directory that is made for it is 0700.
+//! When it is written is decided by the [`Ledger`](crate::ledger::Ledger). It contains secrets, such as the headers of checks:
+//! it always has mode 0600, and a directory that is created for it 0700.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -27,13 +27,13 @@ use crate::{
 const FILE: &str = "registrations.json";
 const NEW_FILE: &str = "registrations.json.new";
 const LOCK_FILE: &str = "lock";
-/// An agent that ends needs a moment to let go of its directory: the next one waits so long for that.
+/// The time to wait for the lock of a previous agent that is ending.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
 const LOCK_RETRY: Duration = Duration::from_millis(10);
-/// A closing agent tries so often to write what is not on disk, with this much time in between.
+/// The number of final write attempts of a closing agent, and the delay between them.
 const CLOSING_TRIES: u32 = 3;
 const CLOSING_RETRY: Duration = Duration::from_millis(250);
-/// The form of the file. One that is not known is not guessed at.
+/// The format version of the file. An unknown version is an error.
 const VERSION: u32 = 1;
 
 /// The file.
@@ -44,51 +44,51 @@ struct Document {
     state: Saved,
 }
 
-/// A directory that is this agent's alone, and what was in it.
+/// An exclusively locked data directory, and the document found in it.
 #[derive(Debug)]
 pub(crate) struct Store {
-    place: Arc<Place>,
+    dir: Arc<DataDir>,
     found: Option<Document>,
 }
 
-/// A directory that is locked for as long as this lives.
+/// A directory that is locked until this is dropped.
 #[derive(Debug)]
-struct Place {
-    dir: PathBuf,
+struct DataDir {
+    path: PathBuf,
     _lock: File,
 }
 
 impl Store {
-    /// Takes the directory, making it if it is not there, and reads it.
+    /// Locks the directory, creating it if it does not exist, and reads it.
     ///
     /// # Errors
     ///
-    /// It can't be made or read, another agent has it, or the file in it is not understood.
+    /// The directory cannot be created or read, another agent has locked it, or its file is damaged or of an unknown version.
     pub(crate) async fn open(dir: &Path) -> Result<Self, Error> {
-        let place = Place::take(dir).await?;
+        let locked = DataDir::lock(dir).await?;
         let file = dir.join(FILE);
         let found = read(&file)?;
         if found.is_some() {
-            let text = format!("can't make {} private", file.display());
+            let text = format!("can't set the mode of {} to 0600", file.display());
             make_private(&file).map_err(|err| Error::data(text, Some(err)))?;
         }
-        Ok(Self { place: Arc::new(place), found })
+        Ok(Self { dir: Arc::new(locked), found })
     }
 
-    /// The node's id is kept, so that the node is the same after a restart.
+    /// The saved id of the node, so that it is the same after a restart.
     pub(crate) fn node_id(&self) -> Option<&str> {
         self.found.as_ref().map(|found| found.state.node_id.as_str())
     }
 
-    /// The state as it was left.
+    /// Restores the saved state.
     pub(crate) fn restore(&mut self, identity: &Identity) -> State {
         let Some(found) = self.found.take() else { return State::new(identity) };
-        // A clock that was set back tells nothing: as if no time had passed.
+        // If the clock was set back, the downtime is unknown: assume zero.
         let away = SystemTime::now().duration_since(found.saved_at).unwrap_or(Duration::ZERO);
         State::restore(identity, found.state, away, Instant::now())
     }
 
-    /// Keeps the file up to date until the agent closes, and then once more.
+    /// Writes the file whenever a write is due, and once more when the agent closes.
     pub(crate) async fn keep(self, engine: Arc<Engine>) {
         while engine.write_is_due().await {
             self.write(&engine).await;
@@ -101,29 +101,29 @@ impl Store {
                 sleep(CLOSING_RETRY).await;
             }
         }
-        error!(dir = %self.place.dir.display(), "the last changes are lost: they could not be kept on disk");
+        error!(dir = %self.dir.path.display(), "the last changes are lost: they could not be written to disk");
     }
 
-    /// Writes what is not on disk; whether all is there now.
+    /// Writes the changes that are not on disk. Returns whether all are on disk now.
     async fn write(&self, engine: &Engine) -> bool {
         let Some((changes, state)) = engine.begin_write() else { return true };
         let document = Document { version: VERSION, saved_at: SystemTime::now(), state };
-        // The write has a hold on the lock, so that it is over before another agent has the directory.
-        let place = Arc::clone(&self.place);
-        let written = spawn_blocking(move || write(&place.dir, &document)).await;
-        let dir = self.place.dir.display();
+        // The write holds the lock, so that it ends before another agent locks the directory.
+        let locked = Arc::clone(&self.dir);
+        let written = spawn_blocking(move || write(&locked.path, &document)).await;
+        let dir = self.dir.path.display();
         match written.map_err(io::Error::other).flatten() {
             Ok(()) => {
                 if engine.written(changes) {
-                    info!(%dir, "registrations are kept on disk again");
+                    info!(%dir, "writing registrations to disk works again");
                 }
                 true
             }
             Err(err) => {
                 if engine.not_written(changes) {
-                    error!(%dir, %err, "registrations could not be kept on disk; trying again");
+                    error!(%dir, %err, "registrations could not be written to disk; retrying");
                 } else {
-                    debug!(%dir, %err, "registrations could not be kept on disk");
+                    debug!(%dir, %err, "registrations could not be written to disk");
                 }
                 false
             }
@@ -131,25 +131,25 @@ impl Store {
     }
 }
 
-impl Place {
-    async fn take(dir: &Path) -> Result<Self, Error> {
+impl DataDir {
+    async fn lock(dir: &Path) -> Result<Self, Error> {
         let failed = |what: &str, err| {
             Error::data(format!("can't {what} the data directory {}", dir.display()), Some(err))
         };
-        private_dir(dir).map_err(|err| failed("make", err))?;
+        private_dir(dir).map_err(|err| failed("create", err))?;
         let mut create = File::options();
         let lock = private(create.write(true).create(true)).open(dir.join(LOCK_FILE));
         let lock = lock.map_err(|err| failed("write to", err))?;
         let give_up_at = Instant::now() + LOCK_WAIT_MAX;
         loop {
             match lock.try_lock() {
-                Ok(()) => return Ok(Self { dir: dir.to_owned(), _lock: lock }),
+                Ok(()) => return Ok(Self { path: dir.to_owned(), _lock: lock }),
                 Err(TryLockError::WouldBlock) if Instant::now() < give_up_at => {
                     sleep(LOCK_RETRY).await;
                 }
                 Err(TryLockError::WouldBlock) => {
                     let text = format!(
-                        "the data directory {} belongs to another agent that is running: give each its own",
+                        "the data directory {} is in use by another running agent: use a separate directory for each agent",
                         dir.display()
                     );
                     return Err(Error::data(text, None));
@@ -173,7 +173,7 @@ fn read(file: &Path) -> Result<Option<Document>, Error> {
     })?;
     if document.version != VERSION {
         let version = document.version;
-        let text = format!("{} has the unknown form {version}: {remedy}", file.display());
+        let text = format!("{} has the unknown format version {version}: {remedy}", file.display());
         return Err(Error::data(text, None));
     }
     Ok(Some(document))
@@ -181,7 +181,7 @@ fn read(file: &Path) -> Result<Option<Document>, Error> {
 
 fn write(dir: &Path, document: &Document) -> io::Result<()> {
     let new = dir.join(NEW_FILE);
-    // One that was left over may be open to others, or lead elsewhere.
+    // A leftover file may have other permissions, or be a symbolic link.
     match fs::remove_file(&new) {
         Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
         Ok(()) | Err(_) => {}
@@ -190,11 +190,11 @@ fn write(dir: &Path, document: &Document) -> io::Result<()> {
     file.write_all(&serde_json::to_vec(document)?)?;
     file.sync_all()?;
     fs::rename(new, dir.join(FILE))?;
-    // The rename itself must reach the disk too.
+    // The rename itself must be synced too.
     File::open(dir)?.sync_all()
 }
 
-/// Makes the directory, for its owner alone, if it is not there. One that is there may hold other things: it stays as it is.
+/// Creates the directory with mode 0700 if it does not exist. The mode of an existing one stays as it is.
 fn private_dir(dir: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
@@ -202,14 +202,14 @@ fn private_dir(dir: &Path) -> io::Result<()> {
     builder.recursive(true).create(dir)
 }
 
-/// A file that is made is for its owner alone.
+/// A new file gets mode 0600.
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
 }
 
-/// A file that is there becomes its owner's alone.
+/// An existing file gets mode 0600.
 #[cfg(unix)]
 fn make_private(file: &Path) -> io::Result<()> {
     fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600))

@@ -1,4 +1,4 @@
-//! Tasks that the agent cannot do without: one that panics ends the agent, with an error, instead of leaving half of it.
+//! Required tasks: a panic in one ends the whole agent with an error, so that no part of it continues alone.
 
 use std::{
     any::Any,
@@ -24,23 +24,23 @@ pub(crate) async fn supervise(
     }
 }
 
-/// Runs a task until it ends, whatever happens to others.
+/// Runs a task until it ends, also after another one has failed.
 pub(crate) async fn watch_over(what: &str, engine: &Engine, task: impl Future<Output = ()>) {
     let mut task = pin!(task);
     let ended = std::future::poll_fn(|context| {
-        // After a panic the task is not polled any more, so nobody sees what it left undone; locks that it held are taken over.
+        // After a panic the task is not polled any more, so its state is not observed; poisoned locks are recovered.
         match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))) {
             Ok(polled) => polled.map(Ok),
-            Err(panic) => Poll::Ready(Err(words(panic.as_ref()))),
+            Err(panic) => Poll::Ready(Err(message(panic.as_ref()))),
         }
     });
     if let Err(why) = ended.await {
-        error!(task = what, %why, "a task of the agent failed; the agent ends");
+        error!(task = what, err = %why, "a task of the agent failed; the agent ends");
         engine.fail(format!("the agent ended because its {what} failed: {why}"));
     }
 }
 
-fn words(panic: &(dyn Any + Send)) -> String {
+fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given").to_owned()
 }

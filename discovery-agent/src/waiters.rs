@@ -1,4 +1,4 @@
-//! Who waits for what: one bell per topic, rung when the topic's answer changes. Who stops waiting leaves nothing behind.
+//! Waiters for topics: one notifier per topic, notified when the topic's answer changes. A waiter that is dropped leaves nothing behind.
 
 use std::{
     collections::HashMap,
@@ -9,77 +9,77 @@ use tokio::sync::Notify;
 
 use crate::state::Topic;
 
-/// How many may wait at once, all topics together: far above what the limit of connections per client lets a machine's programs reach.
+/// The maximum number of waiters of all topics: far above what the limit of connections per client allows on one machine.
 pub(crate) const WAITERS_MAX: usize = 16_384;
 
-/// All who wait.
+/// All waiters.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters(Mutex<Waiting>);
+pub(crate) struct Waiters(Mutex<Table>);
 
 #[derive(Debug, Default)]
-struct Waiting {
-    bells: HashMap<Topic, Bell>,
+struct Table {
+    topics: HashMap<Topic, Notifier>,
     count: usize,
 }
 
 #[derive(Debug, Default)]
-struct Bell {
-    rings: Arc<Notify>,
+struct Notifier {
+    changed: Arc<Notify>,
     waiting: usize,
 }
 
-/// One who waits. Dropping it gives the place back.
+/// One waiter. Dropping it removes it.
 #[derive(Debug)]
 pub(crate) struct Waiter<'a> {
     waiters: &'a Waiters,
     topic: Topic,
-    rings: Arc<Notify>,
+    changed: Arc<Notify>,
 }
 
 impl Waiters {
-    /// Takes a place; `None` when all of [`WAITERS_MAX`] are taken.
+    /// Adds a waiter; `None` if there are [`WAITERS_MAX`] already.
     pub(crate) fn join(&self, topic: &Topic) -> Option<Waiter<'_>> {
         let mut waiting = self.lock();
         if waiting.count >= WAITERS_MAX {
             return None;
         }
         waiting.count += 1;
-        let bell = waiting.bells.entry(topic.clone()).or_default();
-        bell.waiting += 1;
-        Some(Waiter { waiters: self, topic: topic.clone(), rings: Arc::clone(&bell.rings) })
+        let notifier = waiting.topics.entry(topic.clone()).or_default();
+        notifier.waiting += 1;
+        Some(Waiter { waiters: self, topic: topic.clone(), changed: Arc::clone(&notifier.changed) })
     }
 
-    /// Wakes everybody who waits for one of these.
-    pub(crate) fn ring<'a>(&self, topics: impl IntoIterator<Item = &'a Topic>) {
+    /// Wakes the waiters of these topics.
+    pub(crate) fn notify<'a>(&self, topics: impl IntoIterator<Item = &'a Topic>) {
         let waiting = self.lock();
         for topic in topics {
-            if let Some(bell) = waiting.bells.get(topic) {
-                bell.rings.notify_waiters();
+            if let Some(notifier) = waiting.topics.get(topic) {
+                notifier.changed.notify_waiters();
             }
         }
     }
 
-    /// How many wait.
+    /// The number of waiters.
     pub(crate) fn count(&self) -> usize {
         self.lock().count
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Waiter<'_> {
-    /// Returns once `done` holds, which is looked at now and whenever the bell rings. Cancel safe.
+    /// Returns once `done` holds, which is evaluated now and after each notification. Cancel safe.
     pub(crate) async fn until(&self, done: impl Fn() -> bool) {
         loop {
-            // Enabled before looking, so that a ring in between is not missed.
-            let mut ring = std::pin::pin!(self.rings.notified());
-            ring.as_mut().enable();
+            // Enabled before the evaluation, so that a notification in between is not missed.
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
             if done() {
                 return;
             }
-            ring.await;
+            changed.await;
         }
     }
 }
@@ -88,10 +88,10 @@ impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut waiting = self.waiters.lock();
         waiting.count -= 1;
-        if let Some(bell) = waiting.bells.get_mut(&self.topic) {
-            bell.waiting -= 1;
-            if bell.waiting == 0 {
-                waiting.bells.remove(&self.topic);
+        if let Some(notifier) = waiting.topics.get_mut(&self.topic) {
+            notifier.waiting -= 1;
+            if notifier.waiting == 0 {
+                waiting.topics.remove(&self.topic);
             }
         }
     }
@@ -104,19 +104,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_given_back_and_leaves_nothing() {
+    fn a_dropped_waiter_leaves_nothing_behind() {
         let waiters = Waiters::default();
         let one = waiters.join(&Topic::Services).unwrap();
         let two = waiters.join(&Topic::Services).unwrap();
         assert_eq!(waiters.count(), 2);
         drop(one);
-        assert_eq!((waiters.count(), waiters.lock().bells.len()), (1, 1));
+        assert_eq!((waiters.count(), waiters.lock().topics.len()), (1, 1));
         drop(two);
-        assert_eq!((waiters.count(), waiters.lock().bells.len()), (0, 0));
+        assert_eq!((waiters.count(), waiters.lock().topics.len()), (0, 0));
     }
 
     #[test]
-    fn one_too_many_has_no_place() {
+    fn waiters_are_limited() {
         let waiters = Waiters::default();
         let mut places: Vec<_> =
             (0..WAITERS_MAX).map(|_| waiters.join(&Topic::Services).unwrap()).collect();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_ring_wakes_who_waits_for_that_topic() {
+    async fn a_notification_wakes_the_waiters_of_its_topic() {
         let waiters = Arc::new(Waiters::default());
         let done = Arc::new(AtomicBool::new(false));
         let (waits, until) = (Arc::clone(&waiters), Arc::clone(&done));
@@ -136,11 +136,11 @@ mod tests {
         while waiters.count() == 0 {
             tokio::task::yield_now().await;
         }
-        waiters.ring(&[Topic::Nodes, Topic::Services]);
+        waiters.notify(&[Topic::Nodes, Topic::Services]);
         tokio::task::yield_now().await;
-        assert!(!task.is_finished(), "woken, and found that it does not hold");
+        assert!(!task.is_finished(), "woken, and `done` does not hold");
         done.store(true, Ordering::SeqCst);
-        waiters.ring(&[Topic::Services]);
+        waiters.notify(&[Topic::Services]);
         task.await.unwrap();
     }
 }

@@ -1,5 +1,5 @@
-//! Checks that look: one task each, for as long as the check is registered as it is. The first run comes at a random time within the interval, as
-//! in Consul, so that checks registered together do not run together; whoever wants to be seen at once registers with a status.
+//! Active checks: one task per check, until its definition changes. The first run is at a random time within the interval, as
+//! in Consul, so that checks registered together do not run together. A registration may contain an initial status.
 
 mod http;
 mod tcp;
@@ -18,10 +18,10 @@ use crate::{
     supervise::supervise,
 };
 
-/// What a run of a check found: how it stands, and what it says.
-type Finding = (CheckStatus, String);
+/// The result of a check run: status and output.
+type CheckResult = (CheckStatus, String);
 
-/// Runs every check that looks, for as long as it is polled.
+/// Runs every active check, for as long as it is polled.
 pub(crate) async fn run(engine: Arc<Engine>) {
     let mut running: HashMap<String, Running> = HashMap::new();
     loop {
@@ -31,16 +31,16 @@ pub(crate) async fn run(engine: Arc<Engine>) {
         running.retain(|id, running| wanted.get(id) == Some(&running.target));
         for (id, target) in wanted {
             if let Entry::Vacant(vacant) = running.entry(id) {
-                let look = look(vacant.key().clone(), target.clone(), engine.clone());
-                let task = tokio::spawn(supervise("check", engine.clone(), look));
+                let task = repeat(vacant.key().clone(), target.clone(), engine.clone());
+                let task = tokio::spawn(supervise("check", engine.clone(), task));
                 vacant.insert(Running { target, task });
             }
         }
-        engine.retargeted.notified().await;
+        engine.checks_changed.notified().await;
     }
 }
 
-/// A check's task, which ends with this.
+/// The task of a check. Dropping it aborts the task.
 struct Running {
     target: CheckTarget,
     task: JoinHandle<()>,
@@ -52,19 +52,19 @@ impl Drop for Running {
     }
 }
 
-/// Looks again and again.
-async fn look(id: String, target: CheckTarget, engine: Arc<Engine>) {
+/// Runs a check at its interval.
+async fn repeat(id: String, target: CheckTarget, engine: Arc<Engine>) {
     sleep(target.interval().mul_f64(fastrand::f64())).await;
     loop {
         let (status, output) = match &target {
-            CheckTarget::Http(check) => http::look(check).await,
-            CheckTarget::Tcp(check) => tcp::look(check).await,
+            CheckTarget::Http(check) => http::run(check).await,
+            CheckTarget::Tcp(check) => tcp::run(check).await,
         };
-        tracing::debug!(check = %id, %status, "a check ran");
+        tracing::debug!(check = %id, %status, "check result");
         let observed =
             Command::Observe { check: id.clone(), target: target.clone(), status, output };
         if let Err(refusal) = engine.apply(observed) {
-            tracing::error!(check = %id, %refusal, "what a check found was refused");
+            tracing::error!(check = %id, err = %refusal, "the result of a check was refused");
         }
         sleep(target.interval()).await;
     }

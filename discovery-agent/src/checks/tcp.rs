@@ -1,12 +1,12 @@
-//! TCP checks: a connection that can be made is all there is to it.
+//! TCP checks: a check passes if a connection can be made.
 
 use consul_wire::check::CheckStatus;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::Finding;
+use super::CheckResult;
 use crate::state::TcpCheck;
 
-pub(super) async fn look(check: &TcpCheck) -> Finding {
+pub(super) async fn run(check: &TcpCheck) -> CheckResult {
     let address = &check.address;
     match timeout(check.timeout, TcpStream::connect(address)).await {
         Ok(Ok(_)) => (CheckStatus::Passing, format!("TCP connect {address}: Success")),

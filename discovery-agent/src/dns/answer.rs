@@ -1,44 +1,35 @@
-//! Answers, assembled: from what a question is about to records. What fits into a message is decided elsewhere.
+//! Assembles answers: from the subject of a question to records. `message` decides what fits into a message.
 
 use hickory_proto::{
     op::ResponseCode,
     rr::{Name, Record, RecordType},
 };
 
-use super::{name::Subject, record::soa, zone::Zone};
+use super::{
+    name::Subject,
+    record::{Entry, soa},
+    zone::Zone,
+};
 use crate::state::State;
 
 /// An answer: a code and its records.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) code: ResponseCode,
-    /// Whether the question was about what the agent knows.
+    /// Whether the answer is authoritative.
     pub(crate) authoritative: bool,
     pub(crate) entries: Vec<Entry>,
     pub(crate) authority: Vec<Record>,
     pub(crate) additional: Vec<Record>,
 }
 
-/// A record of the answer, and what makes it useful. They come and go together.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) record: Record,
-    pub(crate) additional: Option<Record>,
-}
-
-impl From<Record> for Entry {
-    fn from(record: Record) -> Self {
-        Self { record, additional: None }
-    }
-}
-
 impl Answer {
-    /// A code and nothing more.
+    /// A response code without records.
     pub(crate) fn bare(code: ResponseCode) -> Self {
         Self { code, ..Self::default() }
     }
 
-    /// Whether any of its records may come first. An alias comes before what it stands for.
+    /// Whether the records may be rotated. A CNAME must come before the records of its target.
     pub(crate) fn may_turn(&self) -> bool {
         self.entries.iter().all(|entry| entry.record.record_type() != RecordType::CNAME)
     }
@@ -51,7 +42,7 @@ pub(crate) fn answer(state: &State, owner: &Name, kind: RecordType, subject: &Su
         (Subject::Elsewhere, _) => Answer::bare(ResponseCode::Refused),
         (Subject::Reverse(ip), _) => match zone.reverse(owner, *ip) {
             Some(record) => found(vec![record.into()]),
-            // Somebody else may know; Consul would ask, had it anybody to ask.
+            // Consul forwards such a question to its recursors. There are none here.
             None => Answer::bare(ResponseCode::ServFail),
         },
         (_, RecordType::AXFR) => {
@@ -63,19 +54,19 @@ pub(crate) fn answer(state: &State, owner: &Name, kind: RecordType, subject: &Su
     }
 }
 
-/// What the question is about exists; where it has no record of the type that was asked for, the SOA says so.
+/// The name exists. If it has no record of the requested type, the SOA goes into the authority section.
 fn found(entries: Vec<Entry>) -> Answer {
     let authority = if entries.is_empty() { vec![soa()] } else { Vec::new() };
     Answer { authoritative: true, entries, authority, ..Answer::default() }
 }
 
-/// There is no such name.
+/// The name does not exist.
 fn missing() -> Answer {
     let authority = vec![soa()];
     Answer { code: ResponseCode::NXDomain, authoritative: true, authority, ..Answer::default() }
 }
 
-/// About the zone itself, wherever in it was asked.
+/// A question for the SOA or NS of the zone, for any name in it.
 fn apex(zone: &Zone<'_>, record: Option<Record>, authority: Option<Record>) -> Answer {
     Answer {
         authoritative: true,

@@ -1,4 +1,4 @@
-//! Answers that hold until something changes, since most of those who ask ask the same: by transport and the question's bytes after its id.
+//! A cache of DNS answers, by transport and by the bytes of the question after its id. An answer is valid until the state changes.
 
 use super::{
     message::{Prepared, Transport, answer_to},
@@ -6,28 +6,28 @@ use super::{
 };
 use crate::{cache::Cache, engine::Engine};
 
-/// How many turns of one answer are kept.
+/// The maximum number of cached rotations of one answer.
 const TURNS_MAX: usize = 8;
 
 type Key = (Transport, Vec<u8>);
 
-/// The answers of one agent, to whoever asks.
+/// The answers of one agent.
 #[derive(Debug, Default)]
 pub(crate) struct Answers(Cache<Key, Turns>);
 
-/// An answer in its turns: each begins with another of its records, so that clients that take the first do not all take the same.
+/// The rotations of one answer. Each starts with another record, so that clients that use the first record are spread over all.
 #[derive(Debug)]
 struct Turns {
-    /// How many changes of the state it knows of.
+    /// The number of state changes when the answer was found.
     changes: u64,
     answer: Prepared,
-    /// Those that were not asked for yet are empty.
+    /// A rotation that was not requested yet is empty.
     written: Vec<Vec<u8>>,
     next: usize,
 }
 
 impl Answers {
-    /// Appends the answer to a question; `None` for what is no question at all. The state is locked only while records are collected.
+    /// Appends the answer to a question. Returns `None` if the message is not a question. The state is locked only while records are collected.
     pub(crate) fn reply(
         &self,
         engine: &Engine,
@@ -36,7 +36,7 @@ impl Answers {
         out: &mut Vec<u8>,
     ) -> Option<()> {
         let (id, asked) = bytes.split_at_checked(2)?;
-        // Read before the state is: what is found then is at least as new.
+        // Read before the state, so that the answer is at least as new as this number.
         let changes = engine.changes();
         let key = (via, asked.to_owned());
         let slot = self.0.slot(&key);
@@ -77,7 +77,7 @@ impl Turns {
         Self { changes, answer, written, next: 0 }
     }
 
-    /// The answer as its turn is now, and whether it is written for the first time.
+    /// The answer in its next rotation, and whether it is encoded for the first time.
     fn take(&mut self) -> Option<(&[u8], bool)> {
         let turn = self.next;
         self.next = (turn + 1) % self.written.len();
@@ -88,7 +88,7 @@ impl Turns {
         Some((&self.written[turn], fresh))
     }
 
-    /// The records of the answer are about as long as one of its turns.
+    /// The records of the answer take about as much memory as one encoded rotation.
     fn bytes(&self) -> usize {
         self.written.iter().map(Vec::len).sum::<usize>() + self.written[0].len()
     }
@@ -114,9 +114,9 @@ mod tests {
         Message::from_vec(&answer).unwrap()
     }
 
-    /// What is kept must be what is found anew: asked so often that every turn comes twice.
+    /// A cached answer equals a new one. Each rotation is requested twice.
     #[test]
-    fn what_is_kept_is_what_would_be_found() {
+    fn a_cached_answer_equals_a_new_one() {
         for (instances, payload) in
             [(0, None), (1, None), (5, None), (40, Some(1232)), (90, Some(4096))]
         {
@@ -133,12 +133,12 @@ mod tests {
                 assert_eq!(answer.metadata.truncation, anew.metadata.truncation);
                 firsts.extend(answer.answers.first().map(ToString::to_string));
             }
-            assert_eq!(firsts.len(), instances.min(TURNS_MAX), "each has its turn");
+            assert_eq!(firsts.len(), instances.min(TURNS_MAX), "each record comes first once");
         }
     }
 
     #[test]
-    fn a_change_is_seen_at_once() {
+    fn a_change_invalidates_the_cache() {
         let engine = engine(1);
         let answers = Answers::default();
         let asked = question("web.service.consul.", RecordType::A, None);
@@ -148,9 +148,9 @@ mod tests {
         assert_eq!(count(), 2);
     }
 
-    /// The answer is encoded once for all who ask, whatever the transport's limit: what is kept weighs what was written.
+    /// The answer is encoded once for all callers, even above the limit of the transport: the cache counts what was encoded.
     #[test]
-    fn a_long_answer_is_encoded_once_for_all_who_ask() {
+    fn a_long_answer_is_encoded_once_for_all_callers() {
         let engine = engine(1500);
         let answers = Answers::default();
         let asked = question("web.service.consul.", RecordType::SRV, None);

@@ -1,5 +1,5 @@
-//! A UDP socket that answers from the address that was asked. On a wildcard the kernel would choose the source by its routes, and a resolver
-//! drops an answer that comes from an address other than the one it asked (RFC 2181 section 4.1).
+//! A UDP socket that answers from the address at which the question arrived. On a wildcard address the kernel would choose the source address by
+//! its routes, and a resolver drops an answer from an address that it did not query (RFC 2181 section 4.1).
 
 use std::{
     array,
@@ -10,9 +10,9 @@ use std::{
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::{io::Interest, net::UdpSocket};
 
-/// How many reads are taken from the kernel at once: a busy socket pays for one system call, not for one per datagram.
+/// The number of datagrams that one system call receives at most.
 const BATCH: usize = 8;
-/// The kernel may join datagrams of one sender into one read, up to this size.
+/// The kernel may coalesce datagrams of one sender into one read, up to this size in bytes.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// The socket.
@@ -22,7 +22,7 @@ pub(crate) struct Datagrams {
     state: UdpSocketState,
 }
 
-/// What one call received.
+/// The datagrams that one call received.
 #[derive(Debug)]
 pub(super) struct Batch {
     bytes: Vec<u8>,
@@ -30,11 +30,11 @@ pub(super) struct Batch {
     count: usize,
 }
 
-/// The two ends of a datagram.
+/// The two addresses of a datagram.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ends {
     pub(super) from: SocketAddr,
-    /// The address that was asked; `None` where the system does not tell.
+    /// The local address; `None` where the system does not report it.
     asked: Option<IpAddr>,
 }
 
@@ -48,7 +48,7 @@ impl Datagrams {
         self.socket.local_addr()
     }
 
-    /// Waits until something is there, and receives it.
+    /// Waits for datagrams and receives them.
     pub(super) async fn receive(&self, into: &mut Batch) -> io::Result<()> {
         let socket = &self.socket;
         into.count = 0;
@@ -62,7 +62,7 @@ impl Datagrams {
         Ok(())
     }
 
-    /// Answers a datagram, from the address that it was sent to.
+    /// Answers a datagram, from the address at which it arrived.
     pub(super) async fn answer(&self, contents: &[u8], ends: Ends) -> io::Result<()> {
         let socket = &self.socket;
         let transmit = Transmit {
@@ -83,7 +83,7 @@ impl Batch {
         Self { bytes, metas: [RecvMeta::default(); BATCH], count: 0 }
     }
 
-    /// Each datagram with its ends.
+    /// Each datagram with its addresses.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], Ends)> {
         let reads = self.bytes.chunks_exact(READ_BYTES_MAX).zip(&self.metas).take(self.count);
         reads.flat_map(|(bytes, meta)| {

@@ -1,7 +1,7 @@
-//! Messages: from the bytes of a question to the bytes of its answer, cut to what fits.
+//! Messages: from the bytes of a question to the bytes of its answer, truncated to what fits.
 //!
-//! Unlike Consul's, the cut is honest: whenever something is left out the truncation bit says so, and what is left in is always the same, so that
-//! who cannot ask again by TCP at least sees a steady set.
+//! Unlike Consul's, the truncation is always visible: whenever a record is left out, the truncation bit is set. The records that stay are always
+//! the same ones, so that a client that cannot retry over TCP sees a stable set.
 
 use hickory_proto::{
     op::{Edns, Message, MessageType, Metadata, ResponseCode},
@@ -14,28 +14,28 @@ use super::{
 };
 use crate::state::State;
 
-/// What fits into a datagram without EDNS (RFC 1035).
+/// The size limit of a UDP answer without EDNS, in bytes (RFC 1035).
 const PLAIN_BYTES_MAX: usize = 512;
-/// A datagram is never longer, whatever the asker takes: it fits into one packet nearly everywhere (DNS Flag Day 2020), and a question with a
-/// forged sender does not make a flood. The rest is for TCP.
+/// The size limit of a UDP answer with EDNS, in bytes. It fits into one packet on nearly every path (DNS Flag Day 2020), and it limits
+/// amplification by questions with a forged sender. Longer answers need TCP.
 const UDP_BYTES_MAX: u16 = 1232;
-/// What fits into a message over TCP.
+/// The size limit of a TCP message, in bytes.
 const TCP_BYTES_MAX: usize = u16::MAX as usize;
 
-/// How a question came.
+/// The transport of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Transport {
     Udp,
     Tcp,
 }
 
-/// An answer and what of it fits, before it is written.
+/// An answer and how much of it fits, before it is encoded.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     question: Message,
     answer: Answer,
     limit: usize,
-    /// How many entries fit.
+    /// The number of entries that fit.
     kept: usize,
 }
 
@@ -46,20 +46,20 @@ impl Prepared {
         Self { question, answer, limit, kept }
     }
 
-    /// How many records of equal standing it has: it may be turned so often before it is the same again.
+    /// The number of records that can be rotated, which is the number of different rotations.
     pub(crate) fn turns(&self) -> usize {
         if self.answer.may_turn() { self.kept.max(1) } else { 1 }
     }
 
-    /// Whether it is the same for as long as the state is: an SOA tells the time.
+    /// Whether the answer stays the same while the state does. An SOA does not: its serial is the time.
     pub(crate) fn is_lasting(&self) -> bool {
         self.answer.authority.is_empty() && self.answer.code == ResponseCode::NoError
     }
 
-    /// Writes it. `turn`: how far to turn the records, so that clients that take the first do not all take the same.
+    /// Encodes the answer. `turn` is the number of records to rotate by, so that clients that use the first record are spread over all.
     pub(crate) fn write(&self, turn: usize) -> Option<Vec<u8>> {
         let Self { question, answer, limit, kept } = self;
-        // Beyond 16 KiB names are not compressed, so that a turn may be longer than what was measured.
+        // Beyond 16 KiB names are not compressed, so a rotation may be longer than the measured one.
         let turned = write(question, answer, *kept, turn % self.turns());
         match turned.filter(|bytes| bytes.len() <= *limit) {
             Some(turned) => Some(turned),
@@ -68,7 +68,7 @@ impl Prepared {
     }
 }
 
-/// The same question answered with a code alone.
+/// An answer to the same question with a response code alone.
 pub(crate) fn code(bytes: &[u8], code: ResponseCode) -> Option<Vec<u8>> {
     match question::read(bytes) {
         Ok(question) => write(&question, &Answer::bare(code), 0, 0),
@@ -76,7 +76,7 @@ pub(crate) fn code(bytes: &[u8], code: ResponseCode) -> Option<Vec<u8>> {
     }
 }
 
-/// What the state has to say to a question.
+/// The answer of the state to a question.
 pub(crate) fn answer_to(question: &Message, state: &State) -> Answer {
     let [query] = &question.queries[..] else { return Answer::bare(ResponseCode::FormErr) };
     if !matches!(query.query_class(), DNSClass::IN | DNSClass::ANY) {
@@ -96,7 +96,7 @@ fn limit(question: &Message, via: Transport) -> usize {
     }
 }
 
-/// How many entries fit.
+/// The number of entries that fit.
 fn fitting(question: &Message, answer: &Answer, limit: usize) -> usize {
     let fits =
         |kept: usize| write(question, answer, kept, 0).is_some_and(|bytes| bytes.len() <= limit);
@@ -104,7 +104,7 @@ fn fitting(question: &Message, answer: &Answer, limit: usize) -> usize {
     if fits(all) {
         return all;
     }
-    // The most that fit lie between what does (`low`) and what does not (`high`).
+    // The largest number that fits is between `low`, which fits, and `high`, which does not.
     let (mut low, mut high) = (0, all);
     while high - low > 1 {
         let middle = low + (high - low) / 2;
@@ -117,7 +117,7 @@ fn fitting(question: &Message, answer: &Answer, limit: usize) -> usize {
     low
 }
 
-/// Writes the answer with so many entries; `None` when they are more than a message holds.
+/// Encodes the answer with this number of entries. Returns `None` if a message cannot hold them.
 fn write(question: &Message, answer: &Answer, kept: usize, turn: usize) -> Option<Vec<u8>> {
     let asked = &question.metadata;
     let mut message = Message::new(asked.id, MessageType::Response, asked.op_code);
@@ -139,13 +139,13 @@ fn write(question: &Message, answer: &Answer, kept: usize, turn: usize) -> Optio
         message.set_edns(own);
     }
     let bytes = message.to_vec().ok()?;
-    // The encoder cuts at 64 KiB by itself, in the middle of it all: it must not have to.
+    // The encoder truncates at 64 KiB by itself, at any record. That must not happen.
     let additionals = message.additionals.len() + usize::from(message.edns.is_some());
     let whole = count(&bytes, 6) == kept && count(&bytes, 10) == additionals;
     whole.then_some(bytes)
 }
 
-/// A count of records in a message's header.
+/// A record count in the header of a message.
 fn count(message: &[u8], at: usize) -> usize {
     let field = message.get(at..at + 2).map_or([0, 0], |field| [field[0], field[1]]);
     usize::from(u16::from_be_bytes(field))

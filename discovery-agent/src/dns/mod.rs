@@ -1,11 +1,11 @@
-//! DNS: the zone `consul.`, and the reverse of what is in it, over UDP and TCP on one port.
+//! DNS: the zone `consul.` and its reverse zones, over UDP and TCP on one port.
 
 mod answer;
 mod answers;
 mod datagrams;
 mod message;
 mod name;
-mod places;
+mod permits;
 mod question;
 mod record;
 mod tcp;
@@ -25,10 +25,10 @@ pub(crate) use self::{
 };
 use crate::{engine::Engine, fault::Faults};
 
-/// A longer message is no question: hardly one has 300 bytes.
+/// The maximum length of a question, in bytes. Real questions hardly reach 300.
 const QUESTION_BYTES_MAX: usize = 4096;
 
-/// What answers questions, whatever the transport.
+/// Answers questions of any transport.
 #[derive(Debug)]
 pub(crate) struct Resolver {
     engine: Arc<Engine>,
@@ -41,7 +41,7 @@ impl Resolver {
         Self { engine, answers: Answers::default(), faults }
     }
 
-    /// Appends the answer to a question; `None`: say nothing.
+    /// Appends the answer to a question. Returns `None` if there is nothing to send.
     async fn reply(&self, question: &[u8], via: Transport, out: &mut Vec<u8>) -> Option<()> {
         self.engine.count_question();
         let answer = |out: &mut Vec<u8>| self.answers.reply(&self.engine, question, via, out);

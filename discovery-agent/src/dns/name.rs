@@ -1,7 +1,7 @@
-//! Names, read: what a question is about. No state is needed for that.
+//! Parses names: the subject of a question. It needs no state.
 //!
 //! The forms are Consul's (<https://developer.hashicorp.com/consul/docs/services/discovery/dns-static-lookups>): `[tag.]name.service[.dc]`,
-//! `_name._tcp[.service][.dc]` (RFC 2782), `node.node[.dc]`, `hex.addr[.dc]`, and the reverse zones. Letter case never matters.
+//! `_name._tcp[.service][.dc]` (RFC 2782), `node.node[.dc]`, `hex.addr[.dc]`, and the reverse zones. Names are case-insensitive.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,10 +10,10 @@ use hickory_proto::rr::{Name, RecordType};
 /// The zone that the agent answers for.
 pub(crate) const DOMAIN: &str = "consul";
 
-/// What a name is about.
+/// The subject of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// The instances of a service, with this tag if one is given.
+    /// The instances of a service; with a tag, only those that have it.
     Service {
         name: String,
         tag: Option<String>,
@@ -25,22 +25,23 @@ pub(crate) enum Subject {
     },
     /// An address that is a name, as the targets of SRV records are.
     Address(IpAddr),
-    /// Who has this address?
+    /// A reverse lookup of an address.
     Reverse(Option<IpAddr>),
-    /// Within the zone, and nothing that could be there.
+    /// A name in the zone that cannot exist.
     Unknown,
-    /// Not of this zone.
+    /// A name outside the zone.
     Elsewhere,
 }
 
-/// What a question for records of this type is about. What is no UTF-8 is the name of nothing here.
+/// The subject of a question for records of this type. A name that is not UTF-8 is never found.
 pub(crate) fn of(name: &Name, kind: RecordType) -> Subject {
     let name = name.to_lowercase();
     let labels: Option<Vec<&str>> = name.iter().map(|label| str::from_utf8(label).ok()).collect();
     labels.map_or(Subject::Unknown, |labels| read(&labels, kind == RecordType::SRV))
 }
 
-/// Reads the labels of a name, leftmost first and in lower case. `srv`: whether SRV records are asked for, where `service` may be left out.
+/// Parses the labels of a name, leftmost first, in lower case. `srv`: whether SRV records are requested, for which the label `service` is
+/// optional.
 fn read(labels: &[&str], srv: bool) -> Subject {
     match labels {
         [rest @ .., DOMAIN] => within(rest, srv),
@@ -50,7 +51,7 @@ fn read(labels: &[&str], srv: bool) -> Subject {
     }
 }
 
-/// A name of the zone. The rightmost label that says a kind counts, so that a service may be called `node`.
+/// A name in the zone. The rightmost label that names a kind counts, so that a service may be called `node`.
 fn within(labels: &[&str], srv: bool) -> Subject {
     for (at, label) in labels.iter().enumerate().rev() {
         let (before, after) = (&labels[..at], &labels[at + 1..]);
@@ -67,7 +68,7 @@ fn within(labels: &[&str], srv: bool) -> Subject {
     Subject::Unknown
 }
 
-/// What stands after the kind: nothing, or a datacenter.
+/// What follows the kind: nothing, or a datacenter.
 fn of_datacenter(labels: &[&str], of: impl FnOnce(Option<String>) -> Subject) -> Subject {
     match labels {
         [] => of(None),
@@ -88,7 +89,7 @@ fn service(labels: &[&str], datacenter: Option<String>) -> Subject {
             return Subject::Service { name: (*name).to_owned(), tag, datacenter };
         }
     };
-    // `_tcp` stands where a tag may stand, and is none.
+    // `_tcp` is at the position of a tag, and is not a tag.
     let tag = (!matches!(tag, "" | "tcp")).then(|| tag.to_owned());
     Subject::Service { name: name.to_owned(), tag, datacenter }
 }
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_as_consul_reads_them() {
+    fn names_are_parsed_as_in_consul() {
         let ip = |ip: &str| ip.parse::<IpAddr>().unwrap();
         let v6 = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa";
         let cases = [
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn srv_questions_may_leave_out_the_word_service() {
+    fn the_service_label_is_optional_for_srv() {
         let read = |name: &str| read(&name.split('.').collect::<Vec<_>>(), true);
         assert_eq!(read("_db._tcp.consul"), service("db", None, None));
         assert_eq!(read("_db._tcp.dc1.consul"), service("db", None, Some("dc1")));

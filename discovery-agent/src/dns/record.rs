@@ -1,4 +1,4 @@
-//! Records and names, made.
+//! Constructors of records and names.
 
 use std::{
     net::IpAddr,
@@ -12,7 +12,20 @@ use hickory_proto::rr::{
 
 use super::name::DOMAIN;
 
-/// Nobody may keep an answer: the next one may be another. Consul's default.
+/// A record of the answer, and what makes it useful. They come and go together.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) record: Record,
+    pub(crate) additional: Option<Record>,
+}
+
+impl From<Record> for Entry {
+    fn from(record: Record) -> Self {
+        Self { record, additional: None }
+    }
+}
+
+/// The TTL of a record: it may not be cached, since the next answer may differ. Consul's default.
 const TTL: u32 = 0;
 
 pub(super) fn record(owner: &Name, data: RData) -> Record {
@@ -41,7 +54,7 @@ pub(super) fn apex() -> Name {
     fqdn(DOMAIN).unwrap_or_default()
 }
 
-/// A whole name; `None` for what can be none. Labels that no host would have (`_`, a space) are let through, as Consul does.
+/// A fully qualified name; `None` if the text is not one. Labels that are not host names (`_`, a space) are accepted, as Consul does.
 pub(super) fn fqdn(text: &str) -> Option<Name> {
     let labels = text.strip_suffix('.').unwrap_or(text).split('.').map(str::as_bytes);
     let mut name = Name::from_labels(labels).ok()?;

@@ -1,4 +1,4 @@
-//! What must hold of answers whatever is asked.
+//! Properties that hold for every question.
 
 use consul_wire::{check::CheckStatus, service::Weights};
 use hickory_proto::{
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::state::{CheckDefinition, CheckKind, Command, Identity, ServiceDefinition, State};
 
-/// A state with so many instances of `web`, every third of them warning, and whose it is.
+/// A state with this number of instances of `web`, every third of them warning, and its identity.
 pub(super) fn state(instances: usize) -> (State, Identity) {
     let identity = Identity {
         node_id: "0".to_owned(),
@@ -71,7 +71,7 @@ pub(super) fn question(name: &str, kind: RecordType, payload: Option<u16>) -> Ve
     message.to_vec().unwrap()
 }
 
-/// The bytes of an answer, made anew.
+/// The bytes of a new answer.
 fn reply(bytes: &[u8], via: Transport, state: &State, turn: usize) -> Option<Vec<u8>> {
     let question = match read::read(bytes) {
         Ok(question) => question,
@@ -81,7 +81,7 @@ fn reply(bytes: &[u8], via: Transport, state: &State, turn: usize) -> Option<Vec
     Prepared::new(question, answer, via).write(turn)
 }
 
-/// An answer made anew, and its length.
+/// A new answer, and its length.
 pub(super) fn ask(state: &State, bytes: &[u8], via: Transport, turn: usize) -> (Message, usize) {
     let bytes = reply(bytes, via, state, turn).unwrap();
     (Message::from_vec(&bytes).unwrap(), bytes.len())
@@ -93,7 +93,7 @@ fn sorted(message: &Message) -> Vec<String> {
     answers
 }
 
-/// Bytes of any kind, and questions with some bytes changed or cut off.
+/// Arbitrary bytes, and questions with some bytes changed or cut off.
 fn messages() -> impl Strategy<Value = Vec<u8>> {
     let bytes = prop::collection::vec(any::<u8>(), 0..600);
     let name = "[a-z0-9][a-z0-9_-]{0,19}(\\.[a-z0-9][a-z0-9_-]{0,19}){0,3}";
@@ -139,7 +139,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn what_is_cut_says_so_and_what_stays_is_steady(
+    fn a_truncated_answer_is_marked_and_its_records_are_stable(
         instances in 0usize..200,
         payload in prop::option::of(any::<u16>()),
         srv in any::<bool>(),
@@ -164,7 +164,7 @@ proptest! {
 }
 
 #[test]
-fn every_record_has_its_turn_at_being_first() {
+fn every_record_comes_first_in_one_rotation() {
     let state = state(5).0;
     let bytes = question("web.service.consul.", RecordType::A, None);
     let firsts =
@@ -173,7 +173,7 @@ fn every_record_has_its_turn_at_being_first() {
 }
 
 #[test]
-fn what_is_too_long_even_for_tcp_says_so() {
+fn an_answer_too_long_for_tcp_is_marked_as_truncated() {
     let state = state(3000).0;
     let bytes = question("web.service.consul.", RecordType::SRV, None);
     let (answer, length) = ask(&state, &bytes, Transport::Tcp, 0);
@@ -183,7 +183,7 @@ fn what_is_too_long_even_for_tcp_says_so() {
 }
 
 #[test]
-fn a_name_that_leads_to_itself_is_followed_no_further() {
+fn an_alias_of_itself_is_followed_a_limited_number_of_times() {
     let mut state = state(0).0;
     add(&mut state, with("loop", "1", "loop.service.consul", false));
     let bytes = question("loop.service.consul.", RecordType::A, None);
@@ -193,11 +193,11 @@ fn a_name_that_leads_to_itself_is_followed_no_further() {
 }
 
 #[test]
-fn a_name_of_the_zone_that_another_stands_for_is_told_along() {
+fn the_target_of_an_alias_is_included_if_it_is_in_the_zone() {
     let mut state = state(1).0;
     add(&mut state, with("alias", "1", "web.service.consul", false));
     let bytes = question("alias.service.consul.", RecordType::A, None);
-    // An alias comes first in every turn.
+    // A CNAME comes first in every rotation.
     let (answer, _) = ask(&state, &bytes, Transport::Udp, 1);
     let answers: Vec<_> = answer.answers.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -210,7 +210,7 @@ fn a_name_of_the_zone_that_another_stands_for_is_told_along() {
 }
 
 #[test]
-fn what_is_no_question_has_no_answer() {
+fn a_message_that_is_not_a_question_is_not_answered() {
     let mut bytes = question("web.service.consul.", RecordType::A, None);
     bytes[2] |= 0x80;
     assert!(reply(&bytes, Transport::Udp, &state(1).0, 0).is_none(), "an answer, not a question");
@@ -219,9 +219,9 @@ fn what_is_no_question_has_no_answer() {
     assert!(reply(&bytes[..11], Transport::Udp, &state(1).0, 0).is_none());
 }
 
-/// An address that is too long for a name, next to one that is fine.
+/// An address that is too long for a name, beside a valid one.
 #[test]
-fn what_dns_cannot_carry_is_left_out() {
+fn an_address_that_dns_cannot_encode_is_left_out() {
     for address in [".", "a..b", &"x".repeat(64), &"abcdefgh.".repeat(30)] {
         let mut state = state(1).0;
         add(&mut state, with("web", "odd", address, false));
@@ -238,7 +238,7 @@ fn what_dns_cannot_carry_is_left_out() {
     }
 }
 
-/// A node's name may be no name for DNS. Then nothing leads to it.
+/// The name of a node may be invalid in DNS. Then no record refers to it.
 #[test]
 fn a_node_without_a_name_is_no_target() {
     let mut identity = state(0).1;

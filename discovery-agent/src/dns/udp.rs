@@ -10,7 +10,7 @@ use super::{
     datagrams::{Batch, Datagrams},
 };
 
-/// After an error of the socket itself the loop rests this long.
+/// The pause after an error of the socket itself.
 const ERROR_REST: Duration = Duration::from_millis(10);
 
 /// Serves for as long as it is polled.

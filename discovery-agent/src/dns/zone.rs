@@ -1,4 +1,4 @@
-//! The zone: what the state knows, as records.
+//! The zone: the state as records.
 
 use std::{collections::HashSet, net::IpAddr};
 
@@ -12,20 +12,19 @@ use hickory_proto::rr::{
 };
 
 use super::{
-    answer::Entry,
     name::{DOMAIN, Subject},
-    record::{address, apex, fqdn, record},
+    record::{Entry, address, apex, fqdn, record},
 };
 use crate::state::{Instance, State};
 
-/// Names that stand for names of the zone are followed so far.
+/// The maximum length of a chain of aliases.
 const ALIASES_MAX: usize = 3;
 
 /// The zone of one state.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Zone<'a> {
     state: &'a State,
-    /// How many more aliases are followed.
+    /// The number of aliases that may still be followed.
     aliases: usize,
 }
 
@@ -57,13 +56,13 @@ impl<'a> Zone<'a> {
             {
                 Some(self.node_records(owner, kind))
             }
-            // Consul gives the address whatever type is asked for.
+            // Consul returns the address for any type.
             Subject::Address(ip) => Some(vec![address(owner, *ip).into()]),
             _ => None,
         }
     }
 
-    /// Whose address is it? The node's, or else the first service's.
+    /// The owner of an address: the node, or else the first service with it.
     pub(super) fn reverse(&self, owner: &Name, ip: Option<IpAddr>) -> Option<Record> {
         let node = self.node();
         let is_it = |address: &str| ip.is_some() && read_ip(address) == ip;
@@ -89,18 +88,18 @@ impl<'a> Zone<'a> {
         self.state.node()
     }
 
-    /// Whether a datacenter that was named, if one was, is the agent's.
+    /// Whether a datacenter in the name, if any, is the agent's.
     fn is_here(&self, datacenter: Option<&str>) -> bool {
         datacenter.is_none_or(|named| named.eq_ignore_ascii_case(&self.node().datacenter))
     }
 
-    /// The instances that may be called: passing and warning.
+    /// The available instances: passing and warning.
     fn usable(&self, name: &str, tag: Option<&str>) -> Vec<Instance<'a>> {
         let usable = |instance: &Instance<'_>| instance.status != CheckStatus::Critical;
         self.state.instances(name, tag).filter(usable).collect()
     }
 
-    /// The addresses of instances, each once. Where there are names only, the first of them.
+    /// The addresses of instances, each once. If there are only names, the first of them.
     fn addresses(&self, owner: &Name, kind: RecordType, instances: &[Instance<'_>]) -> Vec<Entry> {
         let hosts = || instances.iter().map(|instance| self.host(instance.service));
         let mut seen = HashSet::new();
@@ -112,19 +111,19 @@ impl<'a> Zone<'a> {
         if !takes_addresses(kind) && kind != RecordType::CNAME {
             return Vec::new();
         }
-        // A name may stand for one other name only.
+        // A name has at most one CNAME.
         let alias = hosts().filter(|host| read_ip(host).is_none()).find_map(fqdn);
         alias.map_or_else(Vec::new, |target| self.alias(owner, kind, target))
     }
 
-    /// `owner` stands for `target`; what that stands for is told along if it is of the zone.
+    /// A CNAME from `owner` to `target`; the records of the target are included if it is in the zone.
     fn alias(&self, owner: &Name, kind: RecordType, target: Name) -> Vec<Entry> {
         let known = if kind == RecordType::CNAME { Vec::new() } else { self.follow(&target, kind) };
         let alias = record(owner, RData::CNAME(CNAME(target)));
         [alias.into()].into_iter().chain(known).collect()
     }
 
-    /// The records of a name that another name stands for, if it is of the zone and not too far.
+    /// The records of the target of an alias, if it is in the zone and the chain is not too long.
     fn follow(&self, target: &Name, kind: RecordType) -> Vec<Entry> {
         let Some(aliases) = self.aliases.checked_sub(1) else { return Vec::new() };
         let subject = super::name::of(target, kind);
@@ -132,22 +131,22 @@ impl<'a> Zone<'a> {
     }
 
     fn srv_records(&self, owner: &Name, instances: &[Instance<'_>]) -> Vec<Entry> {
-        // One record for each place: who is registered twice under two ids must not be called twice as often.
-        let mut places = HashSet::new();
+        // One record per address and port: an instance with two ids must not be called twice as often.
+        let mut addresses = HashSet::new();
         let mut entries: Vec<_> = instances
             .iter()
-            .filter(|it| places.insert((self.host(it.service), it.service.port)))
+            .filter(|it| addresses.insert((self.host(it.service), it.service.port)))
             .filter_map(|it| self.srv(owner, it))
             .collect();
-        // Several instances behind one address need it told once: by the first, which is cut last.
-        let mut told = HashSet::new();
+        // An address that several instances share is included once: with the first record, which is truncated last.
+        let mut included = HashSet::new();
         for entry in &mut entries {
-            entry.additional.take_if(|record| !told.insert(record.name.clone()));
+            entry.additional.take_if(|record| !included.insert(record.name.clone()));
         }
         entries
     }
 
-    /// `None` for an instance whose address no name can stand for: a target of "." would say that there is no service (RFC 2782).
+    /// `None` for an instance whose address is not a valid name: a target of "." would mean that the service is not available (RFC 2782).
     fn srv(&self, owner: &Name, instance: &Instance<'_>) -> Option<Entry> {
         let service = instance.service;
         let weight = match instance.status {
@@ -188,13 +187,13 @@ impl<'a> Zone<'a> {
         entries
     }
 
-    /// `None` when the node is called what DNS cannot carry.
+    /// `None` if the name of the node is not valid in DNS.
     fn node_name(&self) -> Option<Name> {
         let node = self.node();
         fqdn(&format!("{}.node.{}.{DOMAIN}", node.node, node.datacenter))
     }
 
-    /// The name that stands for an address, so that a client can ask for it like for any other.
+    /// A name for an address, which clients can look up.
     fn address_name(&self, ip: IpAddr) -> Option<Name> {
         let hex = match ip {
             IpAddr::V4(ip) => format!("{:08x}", ip.to_bits()),
@@ -203,7 +202,7 @@ impl<'a> Zone<'a> {
         fqdn(&format!("{hex}.addr.{}.{DOMAIN}", self.node().datacenter))
     }
 
-    /// Where an instance is: an IP address or a name.
+    /// The host of an instance: an IP address or a name.
     fn host<'b>(&self, service: &'b Service) -> &'b str
     where
         'a: 'b,
@@ -221,7 +220,7 @@ const fn is_address(kind: RecordType) -> bool {
     matches!(kind, RecordType::A | RecordType::AAAA)
 }
 
-/// Consul gives addresses also to who asks for TXT.
+/// Consul returns addresses for TXT too.
 const fn takes_addresses(kind: RecordType) -> bool {
     is_address(kind) || matches!(kind, RecordType::ANY | RecordType::TXT)
 }

@@ -1,4 +1,4 @@
-//! `/v1/agent/...`: what is shown, and what is changed.
+//! `/v1/agent/...`: reads and changes of the agent's own services and checks.
 
 use consul_wire::{
     check::CheckStatus,
@@ -90,9 +90,9 @@ pub(crate) fn health_by_id(request: &Request<'_>, state: &State) -> Result<Later
             let body = if text {
                 Body::json(&why, style)
             } else {
-                let nobody =
+                let missing =
                     json!({ "AggregatedStatus": "critical", "Checks": null, "Service": null });
-                Body::json(&nobody, style)
+                Body::json(&missing, style)
             };
             judged(Reply::json(body), StatusCode::NOT_FOUND, &why)
         }));
@@ -137,7 +137,7 @@ fn wants_text(request: &Request<'_>) -> bool {
 fn judged(reply: Reply, status: StatusCode, why: &str) -> Reply {
     const REASON: HeaderName = HeaderName::from_static(header::REASON);
     let mut reply = reply.with_status(status);
-    // A name that no header can carry is known to who asked for it.
+    // A name that is not valid in a header is left out: the client knows it.
     if let Ok(why) = HeaderValue::from_str(why) {
         reply.set(REASON, why);
     }
@@ -184,16 +184,16 @@ pub(crate) fn fail(request: &Request<'_>) -> Result<Command, Failure> {
 }
 
 fn noted(request: &Request<'_>, status: CheckStatus) -> Command {
-    beat(request, status, request.query.first(NOTE).unwrap_or_default())
+    heartbeat(request, status, request.query.first(NOTE).unwrap_or_default())
 }
 
 pub(crate) fn update(request: &Request<'_>) -> Result<Command, Failure> {
     let (status, output) = decode::update(&request.body)?;
-    Ok(beat(request, status, &output))
+    Ok(heartbeat(request, status, &output))
 }
 
-fn beat(request: &Request<'_>, status: CheckStatus, output: &str) -> Command {
-    Command::Beat { check: request.subject.clone(), status, output: output.to_owned() }
+fn heartbeat(request: &Request<'_>, status: CheckStatus, output: &str) -> Command {
+    Command::Heartbeat { check: request.subject.clone(), status, output: output.to_owned() }
 }
 
 pub(crate) fn service_maintenance(request: &Request<'_>) -> Result<Command, Failure> {

@@ -1,4 +1,4 @@
-//! The one that waits for an answer: whether it still sends, and what its request is at.
+//! The client that waits for an answer: whether its sending side is open, and the progress of its request.
 
 use std::{
     future::pending,
@@ -14,7 +14,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// What can be told of a caller while its request is served.
+/// The client connection of a request that is being served.
 #[derive(Debug)]
 pub(crate) struct Caller {
     stream: Arc<TcpStream>,
@@ -26,15 +26,15 @@ impl Caller {
         Self { stream, exchange }
     }
 
-    /// All of the request is there, and is about to be served.
+    /// The whole request is received, and is about to be served.
     pub(crate) fn in_hand(&self) {
         self.exchange.in_hand();
     }
 
-    /// Returns once the caller has shut its sending side, or is gone: the one looks like the other. Whatever it has sent by then and nobody
-    /// has read yet does not matter.
+    /// Returns once the client has shut its sending side, or has disconnected: the two look alike. Data that it has sent before and that is
+    /// not read yet does not matter. Cancel safe.
     pub(crate) async fn has_sent_all(&self) {
-        /// The kernel tells of an end whatever is asked for. To ask for what never comes hides what the caller sent ahead.
+        /// The kernel reports the end of the stream for any interest. An event that never occurs hides what the client has pipelined. On other systems pipelined data counts as an open stream.
         #[cfg(any(target_os = "linux", target_os = "android"))]
         const ITS_END: Interest = Interest::PRIORITY;
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -46,7 +46,7 @@ impl Caller {
     }
 }
 
-/// A stream that its connection reads and writes, and a [`Caller`] looks at.
+/// A stream that its connection reads and writes, and that a [`Caller`] observes.
 #[derive(Debug)]
 pub(crate) struct Shared(pub(crate) Arc<TcpStream>);
 

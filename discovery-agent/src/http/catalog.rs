@@ -1,7 +1,7 @@
-//! `/v1/catalog/...`: what is asked.
+//! `/v1/catalog/...`: from requests to lookups.
 
 use super::{
-    question::{Empty, Question},
+    lookup::{Empty, Lookup},
     reply::{Failure, Later, later},
     request::Request,
 };
@@ -11,23 +11,23 @@ pub(crate) fn datacenters(request: &Request<'_>, _: &State) -> Result<Later, Fai
     Ok(later([request.identity.datacenter.clone()], request.style))
 }
 
-pub(crate) fn nodes(request: &Request<'_>) -> Result<Question, Failure> {
-    Ok(if request.node_fits() { Question::Nodes } else { Question::Nobody(Empty::List) })
+pub(crate) fn nodes(request: &Request<'_>) -> Result<Lookup, Failure> {
+    Ok(if request.node_fits() { Lookup::Nodes } else { Lookup::Nothing(Empty::List) })
 }
 
-pub(crate) fn services(request: &Request<'_>) -> Result<Question, Failure> {
-    Ok(if request.node_fits() { Question::Services } else { Question::Nobody(Empty::Map) })
+pub(crate) fn services(request: &Request<'_>) -> Result<Lookup, Failure> {
+    Ok(if request.node_fits() { Lookup::Services } else { Lookup::Nothing(Empty::Map) })
 }
 
-pub(crate) fn service(request: &Request<'_>) -> Result<Question, Failure> {
+pub(crate) fn service(request: &Request<'_>) -> Result<Lookup, Failure> {
     let name = request.name("service")?;
     if !request.node_fits() {
-        return Ok(Question::Nobody(Empty::List));
+        return Ok(Lookup::Nothing(Empty::List));
     }
-    Ok(Question::Service { name, tags: request.tags() })
+    Ok(Lookup::Service { name, tags: request.tags() })
 }
 
-pub(crate) fn node(request: &Request<'_>) -> Result<Question, Failure> {
+pub(crate) fn node(request: &Request<'_>) -> Result<Lookup, Failure> {
     let known = request.is_node(&request.name("node")?);
-    Ok(if known { Question::Node } else { Question::Nobody(Empty::Null) })
+    Ok(if known { Lookup::Node } else { Lookup::Nothing(Empty::Null) })
 }

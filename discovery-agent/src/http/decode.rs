@@ -1,4 +1,4 @@
-//! Bodies of requests: from JSON to what the state takes, and what Consul refuses in between.
+//! Request bodies: from JSON to the types of the state, and what Consul refuses.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,9 +21,9 @@ use crate::state::{
     TcpCheck,
 };
 
-/// An HTTP or TCP check runs at most this often.
+/// The minimum interval of an HTTP or TCP check.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
-/// An HTTP or TCP check without `Timeout` waits this long.
+/// The timeout of an HTTP or TCP check without `Timeout`.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default, Deserialize)]
@@ -95,7 +95,7 @@ struct Check {
     output_max_size: i64,
 }
 
-/// What a service registers: itself and its checks.
+/// A service registration: the service and its checks.
 pub(crate) fn service(body: &[u8]) -> Result<(ServiceDefinition, Vec<CheckDefinition>), Failure> {
     let mut service: Service = read(body, SERVICE)?;
     if service.name.is_empty() {
@@ -126,7 +126,7 @@ pub(crate) fn service(body: &[u8]) -> Result<(ServiceDefinition, Vec<CheckDefini
     Ok((definition, checks))
 }
 
-/// The checks of a service: the single one, which does not count when it says nothing, and the listed ones.
+/// The checks of a service: the single one, which is ignored when it is empty, and the listed ones.
 fn checks(single: Option<Check>, listed: Vec<Check>) -> Result<Vec<CheckDefinition>, Failure> {
     let single = single.filter(|check| *check != Check::default());
     let checks: Vec<Check> = single.into_iter().chain(listed).collect();
@@ -152,7 +152,7 @@ pub(crate) fn check(body: &[u8]) -> Result<CheckDefinition, Failure> {
     Ok(define(check))
 }
 
-/// What a check is told.
+/// The status and output of a check update.
 pub(crate) fn update(body: &[u8]) -> Result<(CheckStatus, String), Failure> {
     #[derive(Debug, Default, Deserialize)]
     #[serde(rename_all = "PascalCase", default)]
@@ -167,7 +167,7 @@ pub(crate) fn update(body: &[u8]) -> Result<(CheckStatus, String), Failure> {
     }
 }
 
-/// The first value of a body, brought into shape. What follows it is passed over, as Go does.
+/// Decodes the first value of a body. What follows it is ignored, as in Go.
 fn read<T: DeserializeOwned + Default>(body: &[u8], shape: Shape) -> Result<T, Failure> {
     let failed = |why: String| Failure::bad(format!("Request decode failed: {why}"));
     let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Value>();
@@ -202,7 +202,7 @@ fn weights(raw: Option<&RawWeights>) -> Result<Weights, Failure> {
     }
 }
 
-/// `Some(None)`: not said.
+/// `Some(None)`: not given.
 fn status(text: &str) -> Option<Option<CheckStatus>> {
     match text {
         "" => Some(None),
@@ -213,7 +213,7 @@ fn status(text: &str) -> Option<Option<CheckStatus>> {
     }
 }
 
-/// What Consul finds wrong with a check, in its order.
+/// The first error that Consul finds in a check, in its order.
 fn validate(check: &Check) -> Result<(), Failure> {
     let wrong = |what: &str| Err(Failure::bad(format!("Invalid check: {what}")));
     let scripted = !check.script_args.is_empty() || !check.args.is_empty();
@@ -289,12 +289,12 @@ fn positive(nanos: i64) -> Option<Duration> {
     u64::try_from(nanos).ok().filter(|nanos| *nanos > 0).map(Duration::from_nanos)
 }
 
-/// Proxies and sidecars need a Consul with a mesh.
+/// Proxies and sidecars are not supported.
 fn refuse_mesh(service: &Service) -> Result<(), Failure> {
     let something = |value: &Value| value.as_object().is_some_and(|map| !map.is_empty());
     if !service.kind.is_empty() || something(&service.proxy) || something(&service.connect) {
         return Err(Failure::bad(
-            "Kind, Proxy and Connect need the mesh, which this agent has not",
+            "Kind, Proxy and Connect are not supported: this agent has no service mesh",
         ));
     }
     Ok(())

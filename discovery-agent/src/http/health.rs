@@ -1,43 +1,43 @@
-//! `/v1/health/...`: what is asked.
+//! `/v1/health/...`: from requests to lookups.
 
 use consul_wire::check::CheckStatus;
 
 use super::{
-    question::{Empty, Question},
+    lookup::{Empty, Lookup},
     reply::Failure,
     request::Request,
 };
 
-pub(crate) fn service(request: &Request<'_>) -> Result<Question, Failure> {
+pub(crate) fn service(request: &Request<'_>) -> Result<Lookup, Failure> {
     let name = request.name("service")?;
     let passing = request.query.passing()?;
     if !request.node_fits() {
-        return Ok(Question::Nobody(Empty::List));
+        return Ok(Lookup::Nothing(Empty::List));
     }
-    Ok(Question::Health { name, tags: request.tags(), passing })
+    Ok(Lookup::Health { name, tags: request.tags(), passing })
 }
 
-pub(crate) fn checks(request: &Request<'_>) -> Result<Question, Failure> {
+pub(crate) fn checks(request: &Request<'_>) -> Result<Lookup, Failure> {
     let name = request.name("service")?;
     let fits = request.node_fits();
-    Ok(if fits { Question::Checks { name } } else { Question::Nobody(Empty::List) })
+    Ok(if fits { Lookup::Checks { name } } else { Lookup::Nothing(Empty::List) })
 }
 
-pub(crate) fn node(request: &Request<'_>) -> Result<Question, Failure> {
+pub(crate) fn node(request: &Request<'_>) -> Result<Lookup, Failure> {
     let known = request.is_node(&request.name("node")?);
-    Ok(if known { Question::NodeChecks } else { Question::Nobody(Empty::List) })
+    Ok(if known { Lookup::NodeChecks } else { Lookup::Nothing(Empty::List) })
 }
 
-pub(crate) fn state(request: &Request<'_>) -> Result<Question, Failure> {
+pub(crate) fn state(request: &Request<'_>) -> Result<Lookup, Failure> {
     if !request.node_fits() {
-        return Ok(Question::Nobody(Empty::List));
+        return Ok(Lookup::Nothing(Empty::List));
     }
     Ok(match request.subject.as_str() {
         "" => return Err(Failure::bad("Missing check state")),
-        "any" => Question::AnyStatus,
-        "passing" => Question::Status(CheckStatus::Passing),
-        "warning" => Question::Status(CheckStatus::Warning),
-        "critical" => Question::Status(CheckStatus::Critical),
-        _ => Question::Nobody(Empty::List),
+        "any" => Lookup::AnyStatus,
+        "passing" => Lookup::Status(CheckStatus::Passing),
+        "warning" => Lookup::Status(CheckStatus::Warning),
+        "critical" => Lookup::Status(CheckStatus::Critical),
+        _ => Lookup::Nothing(Empty::List),
     })
 }

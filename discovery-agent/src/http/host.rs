@@ -1,7 +1,7 @@
-//! Which hosts the API answers for: IP addresses, `localhost` and the names that its owner configured.
+//! The hosts for which the API answers: IP addresses, `localhost` and the configured names.
 //!
-//! Without this a web page could use the API of whoever reads it: its own name may lead to 127.0.0.1 ("DNS rebinding"), and the browser then
-//! takes the API for the page's own server. The page cannot choose the host that the browser names.
+//! This prevents DNS rebinding: a web page whose own name resolves to 127.0.0.1 could otherwise use the API through the browser of its reader,
+//! which takes the API for the server of the page. The page cannot choose the host that the browser sends.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -9,7 +9,7 @@ use http::{StatusCode, header::HOST, request::Parts, uri::Authority};
 
 use super::reply::Failure;
 
-/// The configured names, in lower case and without a last dot.
+/// The configured names, in lower case and without a trailing dot.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts(Vec<String>);
 
@@ -18,15 +18,16 @@ impl Hosts {
         Self(names.iter().map(|name| plain(name)).collect())
     }
 
-    /// Refuses a request for a host that is not served here. A target with a host counts instead of the `Host` header (RFC 9112 section 3.2.2). A
-    /// request that names no host comes from no browser.
+    /// Refuses a request for a host that is not served here. A host in the request target takes precedence over the `Host` header (RFC 9112
+    /// section 3.2.2). A request without a host does not come from a browser.
     pub(crate) fn check(&self, request: &Parts) -> Result<(), Failure> {
         if let Some(target) = request.uri.authority() {
             return self.serve(target);
         }
         for host in request.headers.get_all(HOST).iter().filter(|host| !host.is_empty()) {
             let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
-            let named = authority.ok_or_else(|| Failure::bad("Host is no name or IP address"))?;
+            let named =
+                authority.ok_or_else(|| Failure::bad("Host is not a name or an IP address"))?;
             self.serve(&named)?;
         }
         Ok(())
@@ -44,7 +45,7 @@ impl Hosts {
     }
 }
 
-/// All but the port and the user. `Authority::host` ends at a bracket, whatever follows it.
+/// Everything but the port and the user. `Authority::host` ends at a bracket, without regard to what follows it.
 fn host_of(authority: &Authority) -> &str {
     let text = authority.as_str();
     let text = text.rsplit_once('@').map_or(text, |(_, text)| text);
@@ -63,7 +64,7 @@ fn is_ip(host: &str) -> bool {
     six.map_or_else(|| host.parse::<IpAddr>().is_ok(), |six| six.parse::<Ipv6Addr>().is_ok())
 }
 
-/// No resolver asks the network for these (RFC 6761 section 6.3).
+/// Resolvers do not ask the network for these names (RFC 6761 section 6.3).
 fn is_localhost(host: &str) -> bool {
     host.strip_suffix("localhost").is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

@@ -1,4 +1,4 @@
-//! What a service may say of itself in `Meta`: Consul's limits and words.
+//! The metadata of a service (`Meta`): Consul's limits and error texts.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The HTTP API: connections come in, each is a task of its own; each request goes through the table of routes.
+//! The HTTP API: one task per connection; each request is looked up in the table of routes.
 
 mod agent;
 mod caller;
@@ -6,10 +6,10 @@ mod catalog;
 mod decode;
 mod health;
 mod host;
+mod lookup;
 mod meta;
 mod path;
 mod query;
-mod question;
 mod reply;
 mod request;
 mod routes;
@@ -33,8 +33,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 pub(crate) use self::{caller::Caller, host::Hosts, reply::Reply, serve::serve};
 use self::{
+    lookup::{Answers, Lookup},
     query::{Options, Query, waiting},
-    question::{Answers, Question},
     reply::{Body, Failure, Style},
     request::Request,
     routes::{Action, Match, Route},
@@ -44,14 +44,14 @@ use crate::{
     state::{Refusal, Topic},
 };
 
-/// Longer bodies are refused. Consul's limit for the value of a key; registrations are far shorter.
+/// The maximum length of a body, in bytes. Consul's limit for the value of a key; registrations are much shorter.
 const BODY_BYTES_MAX: usize = 512 * 1024;
-/// What a change is answered that could not be put on disk. As in Consul, what was new is not registered then.
+/// The answer to a change that could not be written to disk. As in Consul, a new registration is undone then.
 const NOT_KEPT: &str = "could not be kept on disk: nothing new was registered, and what was changed may be lost when the agent ends; \
      see the agent's log and try again";
-/// A body that has not come by then is waited for no longer.
+/// The time limit for receiving a body.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
-/// A blocking query waits up to a 16th of its wait longer, so that those who came together do not come back together.
+/// The jitter of a blocking query: it waits up to a 16th of its wait longer, so that queries that started together do not end together.
 const WAIT_JITTER: u32 = 16;
 
 /// The API over an engine.
@@ -136,20 +136,20 @@ impl Api {
         }
     }
 
-    /// Asks the catalog; with an index, once the answer is newer than that, or the wait is over.
+    /// Answers a lookup in the catalog. With an index, it waits until the answer is newer than that, or the wait is over.
     async fn ask(
         &self,
         request: &Request<'_>,
-        ask: fn(&Request<'_>) -> Result<Question, Failure>,
+        ask: fn(&Request<'_>) -> Result<Lookup, Failure>,
     ) -> Result<Reply, Failure> {
         let options = Options::of(&request.query, &request.identity.datacenter)?;
-        let question = ask(request)?;
+        let lookup = ask(request)?;
         if options.index > 0 {
-            let topic = question.topic();
+            let topic = lookup.topic();
             let newer = || self.engine.read(|state| state.index_of(&topic)) > options.index;
             self.wait(&topic, options.wait, request.caller, newer).await?;
         }
-        let answer = self.answers.answer(&question, request.style, &self.engine);
+        let answer = self.answers.answer(&lookup, request.style, &self.engine);
         let mut reply = Reply::json(answer.body).of_catalog(answer.index, options.consistency);
         if options.cached {
             reply.of_cache(answer.hit);
@@ -157,7 +157,7 @@ impl Api {
         Ok(reply)
     }
 
-    /// Shows an instance; with a hash, once its content is another, or the wait is over.
+    /// Shows an instance. With a hash, it waits until the content differs, or the wait is over.
     async fn content(&self, request: &Request<'_>) -> Result<Reply, Failure> {
         query::refuse_namespace(&request.query)?;
         let id = &request.subject;
@@ -181,8 +181,8 @@ impl Api {
         Ok(reply)
     }
 
-    /// Returns when `done` holds, which is looked at when the topic changes; when the wait and its jitter are over; when the caller has shut
-    /// its sending side, since one that is gone does so too, and would keep its place; or when the agent stops.
+    /// Returns when `done` holds, which is evaluated whenever the topic changes; when the wait and its jitter are over; when the client has shut
+    /// its sending side, as a closed client does, so that its permit is released; or when the agent stops.
     async fn wait(
         &self,
         topic: &Topic,
@@ -207,14 +207,14 @@ impl Api {
     }
 }
 
-/// Consul writes pretty JSON whatever `pretty` is set to.
+/// Consul writes pretty JSON for any value of `pretty`.
 fn style(head: &Parts, query: &Query) -> Style {
     let accepts = head.headers.get(ACCEPT_ENCODING);
     let gzip = accepts.and_then(|value| value.to_str().ok()).is_some_and(accepts_gzip);
     Style { pretty: query.has("pretty"), gzip }
 }
 
-/// `gzip` among the encodings, and not with weight 0.
+/// `gzip` is among the encodings, and its weight is not 0.
 fn accepts_gzip(encodings: &str) -> bool {
     encodings.split(',').any(|encoding| {
         let (name, weight) = encoding.split_once(';').unwrap_or((encoding, ""));
@@ -230,7 +230,7 @@ async fn read_body(body: Incoming) -> Result<Bytes, Failure> {
             format!("Request body too large, max size: {BODY_BYTES_MAX} bytes"),
         )
     };
-    // Before any of it is read, so that no client gets the go-ahead for it.
+    // Checked before the body is read, so that the client is not sent `100 Continue`.
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(too_long());
     }
@@ -246,13 +246,13 @@ fn late() -> Failure {
     Failure::new(StatusCode::REQUEST_TIMEOUT, text)
 }
 
-/// The last answer on its connection: what follows the request cannot be trusted.
+/// Closes the connection after the answer: what follows the request cannot be parsed safely.
 fn last(mut reply: Reply) -> Reply {
     reply.set(CONNECTION, HeaderValue::from_static("close"));
     reply
 }
 
-/// The way to a path as it should be written, in Go's words.
+/// A redirect to the canonical form of a path, in Go's words.
 fn moved(method: &Method, to: &str) -> Reply {
     let is_page = matches!(*method, Method::GET | Method::HEAD);
     let page = if *method == Method::GET { path::page(to) } else { String::new() };
@@ -266,7 +266,7 @@ fn moved(method: &Method, to: &str) -> Reply {
     reply
 }
 
-/// A path that no route has: the way to the UI that Consul has there, what is not built, or nothing.
+/// A path without a route: the redirect to the UI that Consul has there, a 501, or a 404.
 fn elsewhere(path: &str) -> Reply {
     // OPTIONS of the server as a whole.
     if path == "*" {

@@ -1,9 +1,9 @@
-//! Paths as they should be written. Consul, whose server is Go's, sends clients that write them otherwise the right way.
+//! Canonical paths. Consul, which uses Go's server, redirects clients to the canonical form.
 
 use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// What Go leaves as it is in a path.
+/// The characters that Go does not escape in a path.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -19,11 +19,11 @@ const KEPT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'=')
     .remove(b'@');
 
-/// The target without `//`, `/./` and `/../`, also where they are percent-encoded, if it has any.
+/// The target without `//`, `/./` and `/../`, also percent-encoded ones, if it has any.
 pub(crate) fn clean(uri: &Uri) -> Option<String> {
     let path = uri.path();
     let has_one = |path: &str| path.contains("//") || path.contains("/.");
-    // Nearly all paths are looked at once and no more.
+    // The common case: nothing to change.
     if !path.starts_with('/') || !(has_one(path) || path.contains('%')) {
         return None;
     }
@@ -46,7 +46,7 @@ pub(crate) fn clean(uri: &Uri) -> Option<String> {
     })
 }
 
-/// What Go says to a browser.
+/// The body that Go sends to a browser.
 pub(crate) fn page(to: &str) -> String {
     let mut escaped = String::with_capacity(to.len());
     for c in to.chars() {

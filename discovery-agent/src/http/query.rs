@@ -1,18 +1,18 @@
-//! The query string, read as Consul reads it.
+//! The query string, parsed as Consul does.
 
 use std::{borrow::Cow, time::Duration};
 
 use consul_wire::query::{CACHED, CONSISTENT, DATACENTER, INDEX, PASSING, STALE, WAIT};
 
-use super::reply::Failure;
+use super::reply::{Consistency, Failure};
 use crate::duration;
 
-/// A blocking query without `wait` waits this long.
+/// The wait of a blocking query without `wait`.
 const WAIT_DEFAULT: Duration = Duration::from_secs(300);
-/// A blocking query waits at most this long, whatever it asks for.
+/// The maximum wait of a blocking query.
 const WAIT_MAX: Duration = Duration::from_secs(600);
 
-/// The pairs of a query string, in their order.
+/// The pairs of a query string, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
 
@@ -25,7 +25,7 @@ impl Query {
         Self(text.split('&').filter(|pair| !pair.is_empty()).map(pair).collect())
     }
 
-    /// The first value of this key; empty when it stands there without one.
+    /// The first value of this key; empty if the key has no value.
     pub(crate) fn first(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str())
     }
@@ -38,7 +38,7 @@ impl Query {
         self.first(key).is_some()
     }
 
-    /// `?passing`: there and not said to be false.
+    /// `?passing`: present and not false.
     pub(crate) fn passing(&self) -> Result<bool, Failure> {
         match self.first(PASSING) {
             None => Ok(false),
@@ -56,7 +56,7 @@ impl Query {
     }
 }
 
-/// What Go's `ParseBool` reads.
+/// Parses what Go's `ParseBool` parses.
 fn boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
@@ -65,37 +65,19 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// What a caller of a blocking read asks for besides the question itself.
+/// The options of a blocking read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// The index that the caller has seen; 0 for one who has seen none.
+    /// The last index that the client has seen; 0 for none.
     pub(crate) index: u64,
-    /// How long to wait for a newer one, before jitter.
+    /// The time to wait for a newer one, before jitter.
     pub(crate) wait: Duration,
     pub(crate) consistency: Consistency,
     pub(crate) cached: bool,
 }
 
-/// What the caller trusts. Alone on its machine the agent is always leader, so these differ in name only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Consistency {
-    Leader,
-    Stale,
-    Consistent,
-}
-
-impl Consistency {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Leader => "leader",
-            Self::Stale => "stale",
-            Self::Consistent => "consistent",
-        }
-    }
-}
-
 impl Options {
-    /// Reads what every catalog and health endpoint understands, and refuses what Consul refuses.
+    /// Parses what every catalog and health endpoint accepts, and refuses what Consul refuses.
     pub(crate) fn of(query: &Query, datacenter: &str) -> Result<Self, Failure> {
         let (index, wait) = waiting(query)?;
         let consistency = consistency(query)?;
@@ -140,7 +122,7 @@ fn consistency(query: &Query) -> Result<Consistency, Failure> {
     }
 }
 
-/// This agent knows no datacenter but its own.
+/// This agent knows only its own datacenter.
 pub(crate) fn refuse_elsewhere(query: &Query, datacenter: &str) -> Result<(), Failure> {
     if query.first(DATACENTER).is_some_and(|named| !named.is_empty() && named != datacenter) {
         return Err(Failure::no_path());
@@ -148,7 +130,7 @@ pub(crate) fn refuse_elsewhere(query: &Query, datacenter: &str) -> Result<(), Fa
     Ok(())
 }
 
-/// Namespaces are not part of the Consul whose API this is.
+/// Namespaces do not exist in Consul 1.8 without Enterprise.
 pub(crate) fn refuse_namespace(query: &Query) -> Result<(), Failure> {
     if query.first("ns").is_some_and(|ns| !ns.is_empty()) {
         return Err(Failure::bad(
@@ -158,13 +140,13 @@ pub(crate) fn refuse_namespace(query: &Query) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What neither the agent's own lists nor the catalog's take.
+/// What neither the agent's own lists nor the catalog's accept.
 pub(crate) fn refuse_unknown(query: &Query) -> Result<(), Failure> {
     refuse_namespace(query)?;
     refuse_filter(query)
 }
 
-/// A filter that is not understood is refused rather than passed over: the answer would be a wrong one.
+/// A filter is refused rather than ignored: the answer would be wrong.
 fn refuse_filter(query: &Query) -> Result<(), Failure> {
     if query.first("filter").is_some_and(|filter| !filter.is_empty()) {
         return Err(Failure::internal(
@@ -174,7 +156,7 @@ fn refuse_filter(query: &Query) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `+` is a space and `%xx` a byte. What is no UTF-8 then is replaced: no name of ours has it.
+/// `+` is a space and `%xx` a byte. Bytes that are not UTF-8 are replaced: no name has them.
 fn decode(text: &str) -> String {
     let text = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { text.into() };
     percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned()

@@ -1,4 +1,4 @@
-//! Answers, and how they are written: headers, JSON plain or pretty, gzip.
+//! Answers and their encoding: headers, JSON plain or pretty, gzip.
 
 use std::io::Write;
 
@@ -8,19 +8,17 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
 
-use super::query::Consistency;
-
-/// Shorter bodies are not worth compressing: Consul's own limit.
+/// Shorter bodies are not compressed. Consul's limit.
 const GZIP_MIN: usize = 1400;
 
-/// How a caller wants its JSON.
+/// The requested encoding of JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Style {
     pub(crate) pretty: bool,
     pub(crate) gzip: bool,
 }
 
-/// A body as it goes out.
+/// An encoded body.
 #[derive(Debug, Clone)]
 pub(crate) struct Body {
     pub(crate) bytes: Bytes,
@@ -28,7 +26,7 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// JSON as Consul writes it: pretty JSON ends with a newline. Anything but an own type that cannot be written is a fault of this crate.
+    /// JSON in Consul's format: pretty JSON ends with a newline. Serialization fails only by a bug of this crate.
     pub(crate) fn json<T: Serialize + ?Sized>(value: &T, style: Style) -> Self {
         let mut bytes = Vec::with_capacity(1024);
         let written = if style.pretty {
@@ -38,7 +36,7 @@ impl Body {
             value.serialize(&mut serde_json::Serializer::new(&mut bytes))
         };
         if let Err(err) = written {
-            tracing::error!(%err, "an answer could not be written as JSON");
+            tracing::error!(%err, "JSON encoding failed");
         }
         if style.pretty {
             bytes.push(b'\n');
@@ -57,20 +55,20 @@ impl Body {
     }
 }
 
-/// An answer that is collected and not written yet, so that writing it does not hold the state.
+/// An answer that is not encoded yet, so that the state is not locked while it is encoded.
 pub(crate) type Later = Box<dyn FnOnce() -> Reply + Send>;
 
-/// 200 and this value as JSON.
+/// 200 with this value as JSON.
 pub(crate) fn later<T: Serialize + Send + 'static>(value: T, style: Style) -> Later {
     Box::new(move || Reply::json(Body::json(&value, style)))
 }
 
-/// A whole answer.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Reply(Response<Full<Bytes>>);
 
 impl Reply {
-    /// 200 and nothing more: it is done.
+    /// 200 with an empty body.
     pub(crate) fn done() -> Self {
         Self::new(StatusCode::OK, Bytes::new())
     }
@@ -91,7 +89,7 @@ impl Reply {
         reply
     }
 
-    /// 200 and a word.
+    /// 200 with plain text.
     pub(crate) fn plain(text: impl Into<Bytes>) -> Self {
         let mut reply = Self::new(StatusCode::OK, text);
         reply.set(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
@@ -113,7 +111,7 @@ impl Reply {
         self.0.headers_mut().insert(name, value);
     }
 
-    /// The headers of an answer of the catalog.
+    /// Adds the headers of a catalog answer.
     pub(crate) fn of_catalog(mut self, index: u64, consistency: Consistency) -> Self {
         self.set(INDEX, HeaderValue::from(index));
         self.set(KNOWN_LEADER, HeaderValue::from_static("true"));
@@ -122,7 +120,7 @@ impl Reply {
         self
     }
 
-    /// The headers of an answer to one who takes it from a cache. It is never older than the catalog.
+    /// Adds the headers of a cached answer. It is never older than the catalog here.
     pub(crate) fn of_cache(&mut self, hit: bool) {
         const CACHE: HeaderName = HeaderName::from_static(header::CACHE);
         self.set(CACHE, HeaderValue::from_static(if hit { "HIT" } else { "MISS" }));
@@ -142,12 +140,30 @@ const KNOWN_LEADER: HeaderName = HeaderName::from_static(header::KNOWN_LEADER);
 const LAST_CONTACT: HeaderName = HeaderName::from_static(header::LAST_CONTACT);
 const EFFECTIVE_CONSISTENCY: HeaderName = HeaderName::from_static(header::EFFECTIVE_CONSISTENCY);
 
-/// Why there is no answer: a status and Consul's words.
+/// The consistency mode of a read. The single agent is always leader, so the modes differ in name only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Consistency {
+    Leader,
+    Stale,
+    Consistent,
+}
+
+impl Consistency {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Stale => "stale",
+            Self::Consistent => "consistent",
+        }
+    }
+}
+
+/// A failed request: a status and Consul's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     status: StatusCode,
     text: String,
-    /// It came from the catalog, which says so in its headers.
+    /// It came from the catalog, whose headers it has.
     of_catalog: bool,
 }
 
@@ -166,7 +182,7 @@ impl Failure {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, text)
     }
 
-    /// Another datacenter: this agent knows none.
+    /// Another datacenter: this agent knows only its own.
     pub(crate) fn no_path() -> Self {
         let text = "No path to datacenter".to_owned();
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, text, of_catalog: true }

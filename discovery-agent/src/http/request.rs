@@ -1,4 +1,4 @@
-//! A request, read: its subject, its query, its body.
+//! A parsed request: its subject, its query, its body.
 
 use bytes::Bytes;
 
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::state::Identity;
 
-/// What a route is asked.
+/// The input of a route.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
-    /// What follows the route's path, decoded.
+    /// The part after the path of the route, decoded.
     pub(crate) subject: String,
     pub(crate) query: Query,
     pub(crate) body: Bytes,
@@ -24,7 +24,7 @@ pub(crate) struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// The subject, which must be there.
+    /// The subject, which is required.
     pub(crate) fn name(&self, what: &str) -> Result<String, Failure> {
         if self.subject.is_empty() {
             return Err(Failure::bad(format!("Missing {what} name")));
@@ -32,7 +32,7 @@ impl Request<'_> {
         Ok(self.subject.clone())
     }
 
-    /// Consul takes the tags that it is asked for as one set, whatever their order.
+    /// Consul takes the requested tags as one set: their order does not matter.
     pub(crate) fn tags(&self) -> Vec<String> {
         self.query.all(TAG).map(str::to_owned).collect()
     }
@@ -41,7 +41,7 @@ impl Request<'_> {
         self.identity.node_name.eq_ignore_ascii_case(name)
     }
 
-    /// Whether the node's meta has all that `?node-meta` names: the one node has nothing of its own but Consul's.
+    /// Whether the metadata of the node has every pair of `?node-meta`. The node has only what Consul itself sets.
     pub(crate) fn node_fits(&self) -> bool {
         self.query
             .all("node-meta")

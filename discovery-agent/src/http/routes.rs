@@ -1,29 +1,29 @@
-//! Every route, in one table: method, path, what it does. A path that ends in `/` takes the rest of the path as its subject; the first row that
-//! fits counts, so a longer path stands above a shorter one.
+//! Every route, in one table: method, path, action. A path that ends in `/` takes the rest of the path as its subject. The first matching row
+//! counts, so a longer path comes before a shorter one.
 
 use http::Method;
 
 use super::{agent, catalog, health, request::Request, status};
 use crate::{
     http::{
-        question::Question,
+        lookup::Lookup,
         reply::{Failure, Later},
     },
     state::{Command, State},
 };
 
-/// What a route does.
+/// The action of a route.
 #[derive(Clone, Copy)]
 pub(crate) enum Action {
-    /// Shows something that is at hand: collects it, with the state locked, and leaves the writing for later.
+    /// Reads the state, which is locked meanwhile, and encodes the answer later.
     Show(fn(&Request<'_>, &State) -> Result<Later, Failure>),
-    /// Asks the catalog, which may wait for an answer to change.
-    Ask(fn(&Request<'_>) -> Result<Question, Failure>),
-    /// Shows one instance, which may wait for its content to change.
+    /// Looks up the catalog; may block until the answer changes.
+    Ask(fn(&Request<'_>) -> Result<Lookup, Failure>),
+    /// Shows one instance; may block until its content changes.
     Content,
-    /// Changes something.
+    /// Changes the state.
     Change(fn(&Request<'_>) -> Result<Command, Failure>),
-    /// Is not there, and says so as Consul does.
+    /// Does not exist, and is answered as Consul does.
     Refuse(fn() -> Failure),
 }
 
@@ -78,7 +78,7 @@ pub(crate) const ROUTES: &[Route] = &[
     put("/v1/acl/", Refuse(status::no_acl)),
 ];
 
-/// What Consul offers and this agent does not. Its 404 would be taken for an answer, as that there is no such key.
+/// What Consul offers and this agent does not. A 404 would be taken for an answer, such as that a key does not exist.
 const NOT_OFFERED: &[&str] = &[
     "/v1/agent/connect/",
     "/v1/agent/force-leave/",
@@ -112,15 +112,15 @@ const NOT_OFFERED: &[&str] = &[
     "/v1/txn",
 ];
 
-/// Whether Consul has something there that this agent does not have.
+/// Whether Consul has a path that this agent does not offer.
 pub(crate) fn is_not_offered(path: &str) -> bool {
     NOT_OFFERED.iter().any(|own| path == *own || own.ends_with('/') && path.starts_with(own))
 }
 
-/// What the table says of a request.
+/// The result of a lookup in the table.
 pub(crate) enum Match {
     Route(&'static Route),
-    /// The path is there, for other methods.
+    /// The path exists for other methods.
     OtherMethods(Vec<&'static Method>),
     Nothing,
 }
@@ -138,7 +138,7 @@ pub(crate) fn find(method: &Method, path: &str) -> Match {
 }
 
 impl Route {
-    /// The rest of the path, if this row fits it.
+    /// The rest of the path, if this row matches.
     pub(crate) fn subject<'a>(&self, path: &'a str) -> Option<&'a str> {
         let rest = path.strip_prefix(self.path)?;
         (rest.is_empty() || self.path.ends_with('/')).then_some(rest)

@@ -1,11 +1,11 @@
-//! The shape of what an agent accepts: field names are compared without regard to case, as Go does; what is not in the shape is refused, as
-//! Consul does. Both happen here, before any type of ours is filled.
+//! The schema of accepted bodies: field names are case-insensitive, as in Go; unknown fields are refused, as in Consul. Both happen before any
+//! type of this crate is filled.
 
 use serde_json::{Map, Value};
 
 use crate::duration;
 
-/// What a value must be.
+/// The required type of a value.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Shape {
     Text,
@@ -17,11 +17,11 @@ pub(crate) enum Shape {
     Map(&'static Self),
     /// Fields in groups, so that shapes can share some.
     Object(&'static [&'static [Field]]),
-    /// Of no interest here.
+    /// Ignored.
     Any,
 }
 
-/// A field: the name under which our type knows it, which is Consul's, and its name in snake case where Consul takes that too.
+/// A field: the name in our type, which is Consul's, and its name in snake case where Consul accepts that too.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
@@ -39,11 +39,11 @@ pub(crate) const fn aliased(name: &'static str, alias: &'static str, shape: Shap
     Field { name, alias, shape }
 }
 
-/// Brings a value into shape: fields get their proper names, durations become nanoseconds, `null` goes.
+/// Normalizes a value: fields get their canonical names, durations become nanoseconds, `null` is removed.
 ///
 /// # Errors
 ///
-/// What Go's decoder would say.
+/// The value does not match. The error is that of Go's decoder.
 pub(crate) fn fit(value: Value, shape: Shape, path: &str) -> Result<Value, String> {
     match (shape, value) {
         (Shape::Any, value) => Ok(value),
@@ -68,7 +68,7 @@ pub(crate) fn fit(value: Value, shape: Shape, path: &str) -> Result<Value, Strin
     }
 }
 
-/// An element of a list or a map: unlike a field it cannot be left out, so `null` is the zero value, as Go has it.
+/// An element of a list or a map. Unlike a field it cannot be left out, so `null` is the zero value, as in Go.
 fn element(value: Value, shape: Shape, path: &str) -> Result<Value, String> {
     match fit(value, shape, path)? {
         Value::Null => Ok(zero(shape)),

@@ -1,4 +1,4 @@
-//! Accepting connections, and ending them.
+//! Accepts connections, and closes them.
 
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -19,23 +19,23 @@ use super::{
 };
 use crate::{engine::Stage, fault::Faults};
 
-/// Longer heads are refused with 431.
+/// The maximum length of a request head, in bytes. Longer ones are refused with 431.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// More headers are refused with 431.
+/// The maximum number of headers. More are refused with 431.
 const HEADERS_MAX: usize = 128;
-/// Connections at once, and fewer where there are fewer descriptors ([`Limits::places`]).
+/// The maximum number of connections; fewer where there are fewer file descriptors ([`Limits::places`]).
 const CONNECTIONS_MAX: usize = 8192;
-/// A client may have so many of them: Consul's `http_max_conns_per_client`. One more ends one of its own that asks nothing, or is reset.
+/// The maximum number of connections of one client: Consul's `http_max_conns_per_client`. For one more, an idle connection of the same client is
+/// closed; without an idle one, the new connection is reset.
 const CONNECTIONS_PER_CLIENT_MAX: usize = 200;
-/// From the first byte of a head to its end.
+/// The time limit from the first byte of a request head to its end.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// A connection may say nothing for so long. Consul waits for ever; but then one that was forgotten by its client keeps its place for ever
-/// too.
+/// The idle timeout of a connection. Consul has none; but then a connection that its client has forgotten keeps its permit without end.
 const QUIET_MAX: Duration = Duration::from_secs(300);
-/// A stopping agent gives its connections this long to end what they are at.
+/// The time that a stopping agent gives its connections to finish.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
-/// Serves until the agent stops, and returns when the last connection has ended. Dropping it ends all at once.
+/// Serves until the agent stops, and returns when the last connection is closed. Dropping it closes all at once.
 pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, faults: Arc<Faults>) {
     let stop = CancellationToken::new();
     let mut acceptor = Acceptor::new(listener, limits(), stop.clone());
@@ -54,7 +54,7 @@ pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, faults: Arc<Faul
     stop.cancel();
     let ended = async { while connections.join_next().await.is_some() {} };
     if timeout(STOP_GRACE, ended).await.is_err() {
-        debug!("connections that did not end in time were closed");
+        debug!("connections that did not finish in time were closed");
     }
 }
 
@@ -87,7 +87,7 @@ async fn connection(
         }
     });
     let serving = http1::Builder::new()
-        // A client that has sent all it will still waits for its answer. Time limits are the place's.
+        // A client that has shut its sending side still waits for its answer. Time limits are those of the permit.
         .half_close(true)
         .header_read_timeout(None)
         .max_header_size(HEAD_BYTES_MAX)
@@ -107,6 +107,6 @@ async fn connection(
         }
     };
     if let Err(err) = served {
-        debug!(%from, %err, "a connection ended in disorder");
+        debug!(%from, %err, "connection error");
     }
 }

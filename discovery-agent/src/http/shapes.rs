@@ -1,4 +1,4 @@
-//! The shapes of the bodies that Consul accepts: every field it knows, also those that only lead to a refusal here.
+//! The schemas of the bodies that Consul accepts: every field it knows, including those that are only refused here.
 
 use super::schema::{Field, Shape, aliased, field};
 
@@ -26,7 +26,7 @@ const WEIGHTS: Shape =
     Shape::Object(&[&[field("Passing", Shape::Int), field("Warning", Shape::Int)]]);
 /// A check within a registration.
 const CHECK: Shape = Shape::Object(&[&[field("CheckID", Shape::Text)], CHECK_FIELDS]);
-/// `PUT /v1/agent/check/register`, whose check has another name for its id.
+/// `PUT /v1/agent/check/register`, where the id of the check has another name.
 pub(super) const CHECK_ALONE: Shape =
     Shape::Object(&[&[field("ID", Shape::Text), field("Token", Shape::Text)], CHECK_FIELDS]);
 const CHECK_FIELDS: &[Field] = &[

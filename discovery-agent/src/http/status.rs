@@ -1,4 +1,4 @@
-//! `/v1/status/...`, and what is not there.
+//! `/v1/status/...`, and what does not exist.
 
 use http::StatusCode;
 

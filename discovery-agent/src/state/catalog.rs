@@ -1,6 +1,6 @@
-//! The catalog's answers: `/v1/catalog/...`, `/v1/health/...` and what DNS asks for.
+//! The catalog's answers: `/v1/catalog/...`, `/v1/health/...` and the lookups of DNS.
 //!
-//! Lists are in the order of ids, which is that of a Consul with one node.
+//! Lists are in the order of ids, as in a Consul with one node.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,11 @@ use consul_wire::{
 
 use super::{Check, State};
 
-/// An instance, and whether it may be used.
+/// An instance and its aggregated status.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Instance<'a> {
     pub(crate) service: &'a Service,
-    /// The worst of the checks that count for it: its own and its node's.
+    /// The worst status of its own checks and those of its node.
     pub(crate) status: CheckStatus,
 }
 
@@ -25,7 +25,7 @@ impl State {
         &self.node
     }
 
-    /// Whether this is the node's name; Consul compares them without regard to case.
+    /// Whether this is the name of the node. Consul ignores case here.
     pub(crate) fn is_node(&self, name: &str) -> bool {
         self.node.node.eq_ignore_ascii_case(name)
     }
@@ -82,7 +82,7 @@ impl State {
         self.checks.values().filter(wanted).map(Check::in_catalog).collect()
     }
 
-    /// The instances of a service that have this tag, where one is asked for; the name and the tag without regard to case.
+    /// The instances of a service; with a tag, only those that have it. Name and tag are case-insensitive.
     pub(crate) fn instances<'a>(
         &'a self,
         name: &str,
@@ -93,23 +93,23 @@ impl State {
             .map(|service| Instance { service, status: self.status_of(&service.id) })
     }
 
-    /// The instance, by its id, among those that programs registered.
+    /// The instance with this id, among those that programs registered.
     pub(crate) fn service(&self, id: &str) -> Option<&Service> {
         self.services.get(id).filter(|service| service.id != super::SERVER_SERVICE)
     }
 
-    /// Every instance that programs registered.
+    /// All instances that programs registered.
     pub(crate) fn registered(&self) -> impl Iterator<Item = &Service> {
         self.services.values().filter(|service| service.id != super::SERVER_SERVICE)
     }
 
-    /// The instances of this name, whatever its case.
+    /// The instances of this name, without regard to case.
     fn named(&self, name: &str) -> impl Iterator<Item = &Service> {
         let ids = self.names.get(&name.to_ascii_lowercase()).into_iter().flatten();
         ids.filter_map(|id| self.services.get(id))
     }
 
-    /// The checks that count for an instance: the node's, then its own.
+    /// The checks of an instance: the node's, then its own.
     pub(super) fn checks_for<'a>(
         &'a self,
         service_id: &str,

@@ -1,4 +1,4 @@
-//! Checks: how they come and go, and what is said of them.
+//! Checks: registration, status and removal.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use super::{
     timer::PUBLISH_DELAY,
 };
 
-/// How many checks an agent holds.
+/// The maximum number of checks of an agent.
 const CHECKS_MAX: usize = 40_000;
-/// A service that stays critical is never removed sooner than this, whatever it asked for.
+/// The minimum time before a critical service is removed, whatever its registration asks for.
 const DEREGISTER_AFTER_MIN: Duration = Duration::from_secs(60);
 
 /// One check.
 #[derive(Debug, Clone)]
 pub(crate) struct Check {
-    /// As the agent knows it; its indexes are the catalog's.
+    /// The row as the agent knows it; its indexes are the catalog's.
     pub(super) row: HealthCheck,
-    /// The output that the catalog shows, which may be an older one.
+    /// The output in the catalog, which may be older.
     pub(super) published: String,
-    /// When the catalog learns the output, if it lags.
+    /// The time at which the output is published to the catalog, if it lags.
     pub(super) publish_at: Option<Instant>,
     pub(super) kind: CheckKind,
-    /// When it becomes critical unless it is told otherwise: of a TTL check that has not expired.
+    /// The time at which a TTL check becomes critical without a heartbeat; `None` if it has expired.
     pub(super) expires_at: Option<Instant>,
-    /// How long the last beat counts, also for an agent that was restarted meanwhile.
-    pub(super) beat_counts_until: Option<Instant>,
-    /// Since when it has been found critical. Registering it as critical is no finding.
+    /// The time until which the last heartbeat is valid, also across a restart.
+    pub(super) heartbeat_valid_until: Option<Instant>,
+    /// The time since which it has been found critical. A registration as critical does not count.
     pub(super) critical_since: Option<Instant>,
     pub(super) deregister_after: Option<Duration>,
-    /// Output beyond this is not kept.
+    /// The maximum length of the output, in bytes. More is truncated.
     pub(super) output_bytes_max: usize,
 }
 
@@ -44,24 +44,24 @@ impl Check {
             publish_at: None,
             kind,
             expires_at: None,
-            beat_counts_until: None,
+            heartbeat_valid_until: None,
             critical_since: None,
             deregister_after: None,
             output_bytes_max: OUTPUT_BYTES_MAX,
         }
     }
 
-    /// As the catalog shows it.
+    /// The row in the catalog.
     pub(crate) fn in_catalog(&self) -> HealthCheck {
         HealthCheck { output: self.published.clone(), ..self.row.clone() }
     }
 
-    /// As its own agent shows it: not of the catalog, so without indexes.
+    /// The row on its own agent: without indexes.
     pub(crate) fn in_agent(&self) -> HealthCheck {
         HealthCheck { create_index: 0, modify_index: 0, ..self.row.clone() }
     }
 
-    /// Whether the two are registered alike, however they stand.
+    /// Whether both have the same registration, with any status.
     fn is_defined_as(&self, other: &Self) -> bool {
         let (own, others) = (&self.row, &other.row);
         self.kind == other.kind
@@ -71,7 +71,7 @@ impl Check {
                 == (&others.name, &others.notes, &others.service_id)
     }
 
-    /// What the agent has to look at for it.
+    /// What the agent probes for it.
     pub(super) const fn target(&self) -> Option<&CheckTarget> {
         match &self.kind {
             CheckKind::Active(target) => Some(target),
@@ -79,7 +79,7 @@ impl Check {
         }
     }
 
-    /// When the service goes for having been critical for too long. A check of the node has no service that could go.
+    /// The time at which its service is removed for having been critical for too long; `None` for a check of the node.
     pub(super) fn reap_at(&self) -> Option<Instant> {
         if self.row.service_id.is_empty() {
             return None;
@@ -88,7 +88,7 @@ impl Check {
     }
 }
 
-/// What is too long is cut, and says so.
+/// Truncates a long output, with a note.
 fn cut(output: String, bytes_max: usize) -> String {
     let kept = &output[..output.floor_char_boundary(bytes_max)];
     if kept.len() == output.len() {
@@ -114,7 +114,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether these can be registered.
+    /// Whether these checks can be registered.
     pub(super) fn admit_checks(&self, checks: &[CheckDefinition]) -> Result<(), Refusal> {
         if self.checks.len() + checks.len() > CHECKS_MAX {
             return Err(Refusal::Full { what: "checks", limit: CHECKS_MAX });
@@ -135,7 +135,7 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn beat(
+    pub(super) fn heartbeat(
         &mut self,
         id: &str,
         status: CheckStatus,
@@ -150,15 +150,15 @@ impl State {
             return Err(Refusal::NoTtl(id.to_owned()));
         };
         check.expires_at = Some(now + ttl);
-        check.beat_counts_until = Some(now + ttl);
-        self.timers.hasten(now + ttl);
+        check.heartbeat_valid_until = Some(now + ttl);
+        self.timers.schedule(now + ttl);
         let output = cut(output, check.output_bytes_max);
-        self.must_save(Unsaved::Beat);
+        self.must_save(Unsaved::Heartbeat);
         self.judge(id, status, output, now);
         Ok(())
     }
 
-    /// What a run of a check found. A run that outlived what it ran for says nothing.
+    /// Applies the result of a check run. The result of a run with an earlier definition is ignored.
     pub(super) fn observe(
         &mut self,
         id: &str,
@@ -173,7 +173,7 @@ impl State {
         }
     }
 
-    /// The check says this now. A new status is published at once, a new output alone later.
+    /// Sets status and output. A new status is published at once, a new output alone later.
     pub(super) fn judge(&mut self, id: &str, status: CheckStatus, output: String, now: Instant) {
         let Some(check) = self.checks.get_mut(id) else { return };
         check.critical_since = match status {
@@ -189,14 +189,14 @@ impl State {
         } else if check.row.output != output {
             check.row.output = output;
             let publish_at = *check.publish_at.get_or_insert(now + PUBLISH_DELAY);
-            self.timers.hasten(publish_at);
+            self.timers.schedule(publish_at);
         }
         if let Some(at) = reap_at {
-            self.timers.hasten(at);
+            self.timers.schedule(at);
         }
     }
 
-    /// Puts a check in its place. One that was there keeps its status and output; its TTL starts anew.
+    /// Registers a check. An existing one keeps its status and output; its TTL starts anew.
     pub(super) fn put_check(&mut self, definition: CheckDefinition, now: Instant) {
         let mut row = self.row_of(&definition);
         let mut check = Check::new(row.clone(), definition.kind);
@@ -204,7 +204,7 @@ impl State {
             row.status = old.row.status;
             row.output.clone_from(&old.row.output);
             check.published.clone_from(&old.published);
-            check.beat_counts_until = old.beat_counts_until;
+            check.heartbeat_valid_until = old.heartbeat_valid_until;
         }
         check.row = row;
         if let CheckKind::Ttl(ttl) = check.kind {
@@ -214,7 +214,7 @@ impl State {
         check.deregister_after =
             definition.deregister_after.map(|after| after.max(DEREGISTER_AFTER_MIN));
         if let Some(at) = check.expires_at {
-            self.timers.hasten(at);
+            self.timers.schedule(at);
         }
         self.insert_check(check);
     }
@@ -244,14 +244,14 @@ impl State {
         }
     }
 
-    /// Puts a check in its place and, if the catalog would show it otherwise than before, publishes it.
+    /// Stores a check and publishes it if its row in the catalog changes.
     pub(super) fn insert_check(&mut self, mut check: Check) {
         let old = self.checks.get(&check.row.check_id);
         if old.is_none_or(|old| !old.is_defined_as(&check)) {
             self.unsaved = Unsaved::Registration;
         }
         if old.and_then(Check::target) != check.target() {
-            self.timers.retarget();
+            self.timers.set_checks_changed();
         }
         if let Some(old) = old {
             check.row.create_index = old.row.create_index;
@@ -265,7 +265,7 @@ impl State {
         self.publish(check);
     }
 
-    /// The catalog learns all of a check.
+    /// Publishes all of a check to the catalog.
     pub(super) fn publish(&mut self, mut check: Check) {
         let index = self.topics.advance();
         let old = self.checks.get(&check.row.check_id).map(|old| old.row.clone());
@@ -283,8 +283,8 @@ impl State {
         let ids = self.check_ids.entry(check.row.service_id.clone()).or_default();
         ids.insert(check.row.check_id.clone());
         self.checks.insert(check.row.check_id.clone(), check);
-        // Indexes go on after a restart.
-        self.must_save(Unsaved::Beat);
+        // Indexes continue after a restart.
+        self.must_save(Unsaved::Heartbeat);
     }
 
     pub(super) fn remove_check(&mut self, id: &str) {
@@ -292,12 +292,12 @@ impl State {
         self.touch_check(&check.row);
         self.unlink(&check.row);
         if check.target().is_some() {
-            self.timers.retarget();
+            self.timers.set_checks_changed();
         }
         self.must_save(Unsaved::Registration);
     }
 
-    /// The ids of the checks of an instance; of the node itself with an empty id.
+    /// The ids of the checks of an instance; of the node with an empty id.
     pub(super) fn check_ids_of(&self, service_id: &str) -> Vec<String> {
         self.check_ids.get(service_id).into_iter().flatten().cloned().collect()
     }

@@ -1,4 +1,4 @@
-//! What can be asked of the state, and how it refuses.
+//! Commands to the state, and its refusals.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -8,28 +8,28 @@ use consul_wire::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A change that somebody asks for.
+/// A change of the state.
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
-    /// Adds an instance with its checks, or changes what it is. `replace`: checks that it had and does not name any more go.
+    /// Adds or updates an instance with its checks. `replace`: its other checks are removed.
     RegisterService { service: ServiceDefinition, checks: Vec<CheckDefinition>, replace: bool },
-    /// Removes an instance with its checks. Unknown: nothing to do, as in Consul 1.8.
+    /// Removes an instance with its checks. An unknown id changes nothing, as in Consul 1.8.
     DeregisterService(String),
-    /// Adds a check to the node or to an instance, or changes what it is.
+    /// Adds or updates a check of the node or of an instance.
     RegisterCheck(CheckDefinition),
-    /// Removes a check. Unknown: nothing to do, as in Consul 1.8.
+    /// Removes a check. An unknown id changes nothing, as in Consul 1.8.
     DeregisterCheck(String),
-    /// A service says how it is: its TTL starts anew.
-    Beat { check: String, status: CheckStatus, output: String },
-    /// A check ran. What came of it counts only if the check is still the one that ran.
+    /// A heartbeat of a TTL check: its TTL starts anew.
+    Heartbeat { check: String, status: CheckStatus, output: String },
+    /// The result of a check run. It is ignored if the definition has changed since.
     Observe { check: String, target: CheckTarget, status: CheckStatus, output: String },
-    /// Takes an instance out (with a reason, maybe an empty one), or in again (`None`).
+    /// Puts an instance into maintenance (with a reason, which may be empty), or ends that (`None`).
     ServiceMaintenance { service: String, reason: Option<String> },
-    /// Takes the whole node out (with a reason, maybe an empty one), or in again (`None`).
+    /// Puts the node into maintenance (with a reason, which may be empty), or ends that (`None`).
     NodeMaintenance { reason: Option<String> },
 }
 
-/// What can be registered and removed again, by its id.
+/// What a command registers, by id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Subject {
     Service(String),
@@ -47,7 +47,7 @@ impl Subject {
 }
 
 impl Command {
-    /// What it registers, if it is a registration.
+    /// What this command registers, if it is a registration.
     pub(crate) fn registers(&self) -> Option<Subject> {
         match self {
             Self::RegisterService { service, .. } => Some(Subject::Service(service.id.clone())),
@@ -57,7 +57,7 @@ impl Command {
     }
 }
 
-/// An instance, as it registers itself.
+/// The registration of an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ServiceDefinition {
     pub(crate) id: String,
@@ -71,56 +71,56 @@ pub(crate) struct ServiceDefinition {
     pub(crate) enable_tag_override: bool,
 }
 
-/// What a check says is kept, shown to all who ask, and saved: at most so much of it, as Consul has it. A check may ask for less.
+/// The default and maximum length of the output of a check, in bytes, as in Consul. It is kept, shown and saved. A check may lower it.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 4096;
 
-/// Files of earlier versions do not say it.
+/// Files of earlier versions do not contain it.
 const fn output_bytes_max() -> usize {
     OUTPUT_BYTES_MAX
 }
 
-/// A check, as it is registered.
+/// The registration of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CheckDefinition {
-    /// Empty: made of the service's id and the check's place.
+    /// If it is empty, it is made of the id of the service and the position of the check.
     pub(crate) id: String,
-    /// Empty: made of the service's name.
+    /// If it is empty, it is made of the name of the service.
     pub(crate) name: String,
     pub(crate) notes: String,
-    /// How it stands until it is first heard of; `None` is critical.
+    /// The status until the first result; `None` is critical.
     pub(crate) status: Option<CheckStatus>,
-    /// Whose check it is; `None` for one of the node.
+    /// The instance of the check; `None` for a check of the node.
     pub(crate) service_id: Option<String>,
     pub(crate) kind: CheckKind,
-    /// Critical for so long, the service goes.
+    /// The service is removed after this time in critical.
     pub(crate) deregister_after: Option<Duration>,
-    /// More than this of what it says is not kept.
+    /// The maximum length of the output, in bytes. More is truncated.
     #[serde(default = "output_bytes_max")]
     pub(crate) output_bytes_max: usize,
 }
 
 impl CheckDefinition {
-    /// The id of a check that is registered on its own: its name, if it names none.
+    /// The id of a check that is registered by itself: its name, if it has no id.
     pub(crate) fn id_or_name(&self) -> &str {
         if self.id.is_empty() { &self.name } else { &self.id }
     }
 }
 
-/// How a check comes to know.
+/// How the status of a check is found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum CheckKind {
-    /// It is told; when it has not been for this long, it is critical.
+    /// By heartbeats. Without one for this long it is critical.
     Ttl(Duration),
-    /// The agent looks.
+    /// By probes of the agent.
     Active(CheckTarget),
-    /// Critical for as long as it is there.
+    /// Critical for as long as it exists.
     Maintenance,
-    /// Whether the node's agent is reachable: it is, since it is this one.
+    /// Whether the agent of the node is reachable, which is always so here.
     Serf,
 }
 
 impl CheckKind {
-    /// Consul's word for it.
+    /// Consul's name of the type.
     pub(crate) const fn as_str(&self) -> &'static str {
         match self {
             Self::Ttl(_) => "ttl",
@@ -132,7 +132,7 @@ impl CheckKind {
     }
 }
 
-/// What the agent looks at, and how often.
+/// The target of an active check, and the interval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum CheckTarget {
     Http(HttpCheck),
@@ -148,27 +148,27 @@ impl CheckTarget {
     }
 }
 
-/// A request whose answer's status is the check's.
+/// An HTTP request; the status of its answer decides.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HttpCheck {
     pub(crate) url: String,
     pub(crate) method: String,
     pub(crate) headers: BTreeMap<String, Vec<String>>,
     pub(crate) body: String,
-    /// More of an answer's body than this is not shown.
+    /// The maximum length of the answer's body in the output, in bytes.
     pub(crate) output_bytes_max: usize,
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
 }
 
-/// Without what may be secret: headers, body, and the user of the URL.
+/// Without what may be secret: headers, body, and the credentials in the URL.
 impl fmt::Debug for HttpCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpCheck").field("interval", &self.interval).finish_non_exhaustive()
     }
 }
 
-/// A connection that can be made, or not.
+/// A TCP connection; it passes if it can be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TcpCheck {
     /// `host:port`.
@@ -177,22 +177,22 @@ pub(crate) struct TcpCheck {
     pub(crate) timeout: Duration,
 }
 
-/// Why the state will not do what it was asked. The texts are Consul's.
+/// The reason for which the state refuses a command. The texts are Consul's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// A beat for a check that is not there, or is told by nobody.
+    /// A heartbeat for an unknown check, or for one without a TTL.
     NoTtl(String),
-    /// A check for an instance that is not there.
+    /// A check for an unknown instance.
     UnknownService(String),
-    /// Maintenance for an instance that is not there.
+    /// Maintenance of an unknown instance.
     NothingToMaintain(String),
     /// Deregistration of an instance without an id.
     NoServiceId,
     /// Deregistration of a check without an id.
     NoCheckId,
-    /// The id is the agent's own.
+    /// The id is reserved for the agent.
     Reserved(String),
-    /// There are as many of them as this agent holds.
+    /// The limit of the agent is reached.
     Full { what: &'static str, limit: usize },
 }
 
@@ -204,7 +204,7 @@ impl fmt::Display for Refusal {
             Self::NothingToMaintain(id) => write!(f, "No service registered with ID {id:?}"),
             Self::NoServiceId => f.write_str("ServiceID missing"),
             Self::NoCheckId => f.write_str("CheckID missing"),
-            Self::Reserved(id) => write!(f, "{id:?} is the agent's own"),
+            Self::Reserved(id) => write!(f, "{id:?} is reserved for the agent"),
             Self::Full { what, limit } => write!(f, "this agent holds at most {limit} {what}"),
         }
     }

@@ -13,7 +13,7 @@ use consul_wire::{
 
 use super::{Check, CheckKind, State};
 
-/// How an instance is, as its agent sums it up: unlike a check's, this status knows maintenance.
+/// The aggregated status of an instance on its agent: unlike the status of a check, it includes maintenance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Aggregate {
     Passing,
@@ -23,7 +23,7 @@ pub(crate) enum Aggregate {
 }
 
 impl Aggregate {
-    /// Consul's word for it.
+    /// Consul's name of the status.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Passing => "passing",
@@ -39,7 +39,7 @@ impl State {
         self.registered().map(|service| (service.id.clone(), in_agent(service))).collect()
     }
 
-    /// With its content hash, for who wants to wait until it changes.
+    /// The instance with its content hash, for a blocking query.
     pub(crate) fn agent_service(&self, id: &str) -> Option<AgentService> {
         let mut service = in_agent(self.service(id)?);
         service.content_hash = content_hash(&service);
@@ -65,7 +65,7 @@ impl State {
         Some((aggregate, health))
     }
 
-    /// The health of each instance of this name: exactly this one, since these are the agent's own.
+    /// The health of each instance of exactly this name, with regard to case, as Consul's agent does.
     pub(crate) fn health_of_name(&self, name: &str) -> Vec<(Aggregate, AgentServiceHealth)> {
         let named = self.registered().filter(|service| service.service == name);
         named.filter_map(|service| self.health_of_instance(&service.id)).collect()
@@ -99,7 +99,7 @@ fn in_agent(service: &Service) -> AgentService {
     }
 }
 
-/// 16 hex digits that change with the content. Only its own agent can compare it, so how it is made is nobody's business.
+/// 16 hex digits that change with the content. Clients only compare them, so they need not equal Consul's.
 fn content_hash(service: &AgentService) -> String {
     let mut hasher = DefaultHasher::new();
     serde_json::to_string(service).unwrap_or_default().hash(&mut hasher);

@@ -1,4 +1,4 @@
-//! Maintenance: a critical check with an id of its own, which takes an instance or the whole node out.
+//! Maintenance: a critical check with a reserved id, which makes an instance or the whole node unavailable.
 
 use consul_wire::check::{CheckStatus, HealthCheck, NODE_MAINTENANCE, SERVICE_MAINTENANCE_PREFIX};
 
@@ -33,7 +33,7 @@ impl State {
         self.maintain(row, reason.is_some());
     }
 
-    /// Maintenance that is on already stays as it is, with the reason that it was begun for.
+    /// An instance in maintenance stays as it is, with its first reason.
     fn maintain(&mut self, row: HealthCheck, on: bool) {
         match (on, self.checks.contains_key(&row.check_id)) {
             (true, false) => self.insert_check(Check::new(row, CheckKind::Maintenance)),

@@ -1,9 +1,9 @@
-//! What the agent knows, as a pure machine: no socket, no clock, no `async`. It is told what happens and when ([`State::apply`],
-//! [`State::expire`]) and says what changed ([`Effects`]); others carry requests in and answers out.
+//! The state of the agent, as a pure state machine: no socket, no clock, no `async`. Its inputs are commands and the time ([`State::apply`],
+//! [`State::expire`]), its output is what changed ([`Effects`]).
 //!
-//! It plays both halves of a Consul that is alone on its machine: the agent, which knows its own services and checks, and the catalog, which
-//! everybody asks. Between the two there is one delay, and it is Consul's: the output of a check whose status stays as it was reaches the
-//! catalog late (`PUBLISH_DELAY`), so that beats do not wake everybody.
+//! It contains both halves of a single Consul server: the agent, with its own services and checks, and the catalog. Between the two there is one
+//! delay, which is Consul's: a new output of a check whose status stays the same reaches the catalog late (`PUBLISH_DELAY`), so that heartbeats
+//! do not wake all blocking queries.
 
 mod catalog;
 mod check;
@@ -37,50 +37,50 @@ pub(crate) use self::{
 };
 use self::{timer::Timers, topic::Topics};
 
-/// Everything that an agent knows.
+/// The state of an agent.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
     node: Node,
-    /// By id, exactly as written.
+    /// By id.
     services: BTreeMap<String, Service>,
     /// Ids by name in lower case: Consul finds names without regard to case.
     names: BTreeMap<String, BTreeSet<String>>,
-    /// By id, exactly as written.
+    /// By id.
     checks: BTreeMap<String, Check>,
-    /// Ids of checks by the id of their service; those of the node itself by an empty one.
+    /// Ids of checks by the id of their service; those of the node by an empty id.
     check_ids: BTreeMap<String, BTreeSet<String>>,
     topics: Topics,
     timers: Timers,
-    /// What a restart must not lose of what changed since it was last asked.
+    /// The durability of the changes since it was last taken.
     unsaved: Unsaved,
 }
 
-/// How much it matters that a change is on disk. The greater one counts.
+/// The durability of a change. The greater one counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Unsaved {
     #[default]
     Nothing,
-    /// How a check stands. The next beat puts right what is lost of it.
-    Beat,
-    /// What there is. Nobody says it again, so who asked for it is answered once it is on disk.
+    /// A check status. The next heartbeat restores what is lost.
+    Heartbeat,
+    /// A registration. It is not repeated, so its request is answered once it is on disk.
     Registration,
 }
 
-/// What a change brings about.
+/// The effects of a change.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Effects {
-    /// Whose answer is another now: who waits for one of these is woken.
+    /// The topics whose answers changed: their waiters are woken.
     pub(crate) changed: BTreeSet<Topic>,
-    /// What a restart must not lose of it.
+    /// The durability that the change needs.
     pub(crate) unsaved: Unsaved,
-    /// Checks that must run now, or must not any more: see [`State::targets`].
-    pub(crate) retargeted: bool,
-    /// The next deadline may be sooner than it was.
-    pub(crate) hastened: bool,
+    /// The set of active checks changed: see [`State::targets`].
+    pub(crate) checks_changed: bool,
+    /// The next deadline may be earlier than before.
+    pub(crate) deadline_changed: bool,
 }
 
 impl State {
-    /// The state of an agent that has just started, with nothing registered.
+    /// The state of a new agent, with nothing registered.
     pub(crate) fn new(identity: &Identity) -> Self {
         let mut state = Self {
             node: node::row(identity),
@@ -98,11 +98,11 @@ impl State {
         state
     }
 
-    /// Does what is asked, or refuses it whole.
+    /// Applies a command, or refuses it as a whole.
     ///
     /// # Errors
     ///
-    /// [`Refusal`] says why, in Consul's words; nothing has changed then.
+    /// [`Refusal`] is the reason, with Consul's text. Nothing has changed then.
     pub(crate) fn apply(&mut self, command: Command, now: Instant) -> Result<Effects, Refusal> {
         match command {
             Command::RegisterService { service, checks, replace } => {
@@ -111,7 +111,9 @@ impl State {
             Command::DeregisterService(id) => self.deregister_service(&id)?,
             Command::RegisterCheck(check) => self.register_check(check, now)?,
             Command::DeregisterCheck(id) => self.deregister_check(&id)?,
-            Command::Beat { check, status, output } => self.beat(&check, status, output, now)?,
+            Command::Heartbeat { check, status, output } => {
+                self.heartbeat(&check, status, output, now)?
+            }
             Command::Observe { check, target, status, output } => {
                 self.observe(&check, &target, status, output, now);
             }
@@ -123,12 +125,12 @@ impl State {
         Ok(self.take_effects())
     }
 
-    /// The index of an answer: what `X-Consul-Index` says. It never goes down, and goes up whenever the answer changes.
+    /// The index of a topic, which is `X-Consul-Index`. It never decreases, and increases whenever the answer changes.
     pub(crate) fn index_of(&self, topic: &Topic) -> u64 {
         self.topics.index_of(topic)
     }
 
-    /// The index of the last change of anything.
+    /// The index of the last change.
     pub(crate) fn index(&self) -> u64 {
         self.topics.index()
     }
@@ -141,7 +143,7 @@ impl State {
         }
     }
 
-    /// A restart must not lose what changed.
+    /// Marks the change as durable.
     fn must_save(&mut self, unsaved: Unsaved) {
         self.unsaved = self.unsaved.max(unsaved);
     }
@@ -150,8 +152,8 @@ impl State {
         Effects {
             changed: self.topics.take_changed(),
             unsaved: std::mem::take(&mut self.unsaved),
-            retargeted: self.timers.take_retargeted(),
-            hastened: self.timers.take_hastened(),
+            checks_changed: self.timers.take_checks_changed(),
+            deadline_changed: self.timers.take_deadline_changed(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The node that the agent is on, and what Consul registers by itself: the service `consul` and the check of the node.
+//! The node of the agent, and what Consul registers by itself: the service `consul` and the check of the node.
 
 use std::collections::BTreeMap;
 
@@ -10,29 +10,29 @@ use consul_wire::{
 
 use super::{Check, CheckKind};
 
-/// Name and id of the service that every Consul server registers for itself.
+/// Name and id of the service that each Consul server registers for itself.
 pub(crate) const SERVER_SERVICE: &str = "consul";
-/// The port that servers speak among themselves. Nobody listens on it here; clients print it.
+/// The port of server RPC. Nothing listens on it here; clients print it.
 const SERVER_PORT: u16 = 8300;
-/// The ports of gossip. Nobody listens on them here; clients print them.
+/// The ports of gossip. Nothing listens on them here; clients print them.
 const SERF_LAN_PORT: u16 = 8301;
 const SERF_WAN_PORT: u16 = 8302;
-/// The Consul whose API this is.
+/// The Consul version whose API this is.
 pub(crate) const VERSION: &str = "1.8.7";
 
-/// Who the agent is.
+/// The identity of the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// A UUID.
     pub(crate) node_id: String,
     pub(crate) node_name: String,
     pub(crate) datacenter: String,
-    /// Where others reach the node, and so the services that name no address.
+    /// The address of the node, and so of services without an address.
     pub(crate) address: String,
 }
 
 impl Identity {
-    /// Where the one server is: address and port, an IPv6 address in brackets.
+    /// The address of the single server with its port; an IPv6 address is in brackets.
     pub(crate) fn server_address(&self) -> String {
         let address = &self.address;
         if address.contains(':') {
@@ -43,7 +43,7 @@ impl Identity {
     }
 }
 
-/// The node's row of the catalog. Its indexes are given when it is read.
+/// The catalog row of the node. Its indexes are filled in when it is read.
 pub(super) fn row(identity: &Identity) -> Node {
     let family = if identity.address.contains(':') { "ipv6" } else { "ipv4" };
     let tagged = ["lan", "wan"].into_iter().flat_map(|net| {
@@ -106,7 +106,7 @@ pub(super) fn serf_health(node: &str) -> Check {
     Check::new(row, CheckKind::Serf)
 }
 
-/// The agent as a member of its own pool of one.
+/// The agent as the single member of the LAN pool.
 pub(crate) fn member(node: &Node) -> Member {
     let tags = [
         ("acls", "0"),
@@ -139,7 +139,7 @@ pub(crate) fn member(node: &Node) -> Member {
     }
 }
 
-/// The agent as a member of the pool of all datacenters.
+/// The agent as the single member of the WAN pool.
 pub(crate) fn wan_member(node: &Node) -> Member {
     let mut member = member(node);
     member.name = format!("{}.{}", node.node, node.datacenter);

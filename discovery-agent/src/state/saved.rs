@@ -1,7 +1,7 @@
-//! What a restart must not lose, as plain data, and how a state comes back from it.
+//! What must survive a restart, as plain data, and how a state is restored from it.
 //!
-//! Comes back as Consul's does: instances and checks as registered; a check critical, unless a beat was heard whose time is not over yet. So a
-//! service that was killed along with its agent is not taken for alive, and one that kept beating is not taken for dead.
+//! The state is restored as in Consul: instances and checks as registered; a check is critical, unless its last heartbeat is still valid. So a
+//! service that was killed along with its agent is not taken for passing, and one that continued its heartbeats is not taken for critical.
 
 use std::time::Duration;
 
@@ -13,37 +13,36 @@ use super::{
     Check, CheckDefinition, CheckKind, Identity, ServiceDefinition, State, service::definition,
 };
 
-/// All of it.
+/// The saved state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Saved {
     pub(crate) node_id: String,
-    /// Indexes go on from here.
+    /// Indexes continue from here.
     pub(crate) index: u64,
     pub(crate) services: Vec<ServiceDefinition>,
     pub(crate) checks: Vec<SavedCheck>,
 }
 
-/// A check, and the last that was heard of it.
+/// A check and its last heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SavedCheck {
     pub(crate) definition: CheckDefinition,
-    pub(crate) beat: Option<SavedBeat>,
+    pub(crate) beat: Option<SavedHeartbeat>,
 }
 
-/// A beat that counts.
+/// A valid heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SavedBeat {
+pub(crate) struct SavedHeartbeat {
     pub(crate) status: CheckStatus,
     pub(crate) output: String,
-    /// For so long from when this was saved.
+    /// The remaining validity when it was saved.
     pub(crate) counts_for: Duration,
 }
 
-/// A kill may lose the last changes of how checks stand, and their indexes with them. Far more than can be lost at once are skipped, so that no
-/// index is given twice.
+/// A kill may lose the last status changes, and their indexes with them. More indexes than can be lost are skipped, so that none is used twice.
 const LOST_INDEXES_MAX: u64 = 1_000_000;
 
 impl State {
@@ -57,7 +56,7 @@ impl State {
         }
     }
 
-    /// The state of an agent that comes back `away` after its state was saved.
+    /// Restores the state of an agent that was down for `away`.
     pub(crate) fn restore(identity: &Identity, saved: Saved, away: Duration, now: Instant) -> Self {
         let mut state = Self::new(identity);
         state.topics.start_at(saved.index + LOST_INDEXES_MAX);
@@ -68,7 +67,7 @@ impl State {
             if let Some(service) = &definition.service_id
                 && state.service(service).is_none()
             {
-                tracing::warn!(check = %definition.id, %service, "a saved check was left out: its service is missing");
+                tracing::warn!(check = %definition.id, %service, "a saved check was ignored: its service is missing");
                 continue;
             }
             let beat = beat.filter(|beat| beat.counts_for > away);
@@ -77,7 +76,7 @@ impl State {
             state.put_check(definition, now);
             if let (Some(beat), Some(check)) = (beat, state.checks.get(&id)) {
                 let mut check = check.clone();
-                check.beat_counts_until = Some(now + (beat.counts_for - away));
+                check.heartbeat_valid_until = Some(now + (beat.counts_for - away));
                 check.row.output = beat.output;
                 state.insert_check(check);
             }
@@ -100,11 +99,12 @@ impl Check {
             deregister_after: self.deregister_after,
             output_bytes_max: self.output_bytes_max,
         };
-        let beat = self.beat_counts_until.filter(|until| *until > now).map(|until| SavedBeat {
-            status: row.status,
-            output: row.output.clone(),
-            counts_for: until - now,
-        });
+        let beat =
+            self.heartbeat_valid_until.filter(|until| *until > now).map(|until| SavedHeartbeat {
+                status: row.status,
+                output: row.output.clone(),
+                counts_for: until - now,
+            });
         SavedCheck { definition, beat }
     }
 }

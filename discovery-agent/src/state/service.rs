@@ -1,4 +1,4 @@
-//! Instances: how they come, change and go.
+//! Instances: registration, update and removal.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -7,12 +7,12 @@ use tokio::time::Instant;
 
 use super::{CheckDefinition, Refusal, SERVER_SERVICE, ServiceDefinition, State, Topic, Unsaved};
 
-/// How many instances an agent holds: far more than a machine runs.
+/// The maximum number of instances of an agent.
 const SERVICES_MAX: usize = 10_000;
 
 impl State {
-    /// Adds or changes an instance and its checks. A check that was there keeps its status, whatever the registration says: only a beat or a
-    /// run of it can change that.
+    /// Adds or updates an instance and its checks. An existing check keeps its status whatever the registration contains: only a heartbeat or a
+    /// check run changes it.
     pub(super) fn register_service(
         &mut self,
         definition: ServiceDefinition,
@@ -54,7 +54,7 @@ impl State {
         Ok(())
     }
 
-    /// Puts a row in its place. The same row again is no change.
+    /// Stores a row. An equal row is not a change.
     pub(super) fn insert_service(&mut self, mut service: Service) {
         let old = self.services.get(&service.id);
         if let Some(old) = old {
@@ -101,7 +101,7 @@ impl State {
         self.topics.touch_unindexed(Topic::Agent(id.to_owned()));
     }
 
-    /// The instance does not have this name any more.
+    /// Removes the instance from the ids of this name.
     fn unname(&mut self, id: &str, name: &str) {
         let name = name.to_ascii_lowercase();
         let Some(ids) = self.names.get_mut(&name) else { return };
@@ -113,7 +113,7 @@ impl State {
     }
 }
 
-/// Checks without an id are named for their service and their place.
+/// A check without an id is named for its service and its position.
 fn named(service_id: &str, checks: Vec<CheckDefinition>) -> Vec<CheckDefinition> {
     let several = checks.len() > 1;
     let name = |(place, mut check): (usize, CheckDefinition)| {
@@ -165,7 +165,7 @@ pub(super) fn definition(service: &Service) -> ServiceDefinition {
     }
 }
 
-/// Consul says an address that is an IP once more for each net, by family.
+/// Consul repeats an address that is an IP address under the LAN and WAN keys of its family.
 fn tag_address(tagged: &mut BTreeMap<String, TaggedAddress>, address: &str, port: u16) {
     let Ok(ip) = address.parse::<IpAddr>() else { return };
     let family = if ip.is_ipv4() { "ipv4" } else { "ipv6" };

@@ -1,7 +1,7 @@
-//! Time: when the state must be looked at again, and what is due then.
+//! Timers: the next deadline of the state, and what is due then.
 //!
-//! A beat only moves a deadline further away, so nobody is told: the old one passes, nothing is due, and the next is sought among all checks.
-//! That is one walk over the checks every TTL or so, and no ordered set to keep.
+//! A heartbeat only moves a deadline later, so the timer task is not notified: the old deadline passes, nothing is due, and the next one is
+//! searched among all checks. That is one scan of the checks per TTL or so, and no ordered set to maintain.
 
 use std::time::Duration;
 
@@ -10,51 +10,51 @@ use tokio::time::Instant;
 
 use super::{Check, CheckTarget, Effects, State};
 
-/// How long the catalog may show an older output of a check whose status stays as it was. Consul's `check_update_interval`.
+/// The maximum delay until the catalog shows a new output of a check whose status stays the same. Consul's `check_update_interval`.
 pub(crate) const PUBLISH_DELAY: Duration = Duration::from_secs(300);
 
-/// What a check says that was not told for too long.
+/// The output of an expired check.
 const EXPIRED: &str = "TTL expired";
 
-/// What the timekeeper and the runner of checks must know.
+/// What the timer task and the check runner must know.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timers {
     /// Nothing is due before this.
     soonest: Option<Instant>,
-    hastened: bool,
-    retargeted: bool,
+    deadline_changed: bool,
+    checks_changed: bool,
 }
 
 impl Timers {
-    /// Something is due then.
-    pub(super) fn hasten(&mut self, at: Instant) {
+    /// Schedules something at this time.
+    pub(super) fn schedule(&mut self, at: Instant) {
         if self.soonest.is_none_or(|soonest| at < soonest) {
             self.soonest = Some(at);
-            self.hastened = true;
+            self.deadline_changed = true;
         }
     }
 
-    /// The set of checks that run is another.
-    pub(super) fn retarget(&mut self) {
-        self.retargeted = true;
+    /// Marks the set of active checks as changed.
+    pub(super) fn set_checks_changed(&mut self) {
+        self.checks_changed = true;
     }
 
-    pub(super) fn take_hastened(&mut self) -> bool {
-        std::mem::take(&mut self.hastened)
+    pub(super) fn take_deadline_changed(&mut self) -> bool {
+        std::mem::take(&mut self.deadline_changed)
     }
 
-    pub(super) fn take_retargeted(&mut self) -> bool {
-        std::mem::take(&mut self.retargeted)
+    pub(super) fn take_checks_changed(&mut self) -> bool {
+        std::mem::take(&mut self.checks_changed)
     }
 }
 
 impl State {
-    /// When [`State::expire`] must be called at the latest: nothing is due before.
+    /// The time at which [`State::expire`] must be called at the latest. Nothing is due before.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.timers.soonest
     }
 
-    /// Does what is due: TTL checks turn critical, services that were critical for too long go, outputs reach the catalog.
+    /// Applies what is due: TTL checks expire, services that were critical for too long are removed, outputs reach the catalog.
     pub(crate) fn expire(&mut self, now: Instant) -> Effects {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let ids = |wanted: &dyn Fn(&Check) -> bool| -> Vec<String> {
@@ -74,12 +74,12 @@ impl State {
         self.take_effects()
     }
 
-    /// What the agent has to look at, by the id of the check.
+    /// The targets of active checks, by the id of the check.
     pub(crate) fn targets(&self) -> impl Iterator<Item = (&str, &CheckTarget)> {
         self.checks.iter().filter_map(|(id, check)| Some((id.as_str(), check.target()?)))
     }
 
-    /// An output that lagged reaches the catalog, unless it is the one that is there, or a new status took it along.
+    /// Publishes an output that lagged, unless it equals the published one or was published with a new status.
     fn publish_late(&mut self, id: &str) {
         let Some(check) = self.checks.get_mut(id) else { return };
         if check.publish_at.take().is_some() && check.published != check.row.output {
@@ -100,7 +100,7 @@ impl State {
         self.judge(id, CheckStatus::Critical, output, now);
     }
 
-    /// Consul looks for services to remove every 30 s; here they go when their time is over.
+    /// Consul looks for services to remove every 30 s; here they are removed at the deadline.
     fn reap(&mut self, now: Instant) {
         let overdue = |check: &&Check| check.reap_at().is_some_and(|at| at <= now);
         let services: Vec<String> = self
@@ -110,7 +110,7 @@ impl State {
             .map(|check| check.row.service_id.clone())
             .collect();
         for id in services {
-            tracing::info!(service = %id, "service removed for having been critical for too long");
+            tracing::info!(service = %id, "critical service removed after its deregister time");
             self.remove_service(&id);
         }
     }

@@ -1,16 +1,16 @@
-//! Topics: what can be waited for, and the index of each.
+//! Topics: what a blocking query can wait for, and the index of each.
 //!
-//! Every change takes the next index; a topic's index is that of its last change. A name that nobody holds has the index at which a name last
-//! ran out of instances, as in Consul ("last extinction"): it never goes down, and others coming and going never wake its watchers.
+//! Every change takes the next index; the index of a topic is that of its last change. A name without instances has the index at which a name
+//! last lost its last instance, as in Consul ("last extinction"): it never decreases, and changes of other services never wake its watchers.
 
 use std::collections::{BTreeSet, HashMap};
 
 use consul_wire::check::CheckStatus;
 
-/// Where indexes start: above 0 and 1, which Consul's clients take for "none".
+/// The first index: above 0 and 1, which Consul's clients take for "none".
 pub(super) const FIRST: u64 = 10;
 
-/// An answer that can be waited for.
+/// A topic: an answer that can be waited for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Topic {
     /// `/v1/catalog/nodes`.
@@ -33,15 +33,15 @@ pub(crate) enum Topic {
     AnyStatus,
     /// `/v1/agent/service/:id`.
     Agent(String),
-    /// A node or a check status that does not exist: never changes.
+    /// For an unknown node or status: never changes.
     Nothing,
 }
 
-/// The index of each topic, and which changed since it was last asked.
+/// The index of each topic, and which topics changed since they were last taken.
 #[derive(Debug, Clone)]
 pub(crate) struct Topics {
     index: u64,
-    /// Whether the change under way has its index already.
+    /// Whether the current change has its index already.
     advanced: bool,
     last_extinction: u64,
     by_topic: HashMap<Topic, u64>,
@@ -69,7 +69,7 @@ impl Topics {
         self.by_topic.get(topic).copied().unwrap_or(self.last_extinction)
     }
 
-    /// Goes on from this index instead of starting low, so that who remembers an earlier run of this agent sees indexes go on rising.
+    /// Continues from this index instead of a low one, so that the indexes of a client that knew the agent before a restart continue to rise.
     pub(crate) fn start_at(&mut self, index: u64) {
         self.index = self.index.max(index);
         self.last_extinction = self.last_extinction.max(index);
@@ -78,7 +78,7 @@ impl Topics {
         }
     }
 
-    /// The index of the change under way: the next one, however many topics it touches.
+    /// The index of the current change: the next one, for any number of topics.
     pub(crate) fn advance(&mut self) -> u64 {
         if !self.advanced {
             self.advanced = true;
@@ -87,19 +87,19 @@ impl Topics {
         self.index
     }
 
-    /// The answer changes with the change under way.
+    /// The answer changes with the current change.
     pub(crate) fn touch(&mut self, topic: Topic) {
         let index = self.advance();
         self.by_topic.insert(topic.clone(), index);
         self.changed.insert(topic);
     }
 
-    /// The answer changes, and has no index: who waits for it compares hashes.
+    /// The answer changes, and has no index: its waiters compare hashes.
     pub(crate) fn touch_unindexed(&mut self, topic: Topic) {
         self.changed.insert(topic);
     }
 
-    /// The last instance of this name is gone: its topics fall back to the last extinction, which is now.
+    /// The last instance of this name is removed: its topics get the index of the last extinction, which is now.
     pub(crate) fn extinguish(&mut self, name: &str) {
         self.last_extinction = self.index;
         for topic in [
@@ -111,7 +111,7 @@ impl Topics {
         }
     }
 
-    /// Ends the change under way: what it touched.
+    /// Ends the current change: the topics that it touched.
     pub(crate) fn take_changed(&mut self) -> BTreeSet<Topic> {
         self.advanced = false;
         std::mem::take(&mut self.changed)

@@ -80,7 +80,7 @@ async fn a_file_of_another_form_is_not_guessed_at() {
     let newer = fs::read_to_string(&file).unwrap().replace("\"version\":1", "\"version\":2");
     fs::write(&file, newer).unwrap();
     let err = Agent::builder().data_dir(dir.path()).start().await.unwrap_err();
-    assert!(err.is_data() && err.to_string().contains("unknown form 2"), "{err}");
+    assert!(err.is_data() && err.to_string().contains("unknown format version 2"), "{err}");
 }
 
 async fn register_and_stop(dir: &Path) {

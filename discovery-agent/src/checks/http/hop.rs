@@ -18,17 +18,17 @@ use url::{Host, SyntaxViolation, Url};
 
 use crate::state::HttpCheck;
 
-/// A request to be made.
+/// A request to send.
 #[derive(Debug, Clone)]
 pub(super) struct Hop {
     url: Url,
     method: Method,
-    /// The check's own, without those that this client writes itself.
+    /// The headers of the check, without those that the client itself sets.
     headers: HeaderMap,
-    /// What the check's `Host` header says. It holds as long as redirects stay on the server.
+    /// The `Host` header of the check. It is used until a redirect leaves the server.
     host: Option<HeaderValue>,
     body: Bytes,
-    /// The address of the first hop, which alone is given the check's secrets.
+    /// The address of the first request. Credentials are only sent there.
     origin: (String, u16),
     referer: Option<HeaderValue>,
 }
@@ -39,7 +39,7 @@ impl Hop {
         let url = read(&check.url, None)?;
         let mut headers = headers(check)?;
         let host = headers.remove(HOST).filter(|host| !host.is_empty());
-        // This client frames its messages itself, and keeps no connection.
+        // The client frames its messages itself, and does not reuse connections.
         for own in [CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER, CONNECTION] {
             headers.remove(own);
         }
@@ -54,7 +54,7 @@ impl Hop {
         })
     }
 
-    /// What follows after an answer with this status; `None`: the answer is the last one.
+    /// The request that follows an answer with this status; `None` if the answer is the last one.
     pub(super) fn next(
         mut self,
         status: StatusCode,
@@ -73,7 +73,7 @@ impl Hop {
                 self.method = Method::GET;
             }
         }
-        // An absolute Location names its own host.
+        // An absolute Location has its own host.
         if Url::parse(&text).is_ok() {
             self.host = None;
         }
@@ -85,7 +85,7 @@ impl Hop {
         Ok(Some(self))
     }
 
-    /// Where it goes: a host, which is an IP address without brackets or a name, and a port.
+    /// The address to dial: a host, which is an IP address without brackets or a name, and a port.
     pub(super) fn address(&self) -> Result<(String, u16), String> {
         address(&self.url)
     }
@@ -115,7 +115,7 @@ impl Hop {
     }
 }
 
-/// A URL without its password, for all to read. What is no URL is shown as it is.
+/// A URL without its password, for output. A text that is not a URL is shown as it is.
 pub(super) fn shown(url: &str) -> String {
     let Some((before, rest)) = url.split_once("//") else { return url.to_owned() };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -124,7 +124,7 @@ pub(super) fn shown(url: &str) -> String {
     format!("{before}//{user}:***{}", &rest[user_info.len()..])
 }
 
-/// Reads a URL, which may be relative to a base. The URL standard forgives more than Go does; what Go refuses is refused.
+/// Reads a URL, which may be relative to a base. The URL standard accepts more than Go does; what Go refuses is refused.
 fn read(text: &str, base: Option<&Url>) -> Result<Url, String> {
     let violation = std::cell::Cell::new(None);
     let note = |found| {
@@ -138,15 +138,18 @@ fn read(text: &str, base: Option<&Url>) -> Result<Url, String> {
         }
     };
     let parsed = Url::options().base_url(base).syntax_violation_callback(Some(&note)).parse(text);
-    let url = parsed.map_err(|err| format!("{:?} is no URL: {err}", shown(text)))?;
+    let url = parsed.map_err(|err| format!("{:?} is not a URL: {err}", shown(text)))?;
     if let Some(violation) = violation.get() {
-        return Err(format!("{:?} is no URL: {violation}", shown(text)));
+        return Err(format!("{:?} is not a URL: {violation}", shown(text)));
     }
     if has_bad_escape(url.path()) {
-        return Err(format!("{:?} is no URL: a % that two hex digits do not follow", shown(text)));
+        return Err(format!("{:?} is not a URL: a % without two hex digits", shown(text)));
     }
     if url.scheme() != "http" {
-        return Err(format!("{:?} is not HTTP, which alone is checked here", shown(text)));
+        return Err(format!(
+            "{:?} does not have the scheme http, the only one that is supported",
+            shown(text)
+        ));
     }
     Ok(url)
 }
@@ -167,14 +170,16 @@ fn address(url: &Url) -> Result<(String, u16), String> {
     Ok((host, url.port_or_known_default().unwrap_or(80)))
 }
 
-/// The check's own headers, which stand above those that every check sends. Of several `Host` the first counts.
+/// The headers of the check, which override the default ones. Of several `Host` headers the first counts.
 fn headers(check: &HttpCheck) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, values) in &check.headers {
-        let name: HeaderName = name.parse().map_err(|_| format!("{name:?} is no header name"))?;
+        let name: HeaderName =
+            name.parse().map_err(|_| format!("{name:?} is not a header name"))?;
         for text in values {
             // The value may be a secret.
-            let value = value(text).map_err(|_| format!("the value of header {name} is none"))?;
+            let value =
+                value(text).map_err(|_| format!("the value of header {name} is invalid"))?;
             headers.append(&name, value);
         }
     }
@@ -185,7 +190,7 @@ fn value(text: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(text).map_err(|err| err.to_string())
 }
 
-/// What the URL's user and password are as a header.
+/// The credentials of the URL as a header.
 fn basic(url: &Url) -> Result<Option<HeaderValue>, String> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);
@@ -198,7 +203,7 @@ fn basic(url: &Url) -> Result<Option<HeaderValue>, String> {
     Ok(Some(basic))
 }
 
-/// Where a redirect came from, without what is nobody's business.
+/// The URL of the previous request, without fragment and credentials.
 fn referer(mut url: Url) -> Option<HeaderValue> {
     url.set_fragment(None);
     url.set_username("").and_then(|()| url.set_password(None)).ok()?;

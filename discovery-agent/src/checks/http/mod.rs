@@ -1,4 +1,4 @@
-//! HTTP checks: 2xx passes, 429 warns, all else is critical. The answer's head decides; of its body what came in time is shown.
+//! HTTP checks: 2xx is passing, 429 is warning, everything else is critical. The head of the answer decides; the part of its body that arrives in time is the output.
 
 mod hop;
 #[cfg(test)]
@@ -17,19 +17,19 @@ use tokio::{
 };
 
 use self::hop::{Hop, shown};
-use super::Finding;
+use super::CheckResult;
 use crate::state::HttpCheck;
 
-/// A check makes at most so many requests, all but the first for redirects. Go's limit.
+/// The maximum number of requests of a check, all but the first for redirects. Go's limit.
 const REQUESTS_MAX: usize = 10;
-/// So many headers are read of an answer.
+/// The maximum number of headers of an answer.
 const HEADERS_MAX: usize = 512;
-/// So long a head is read.
+/// The maximum length of the head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 1024 * 1024;
-/// So much of a body is read; what is shown of it is the end of this.
+/// The maximum length of the body that is read, in bytes. Its end is shown.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-pub(super) async fn look(check: &HttpCheck) -> Finding {
+pub(super) async fn run(check: &HttpCheck) -> CheckResult {
     let deadline = Instant::now() + check.timeout;
     match timeout_at(deadline, fetch(check)).await {
         Ok(Ok((answer, _connection))) => judge(check, answer, deadline).await,
@@ -38,7 +38,7 @@ pub(super) async fn look(check: &HttpCheck) -> Finding {
     }
 }
 
-fn critical(check: &HttpCheck, why: &str) -> Finding {
+fn critical(check: &HttpCheck, why: &str) -> CheckResult {
     (CheckStatus::Critical, format!("{} {:?}: {why}", check.method, shown(&check.url)))
 }
 
@@ -46,7 +46,7 @@ fn critical(check: &HttpCheck, why: &str) -> Finding {
 async fn fetch(check: &HttpCheck) -> Result<(Response<Incoming>, Connection), String> {
     let mut hop = Hop::first(check)?;
     for _ in 0..REQUESTS_MAX {
-        let (answer, connection) = ask(&hop).await?;
+        let (answer, connection) = send(&hop).await?;
         match hop.next(answer.status(), answer.headers().get(LOCATION))? {
             Some(next) => hop = next,
             None => return Ok((answer, connection)),
@@ -55,7 +55,7 @@ async fn fetch(check: &HttpCheck) -> Result<(Response<Incoming>, Connection), St
     Err(format!("stopped after {REQUESTS_MAX} redirects"))
 }
 
-/// A connection's task, which ends with this.
+/// The task of a connection. Dropping it aborts the task.
 struct Connection(JoinHandle<()>);
 
 impl Drop for Connection {
@@ -64,7 +64,7 @@ impl Drop for Connection {
     }
 }
 
-async fn ask(hop: &Hop) -> Result<(Response<Incoming>, Connection), String> {
+async fn send(hop: &Hop) -> Result<(Response<Incoming>, Connection), String> {
     let request = hop.request()?;
     let (host, port) = hop.address()?;
     let stream = TcpStream::connect((host.as_str(), port))
@@ -78,7 +78,7 @@ async fn ask(hop: &Hop) -> Result<(Response<Incoming>, Connection), String> {
         .map_err(|err| err.to_string())?;
     let driver = tokio::spawn(async move {
         if let Err(err) = connection.await {
-            tracing::debug!(%err, "the connection of a check ended in disorder");
+            tracing::debug!(%err, "check connection error");
         }
     });
     let connection = Connection(driver);
@@ -86,7 +86,7 @@ async fn ask(hop: &Hop) -> Result<(Response<Incoming>, Connection), String> {
     Ok((answer.map_err(|err| err.to_string())?, connection))
 }
 
-async fn judge(check: &HttpCheck, answer: Response<Incoming>, deadline: Instant) -> Finding {
+async fn judge(check: &HttpCheck, answer: Response<Incoming>, deadline: Instant) -> CheckResult {
     let code = answer.status();
     let status = match code {
         StatusCode::TOO_MANY_REQUESTS => CheckStatus::Warning,
@@ -94,15 +94,15 @@ async fn judge(check: &HttpCheck, answer: Response<Incoming>, deadline: Instant)
         _ => CheckStatus::Critical,
     };
     let words = words(&answer);
-    let mut said = Tail { bytes: Vec::new(), bytes_max: check.output_bytes_max };
-    if timeout_at(deadline, said.read(answer.into_body())).await.is_err() {
+    let mut output = Tail { bytes: Vec::new(), bytes_max: check.output_bytes_max };
+    if timeout_at(deadline, output.read(answer.into_body())).await.is_err() {
         tracing::debug!(
             url = shown(&check.url),
-            "the body of a check's answer did not end in time"
+            "the body of a check's answer was not received in time"
         );
     }
     let (method, url) = (&check.method, shown(&check.url));
-    (status, format!("HTTP {method} {url}: {words} Output: {}", said.text()))
+    (status, format!("HTTP {method} {url}: {words} Output: {}", output.text()))
 }
 
 /// The status as the server says it: `200 OK`.

@@ -1,4 +1,4 @@
-//! What must hold of the state whatever is asked of it, and in whatever order.
+//! Tests of the state: properties over random histories, and single cases.
 
 mod properties;
 mod rows;

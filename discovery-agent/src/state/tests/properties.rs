@@ -1,4 +1,4 @@
-//! Properties, each over random stories.
+//! Properties, each over random histories.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use super::script::{CHECKS, Event, IDS, NAMES, command, identity, story};
 use crate::state::{CheckKind, Command, Effects, State, Topic};
 
-/// Stories per property. Each looks at every answer after every step, so few are many.
+/// Histories per property. Each compares every answer after every step, so a few cover much.
 const CASES: u32 = 64;
 
-/// Every topic that can be waited for, with its answer as it would be written.
+/// Every topic, with its encoded answer.
 fn answers(state: &State) -> BTreeMap<Topic, String> {
     fn text(answer: &impl serde::Serialize) -> String {
         serde_json::to_string(answer).unwrap()
@@ -39,12 +39,12 @@ fn answers(state: &State) -> BTreeMap<Topic, String> {
     answers
 }
 
-/// An instance on its agent has a hash instead.
+/// An instance on its agent has a hash instead of an index.
 fn has_index(topic: &Topic) -> bool {
     !matches!(topic, Topic::Agent(_))
 }
 
-/// What a story does to a state, step by step.
+/// Applies a history to a state, step by step.
 fn tell(story: Vec<Event>, mut step: impl FnMut(&State, &State, &Effects)) -> (State, Instant) {
     let mut now = Instant::now();
     let mut state = State::new(&identity());
@@ -77,12 +77,12 @@ proptest! {
     }
 
     #[test]
-    fn who_waits_is_woken_if_and_only_if_the_answer_changed(story in story()) {
+    fn waiters_are_woken_if_and_only_if_the_answer_changed(story in story()) {
         tell(story, |before, after, effects| {
             let new = answers(after);
             for (topic, old) in answers(before) {
                 let changed = effects.changed.contains(&topic);
-                // Consul wakes who watches the list of services for any change of an instance; so do we.
+                // Consul wakes the watchers of the list of services for any change of an instance; so does this agent.
                 if topic == Topic::Services {
                     assert!(changed || old == new[&topic], "{topic:?}: {old} -> {}", new[&topic]);
                 } else {
@@ -96,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_refused_changes_nothing(story in story(), command in command()) {
+    fn a_refused_command_changes_nothing(story in story(), command in command()) {
         let (mut state, now) = tell(story, |_, _, _| {});
         let before = state.clone();
         if state.apply(command, now).is_err() {
@@ -106,9 +106,9 @@ proptest! {
     }
 
     #[test]
-    fn a_check_that_is_not_told_expires_once(story in story()) {
+    fn a_check_without_heartbeats_expires_once(story in story()) {
         let (mut state, now) = tell(story, |_, _, _| {});
-        // Nothing lives longer than this without a beat.
+        // No check lives longer than this without a heartbeat.
         let later = now + Duration::from_secs(60);
         state.expire(later);
         for check in state.checks.values() {
@@ -119,11 +119,11 @@ proptest! {
         }
         let before = answers(&state);
         state.expire(later);
-        assert_eq!(answers(&state), before, "a second look finds nothing to do");
+        assert_eq!(answers(&state), before, "a second call changes nothing");
     }
 
     #[test]
-    fn what_is_due_is_done_once(story in story(), wait in 0..600_000u64) {
+    fn what_is_due_is_applied_once(story in story(), wait in 0..600_000u64) {
         let (mut state, now) = tell(story, |_, _, _| {});
         let later = now + Duration::from_millis(wait);
         state.expire(later);
@@ -191,7 +191,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_saved_comes_back(story in story(), away in 0..90u64) {
+    fn a_saved_state_is_restored(story in story(), away in 0..90u64) {
         let (state, now) = tell(story, |_, _, _| {});
         let away = Duration::from_secs(away);
         let saved = state.save(now);
@@ -204,7 +204,7 @@ proptest! {
         assert_eq!(definitions(&back.save(now + away)), definitions(&saved));
         for (id, check) in &back.checks {
             let old = &state.checks[id];
-            let counts = old.beat_counts_until.is_some_and(|until| until > now + away);
+            let counts = old.heartbeat_valid_until.is_some_and(|until| until > now + away);
             let serf = check.kind == CheckKind::Serf;
             let expected = if counts || serf { old.row.status } else { CheckStatus::Critical };
             assert_eq!(check.row.status, expected, "{id}");

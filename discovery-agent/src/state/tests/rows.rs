@@ -1,4 +1,4 @@
-//! Single facts, each with its reason.
+//! Single cases, each with its reason.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl Scene {
         self.state.apply(command, self.now).unwrap();
     }
 
-    /// A check on its own that expires at once and removes what it can as soon as it may.
+    /// A check by itself that expires at once and removes its service as early as possible.
     fn register_check(&mut self, id: &str, service: Option<&str>) -> Result<Effects, Refusal> {
         let check = CheckDefinition {
             id: id.to_owned(),
@@ -67,11 +67,11 @@ impl Scene {
     fn pass(&mut self, id: &str, output: &str) {
         let check = format!("service:{id}");
         let output = output.to_owned();
-        let beat = Command::Beat { check, status: CheckStatus::Passing, output };
+        let beat = Command::Heartbeat { check, status: CheckStatus::Passing, output };
         self.state.apply(beat, self.now).unwrap();
     }
 
-    /// Lets time pass as a timekeeper does: the state is looked at when it asks to be.
+    /// Advances the time as the timer task does: `expire` is called at each deadline.
     fn wait(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(next) = self.state.next_deadline().filter(|next| *next <= end) {
@@ -94,7 +94,7 @@ impl Scene {
 }
 
 #[test]
-fn a_service_that_stays_critical_goes_after_its_time() {
+fn a_critical_service_is_removed_after_its_time() {
     let mut scene = Scene::new();
     scene.register("w", SECOND, Some(120 * SECOND));
     scene.pass("w", "");
@@ -105,7 +105,7 @@ fn a_service_that_stays_critical_goes_after_its_time() {
 }
 
 #[test]
-fn no_service_goes_before_a_minute_is_over() {
+fn no_service_is_removed_within_a_minute() {
     let mut scene = Scene::new();
     scene.register("w", SECOND, Some(SECOND));
     scene.wait(60 * SECOND);
@@ -125,16 +125,16 @@ fn a_service_that_recovers_stays() {
     assert!(scene.is_there("w"));
 }
 
-/// Registering as critical is no finding: nobody has looked yet.
+/// Registration as critical is not a result: no check has run yet.
 #[test]
-fn a_check_that_nobody_has_found_critical_removes_nothing() {
+fn a_check_registered_as_critical_removes_nothing() {
     let mut scene = Scene::new();
     scene.register("w", 3600 * SECOND, Some(60 * SECOND));
     scene.wait(600 * SECOND);
     assert!(scene.is_there("w"));
 }
 
-/// Consul: a node's check has no service that could go, so it stays. `wait` sees that nothing is due again at once.
+/// Consul: a check of the node has no service to remove, so it stays. `wait` asserts that nothing is due again at once.
 #[test]
 fn a_check_of_the_node_removes_nothing() {
     let mut scene = Scene::new();
@@ -158,7 +158,7 @@ fn a_check_whose_service_was_not_saved_does_not_come_back() {
 }
 
 #[test]
-fn an_expired_check_says_what_it_last_heard() {
+fn an_expired_check_shows_its_last_output() {
     let mut scene = Scene::new();
     scene.register("w", SECOND, None);
     scene.pass("w", "well");
@@ -167,7 +167,7 @@ fn an_expired_check_says_what_it_last_heard() {
 }
 
 #[test]
-fn an_output_alone_reaches_the_catalog_late() {
+fn a_new_output_alone_is_published_late() {
     let mut scene = Scene::new();
     scene.register("w", 3600 * SECOND, None);
     scene.pass("w", "one");
@@ -181,7 +181,7 @@ fn an_output_alone_reaches_the_catalog_late() {
 }
 
 #[test]
-fn an_output_that_is_taken_back_wakes_nobody() {
+fn an_output_that_is_restored_before_it_is_published_changes_nothing() {
     let mut scene = Scene::new();
     scene.register("w", 3600 * SECOND, None);
     scene.pass("w", "one");
@@ -192,7 +192,7 @@ fn an_output_that_is_taken_back_wakes_nobody() {
     assert_eq!(scene.state.index(), index);
 }
 
-/// Consul: "last extinction". A client that watches a service that is not there must not be woken by others.
+/// Consul: "last extinction". Changes of other services must not wake the watchers of a service that does not exist.
 #[test]
 fn an_unknown_name_has_the_index_at_which_a_name_last_vanished() {
     let mut scene = Scene::new();
@@ -205,7 +205,7 @@ fn an_unknown_name_has_the_index_at_which_a_name_last_vanished() {
 }
 
 #[test]
-fn an_agent_that_was_away_for_longer_than_a_ttl_finds_all_critical() {
+fn after_a_downtime_longer_than_its_ttl_a_check_is_critical() {
     let mut scene = Scene::new();
     scene.register("w", 10 * SECOND, None);
     scene.pass("w", "well");
@@ -218,7 +218,7 @@ fn an_agent_that_was_away_for_longer_than_a_ttl_finds_all_critical() {
 }
 
 #[test]
-fn nobody_takes_the_place_of_what_is_the_agents_own() {
+fn reserved_ids_cannot_be_registered() {
     let mut scene = Scene::new();
     let mut check = CheckDefinition {
         id: "serfHealth".to_owned(),

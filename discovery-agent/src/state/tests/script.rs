@@ -1,4 +1,4 @@
-//! Random stories: commands and the passing of time, over few names so that they meet.
+//! Random histories: commands and the passing of time, over few names so that they collide.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::state::{
 };
 
 pub(super) const IDS: [&str; 3] = ["i1", "i2", "i3"];
-/// The last two differ in case only: to Consul they are one.
+/// The last two differ in case only: to Consul they are one name.
 pub(super) const NAMES: [&str; 3] = ["web", "db", "DB"];
 pub(super) const CHECKS: [&str; 6] =
     ["check", "c1", "c2", "service:i1", "service:i2", "service:i3"];
 
-/// One thing that happens.
+/// One step of a history.
 #[derive(Debug, Clone)]
 pub(super) enum Event {
     Command(Box<Command>),
@@ -54,7 +54,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         }),
         1 => check().prop_map(Command::DeregisterCheck),
         6 => (check(), status(), output())
-            .prop_map(|(check, status, output)| Command::Beat { check, status, output }),
+            .prop_map(|(check, status, output)| Command::Heartbeat { check, status, output }),
         2 => (check(), status(), output()).prop_map(|(check, status, output)| {
             Command::Observe { check, target: target(), status, output }
         }),

@@ -1,6 +1,6 @@
-//! Questions to the catalog: what is asked, which topic answers it, and the answer.
+//! Catalog lookups: what is looked up, its topic, and the answer.
 //!
-//! An answer is written once an index and kept, since most of those who ask ask the same.
+//! An answer is encoded once per index and cached, since most clients send the same lookup.
 
 use consul_wire::{
     catalog::{CatalogService, NodeServices, Services},
@@ -15,9 +15,9 @@ use crate::{
     state::{State, Topic},
 };
 
-/// What can be asked of the catalog.
+/// A lookup in the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Question {
+pub(crate) enum Lookup {
     Nodes,
     Services,
     Service {
@@ -36,11 +36,11 @@ pub(crate) enum Question {
     NodeChecks,
     Status(CheckStatus),
     AnyStatus,
-    /// About a node that there is not, or with a condition that no node meets.
-    Nobody(Empty),
+    /// For an unknown node, or with a condition that no node meets.
+    Nothing(Empty),
 }
 
-/// How Consul writes nothing.
+/// How Consul writes an empty answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Empty {
     List,
@@ -48,7 +48,7 @@ pub(crate) enum Empty {
     Null,
 }
 
-impl Question {
+impl Lookup {
     pub(crate) fn topic(&self) -> Topic {
         match self {
             Self::Nodes => Topic::Nodes,
@@ -60,11 +60,11 @@ impl Question {
             Self::NodeChecks => Topic::NodeChecks,
             Self::Status(status) => Topic::Status(*status),
             Self::AnyStatus => Topic::AnyStatus,
-            Self::Nobody(_) => Topic::Nothing,
+            Self::Nothing(_) => Topic::Nothing,
         }
     }
 
-    /// The answer as it stands.
+    /// The current answer.
     fn look(&self, state: &State) -> View {
         match self {
             Self::Nodes => View::Nodes([state.node().clone()]),
@@ -77,14 +77,14 @@ impl Question {
             Self::Checks { name } => View::Checks(state.health_checks(name)),
             Self::NodeChecks | Self::AnyStatus => View::Checks(state.health_node()),
             Self::Status(status) => View::Checks(state.health_state(*status)),
-            Self::Nobody(Empty::List) => View::Checks(Vec::new()),
-            Self::Nobody(Empty::Map) => View::Services(Services::new()),
-            Self::Nobody(Empty::Null) => View::Null,
+            Self::Nothing(Empty::List) => View::Checks(Vec::new()),
+            Self::Nothing(Empty::Map) => View::Services(Services::new()),
+            Self::Nothing(Empty::Null) => View::Null,
         }
     }
 }
 
-/// An answer before it is written, so that writing it holds nobody up.
+/// An answer that is not encoded yet, so that the state is not locked while it is encoded.
 #[derive(Debug, serde::Serialize)]
 #[serde(untagged)]
 enum View {
@@ -97,11 +97,11 @@ enum View {
     Null,
 }
 
-/// Answers that were given, by question and style, each with its index.
+/// Cached answers by lookup and style, each with its index.
 #[derive(Debug, Default)]
-pub(crate) struct Answers(Cache<(Question, Style), (u64, Body)>);
+pub(crate) struct Answers(Cache<(Lookup, Style), (u64, Body)>);
 
-/// An answer, and whether it had been given before.
+/// An answer, and whether it came from the cache.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) index: u64,
@@ -110,16 +110,16 @@ pub(crate) struct Answer {
 }
 
 impl Answers {
-    /// The answer to a question, now. It is encoded once for all who ask the same, and no lock that others need is held meanwhile.
-    pub(crate) fn answer(&self, question: &Question, style: Style, engine: &Engine) -> Answer {
-        let topic = question.topic();
-        let key = (question.clone(), style);
+    /// The current answer to a lookup. It is encoded once for all clients with the same lookup, and the state is not locked meanwhile.
+    pub(crate) fn answer(&self, lookup: &Lookup, style: Style, engine: &Engine) -> Answer {
+        let topic = lookup.topic();
+        let key = (lookup.clone(), style);
         let slot = self.0.slot(&key);
         let mut known = slot.lock();
         let (index, view) = engine.read(|state| {
             let index = state.index_of(&topic);
             let fresh = known.as_ref().is_some_and(|(at, _)| *at == index);
-            (index, (!fresh).then(|| question.look(state)))
+            (index, (!fresh).then(|| lookup.look(state)))
         });
         let body = match (view, known.as_ref()) {
             (None, Some((_, body))) => return Answer { index, body: body.clone(), hit: true },
@@ -130,7 +130,7 @@ impl Answers {
         Answer { index, body, hit: false }
     }
 
-    /// After the state was replaced: its indexes start over, and would find answers of its earlier life.
+    /// Clears the cache after the state was replaced: its indexes start over, and would match answers of the old state.
     pub(crate) fn clear(&self) {
         self.0.clear();
     }
