@@ -1,4 +1,4 @@
-//! What is said to and by `/v1/agent/...`.
+//! Requests and answers of `/v1/agent/...`.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use crate::{
     service::{TaggedAddress, Weights},
 };
 
-/// The body of `PUT /v1/agent/service/register`, as far as a program that registers itself needs it.
+/// The body of `PUT /v1/agent/service/register`, with the fields that a program needs to register itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ServiceRegistration {
     /// Unique on the agent.
     #[serde(rename = "ID")]
     pub id: String,
-    /// The name that callers ask for.
+    /// The service name.
     pub name: String,
     /// Tags.
     pub tags: Vec<String>,
@@ -26,9 +26,9 @@ pub struct ServiceRegistration {
     pub address: Option<String>,
     /// The port on it.
     pub port: u16,
-    /// What the service says of itself.
+    /// Metadata of the service.
     pub meta: BTreeMap<String, String>,
-    /// Its share, by status.
+    /// Its weight, by status.
     pub weights: Weights,
     /// Its checks.
     pub checks: Vec<CheckRegistration>,
@@ -41,14 +41,14 @@ pub struct CheckRegistration {
     /// Unique on the agent.
     #[serde(rename = "CheckID")]
     pub check_id: String,
-    /// For people.
+    /// A display name.
     pub name: String,
-    /// How long a pass lasts, as a Go duration.
+    /// The TTL, as a Go duration.
     #[serde(rename = "TTL")]
     pub ttl: String,
-    /// How it stands at first; Consul's own default is critical.
+    /// The initial status; Consul's own default is critical.
     pub status: CheckStatus,
-    /// Critical for so long, the service is removed by its agent; a Go duration, at least `1m`.
+    /// The agent removes the service after this time in critical; a Go duration, at least `1m`.
     pub deregister_critical_service_after: String,
 }
 
@@ -59,15 +59,15 @@ pub struct AgentService {
     /// Unique on the agent.
     #[serde(rename = "ID")]
     pub id: String,
-    /// The name that callers ask for.
+    /// The service name.
     pub service: String,
     /// Tags.
     #[serde(default, deserialize_with = "null_is_default")]
     pub tags: Vec<String>,
-    /// What the service says of itself.
+    /// Metadata of the service.
     #[serde(default, deserialize_with = "null_is_default")]
     pub meta: BTreeMap<String, String>,
-    /// 0 when it has none, or a number that is no port.
+    /// 0 if it has none, or an invalid one.
     #[serde(default, deserialize_with = "port_or_none")]
     pub port: u16,
     /// Empty means the node's address.
@@ -80,7 +80,7 @@ pub struct AgentService {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub tagged_addresses: BTreeMap<String, TaggedAddress>,
-    /// Its share, by status.
+    /// Its weight, by status.
     #[serde(default, deserialize_with = "odd_is_default")]
     pub weights: Weights,
     /// Whether others may change its tags in the catalog.
@@ -95,7 +95,7 @@ pub struct AgentService {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct AgentServiceHealth {
-    /// The worst of its checks; `maintenance` stands above all.
+    /// The worst status of its checks; `maintenance` ranks above all.
     pub aggregated_status: String,
     /// `None` for an unknown id.
     pub service: Option<AgentService>,
@@ -103,17 +103,17 @@ pub struct AgentServiceHealth {
     pub checks: Option<Vec<HealthCheck>>,
 }
 
-/// One element of `/v1/agent/members`: an agent, as the gossip knows it.
+/// One element of `/v1/agent/members`: an agent in the gossip pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Member {
-    /// The node's name; in the WAN pool `node.datacenter`.
+    /// The name of the node; in the WAN pool `node.datacenter`.
     pub name: String,
     /// Its IP address.
     pub addr: String,
     /// Its port for gossip.
     pub port: u16,
-    /// What the agent says of itself.
+    /// Tags of the agent.
     #[serde(default, deserialize_with = "null_is_default")]
     pub tags: BTreeMap<String, String>,
     /// 1 alive, 2 leaving, 3 left, 4 failed.
@@ -138,11 +138,11 @@ pub struct Member {
     pub delegate_cur: u8,
 }
 
-/// `/v1/agent/self`, as far as a client needs it.
+/// `/v1/agent/self`, with the fields that a client needs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct AgentSelf {
-    /// What the agent is.
+    /// The configuration of the agent.
     pub config: AgentConfig,
 }
 

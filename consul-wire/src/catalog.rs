@@ -41,10 +41,10 @@ pub struct CatalogService {
     /// The node's addresses.
     #[serde(default, deserialize_with = "null_is_default")]
     pub tagged_addresses: BTreeMap<String, String>,
-    /// What the node's operator says of it.
+    /// Metadata that the operator set for the node.
     #[serde(default, deserialize_with = "null_is_default")]
     pub node_meta: BTreeMap<String, String>,
-    /// Empty for a service outside of the mesh.
+    /// Empty for a service outside the mesh.
     #[serde(default)]
     pub service_kind: String,
     /// The instance's id.
@@ -68,7 +68,7 @@ pub struct CatalogService {
     /// The instance's weights.
     #[serde(default)]
     pub service_weights: Weights,
-    /// What the service says of itself.
+    /// Metadata of the service.
     #[serde(default, deserialize_with = "null_is_default")]
     pub service_meta: BTreeMap<String, String>,
     /// 0 when it has none.
@@ -77,13 +77,13 @@ pub struct CatalogService {
     /// Whether others may change its tags in the catalog.
     #[serde(default)]
     pub service_enable_tag_override: bool,
-    /// Of the mesh; carried, never used.
+    /// Of the mesh; passed through.
     #[serde(default = "empty_proxy")]
     pub service_proxy: serde_json::Value,
-    /// Of the mesh; carried, never used.
+    /// Of the mesh; passed through.
     #[serde(default = "empty_connect")]
     pub service_connect: serde_json::Value,
-    /// The index at which it came to be.
+    /// The index at which it was created.
     #[serde(default)]
     pub create_index: u64,
     /// The index at which it last changed.

@@ -1,4 +1,4 @@
-//! Reading what Consul serves and a strict type would refuse: `null` for a nil list or map of Go, numbers that nobody checked.
+//! Lenient deserialization of what Consul serves and a strict type would refuse: `null` for a nil list or map of Go, numbers out of range.
 
 use serde::{
     Deserialize, Deserializer,
@@ -14,7 +14,7 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// For `#[serde(default, deserialize_with = "odd_is_default")]`: what is no `T` is the default.
+/// For `#[serde(default, deserialize_with = "odd_is_default")]`: a value that is not a `T` becomes the default.
 pub(crate) fn odd_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -32,20 +32,20 @@ where
     })
 }
 
-/// For `#[serde(deserialize_with = "port")]`: Consul keeps a port as a Go `int` and takes any.
+/// For `#[serde(deserialize_with = "port")]`: Consul stores a port as a Go `int` and accepts any.
 pub(crate) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     let port = Option::<i64>::deserialize(deserializer)?.unwrap_or_default();
     port.try_into()
         .map_err(|_| D::Error::custom(format_args!("{port} is no port: a port is 1 to 65535")))
 }
 
-/// For `#[serde(deserialize_with = "port_or_none")]`: 0 where there is none, or none that can be used.
+/// For `#[serde(deserialize_with = "port_or_none")]`: 0 if there is none, or an invalid one.
 pub(crate) fn port_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     let port = Option::<i64>::deserialize(deserializer)?.unwrap_or_default();
     Ok(port.try_into().unwrap_or_default())
 }
 
-/// For `#[serde(serialize_with = "empty_is_null")]`: Go writes a nil map as `null`, and Consul keeps it so for the `Meta` of a service.
+/// For `#[serde(serialize_with = "empty_is_null")]`: Go writes a nil map as `null`, and Consul does so for the `Meta` of a service.
 pub(crate) fn empty_is_null<S, K, V>(
     map: &std::collections::BTreeMap<K, V>,
     serializer: S,

@@ -1,5 +1,5 @@
-//! One DNS question over a bare socket, with its answer taken apart but nothing else done to it: a test sees the header's bits, the
-//! records in their order, and the answer's length. hickory-proto builds and reads the messages.
+//! Sends one DNS question over a plain socket and returns the parsed answer unchanged: a test sees the header bits, the order of the records,
+//! and the length. hickory-proto encodes and decodes the messages.
 
 use std::{
     io,
@@ -19,21 +19,21 @@ use tokio::{
 
 pub use hickory_proto;
 
-/// A DNS server on this machine answers in milliseconds; slow machines get more.
+/// The time limit for an answer. A DNS server on this machine answers in milliseconds; slow machines need more.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// How the question travels.
+/// The transport of the question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     /// UDP without EDNS: answers of 512 bytes at most.
     PlainUdp,
-    /// UDP with EDNS, which says how long an answer may be.
+    /// UDP with EDNS, which sets the maximum length of the answer.
     Edns(u16),
     /// TCP without EDNS.
     Tcp,
 }
 
-/// What came back.
+/// The answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The message.
@@ -42,11 +42,11 @@ pub struct Answer {
     pub length: usize,
 }
 
-/// Asks for the records of one kind under one name. `name` is absolute, with or without its last dot.
+/// Sends a question for records of one type and name. `name` is absolute, with or without a trailing dot.
 ///
 /// # Errors
 ///
-/// The name is none, nobody answered within 10 s, or what came is no answer to the question.
+/// The name is invalid, there is no answer within 10 s, or the message is not an answer to the question.
 pub async fn ask(to: SocketAddr, name: &str, kind: RecordType, via: Via) -> io::Result<Answer> {
     let question = question(name, kind, via)?;
     let sent = question.to_vec().map_err(io::Error::other)?;

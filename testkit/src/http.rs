@@ -1,5 +1,5 @@
-//! One HTTP/1.1 request on a connection of its own, with its answer kept as it came. Not a client to build on: it follows no redirect,
-//! keeps no connection, tries nothing twice, decodes nothing.
+//! Sends one HTTP/1.1 request on a new connection and returns the answer unchanged. It does not follow redirects, reuse connections, retry, or
+//! decode.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -10,12 +10,12 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time};
 
-/// No answer that a test waits for takes longer: well above Consul's `wait`, of which tests ask a few seconds.
+/// The time limit for an answer: well above the `wait` of a few seconds that tests use.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// The longest body that a test reads.
+/// The maximum length of a body, in bytes.
 const BODY_MAX: usize = 16 << 20;
 
-/// What is asked.
+/// A request.
 #[derive(Debug, Clone)]
 pub struct Question {
     method: Method,
@@ -24,7 +24,7 @@ pub struct Question {
     body: Bytes,
 }
 
-/// What came back.
+/// The answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status.
@@ -36,7 +36,7 @@ pub struct Answer {
 }
 
 impl Question {
-    /// `target` is sent as it stands: a path with its query, percent-encoded by the caller.
+    /// `target` is sent unchanged: a path with its query, percent-encoded by the caller.
     pub fn new(method: Method, target: impl Into<String>) -> Self {
         Self { method, target: target.into(), headers: HeaderMap::new(), body: Bytes::new() }
     }
@@ -51,23 +51,23 @@ impl Question {
         Self::new(Method::PUT, target)
     }
 
-    /// With this body.
+    /// Sets the body.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// With one more header. `Host` is the address that is asked, unless it is given here.
+    /// Adds a header. `Host` is the address of the server, unless it is set here.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
         self
     }
 
-    /// Asks. Dropping the future closes the connection.
+    /// Sends the request. Dropping the future closes the connection.
     ///
     /// # Errors
     ///
-    /// No connection, no answer that is HTTP, none within 30 s, or a body of more than 16 MiB.
+    /// No connection, an answer that is not HTTP, no answer within 30 s, or a body of more than 16 MiB.
     pub async fn send(self, to: SocketAddr) -> io::Result<Answer> {
         let timed_out = |_| {
             io::Error::new(
@@ -96,7 +96,7 @@ impl Question {
             let body = Limited::new(body, BODY_MAX).collect().await.map_err(io::Error::other)?;
             Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
         };
-        // The connection is driven here rather than by a task, so that it ends with this future.
+        // The connection is polled here rather than in a task, so that it ends with this future.
         tokio::pin!(connection, answer);
         tokio::select! {
             biased;

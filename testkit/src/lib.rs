@@ -1,7 +1,7 @@
 //! A real Consul, a fault proxy, an open-loop load, interleaved ratios, and the bare clients that tests need to see exact answers.
 //!
-//! For tests and benches only: never published, and no part of the product depends on it. It knows nothing of the product's crates
-//! either, so that what it says of them is a second opinion.
+//! For tests and benches only: it is not published, and no product crate depends on it. It does not use the product's crates either, so that its
+//! results are independent of them.
 
 pub mod consul;
 pub mod dns;

@@ -1,4 +1,4 @@
-//! Ports that must be known before their server starts. A server that can bind port 0 and say what it got needs none of this.
+//! Free ports, for servers whose port must be known before they start. A server that can bind port 0 and report its port does not need this.
 
 use std::{
     collections::BTreeSet,
@@ -10,11 +10,11 @@ use std::{
 /// Below the range from which Linux takes the local ports of outgoing connections (32768 and up), so that a port stays free while its
 /// server is down and a load goes on.
 const RANGE: RangeInclusive<u16> = 15_000..=31_999;
-/// More draws than this and the machine has no free ports to speak of.
+/// The maximum number of random draws before this fails.
 const DRAWS_MAX: usize = 1_000;
 
-/// Ports that were free for TCP and UDP on 127.0.0.1 a moment ago. Nothing holds them: whoever starts a server on them tries again with
-/// others when it can't bind.
+/// Ports that were free for TCP and UDP on 127.0.0.1 a moment ago. They are not reserved: if a server cannot bind them, try again with other
+/// ports.
 ///
 /// # Errors
 ///
@@ -48,7 +48,7 @@ pub fn listen() -> io::Result<TcpListener> {
     (0..DRAWS_MAX).find_map(draw).ok_or_else(none_free)
 }
 
-/// An address of 127.0.0.1 at which nobody listens.
+/// An address of 127.0.0.1 without a listener.
 ///
 /// # Errors
 ///

@@ -1,11 +1,11 @@
-//! Two ways of doing a thing, measured turn by turn in one run, and told as a ratio: times of a busy machine say little, their ratio in the
-//! same minute says much. No statistics beyond median and extremes, and no verdict: a bench prints, a reader judges.
+//! Measures two implementations alternately in one run and reports their ratio: absolute times on a busy machine vary, the ratio within the same
+//! minute varies less. It computes median and extremes only, and asserts nothing.
 
 use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
 
-/// What both came to, over all rounds.
+/// The result of all rounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ratio {
     /// Median of the first.
@@ -23,7 +23,7 @@ pub struct Ratio {
 }
 
 impl Ratio {
-    /// Of measurements that were taken in turns: each pair is one round.
+    /// Computes the result of alternating measurements: each pair is one round.
     ///
     /// # Panics
     ///
@@ -54,9 +54,9 @@ impl Ratio {
     }
 }
 
-/// Two closures by their time in seconds. One round runs both, and every other round the second goes first, so that neither has the warmer
-/// machine. A round before all others warms up and does not count. The less a call does, the more of them a closure should make: a call
-/// below some 10 µs drowns in the clock.
+/// Measures two closures, in seconds. One round runs both, and every other round the second runs first, so that neither always has the warm
+/// cache. One warm-up round is not counted. A short call should be repeated in its closure: below about 10 µs the resolution of the clock
+/// dominates.
 pub fn interleaved(rounds: usize, mut first: impl FnMut(), mut second: impl FnMut()) -> Ratio {
     let mut measured = Vec::with_capacity(rounds);
     first();
@@ -73,7 +73,7 @@ pub fn interleaved(rounds: usize, mut first: impl FnMut(), mut second: impl FnMu
     Ratio::of(&measured)
 }
 
-/// [`interleaved`] for what must be awaited.
+/// [`interleaved`] for futures.
 pub async fn interleaved_async(
     rounds: usize,
     mut first: impl AsyncFnMut(),
@@ -106,7 +106,7 @@ async fn timed_async(work: &mut impl AsyncFnMut()) -> f64 {
     seconds(started.elapsed())
 }
 
-/// Never zero: a clock that did not move would make a ratio of nothing.
+/// Never zero, so that the ratio is defined even if the clock did not advance.
 fn seconds(elapsed: Duration) -> f64 {
     elapsed.max(Duration::from_nanos(1)).as_secs_f64()
 }
@@ -128,7 +128,7 @@ impl fmt::Display for Ratio {
     }
 }
 
-/// Three digits or so, and the prefix that physicists give the rest: `31.2n`, `97.3k`.
+/// About three digits and an SI prefix: `31.2n`, `97.3k`.
 fn short(value: f64) -> String {
     let prefixes = [(1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ")];
     let found = prefixes.into_iter().find(|(unit, _)| value >= *unit);

@@ -1,4 +1,4 @@
-//! `faulty`: the fault proxy for shell scripts. Prints its address, then obeys a command a line on its standard input, until that ends.
+//! `faulty`: the fault proxy for shell scripts. Prints its address, then executes one command per line of standard input, until that ends.
 
 use std::{
     io::{self, stdin},
@@ -9,11 +9,11 @@ use std::{
 use clap::Parser;
 use testkit::proxy::{Mode, Proxy};
 
-/// Stands in front of a server, and misbehaves on demand: each line of standard input is `pass`, `reset`, `closed`, `hang`, `garbage` or
-/// an HTTP status, and is answered with itself once it is done.
+/// Proxies a server and injects faults on command: each line of standard input is `pass`, `reset`, `closed`, `hang`, `garbage` or an HTTP
+/// status, and is echoed once it is applied.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The server's `IP:PORT`
+    /// `IP:PORT` of the server
     upstream: SocketAddr,
 }
 

@@ -1,5 +1,5 @@
-//! `load`: the open-loop load for shell scripts. Prints one line at the end, and on standard error what failed first; exits 1 if anything
-//! did, 2 on wrong usage.
+//! `load`: the open-loop load for shell scripts. Prints one line at the end, and the first failures on standard error; exits with 1 on failures,
+//! with 2 on wrong usage.
 
 use std::{io, process::ExitCode, time::Duration};
 
@@ -10,19 +10,19 @@ use tokio::{
     time,
 };
 
-/// Sends GETs by the clock, whatever becomes of them, until the time is over or SIGINT or SIGTERM comes.
+/// Sends GETs on schedule, whatever their results, until the time is over or SIGINT or SIGTERM arrives.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Requests a second.
+    /// Requests per second
     #[arg(long, default_value_t = 100.0, value_parser = rate)]
     rate: f64,
-    /// How long; without it, until a signal comes.
+    /// Duration; without it, until a signal arrives
     #[arg(long, value_parser = seconds)]
     seconds: Option<Duration>,
-    /// A new connection for each request.
+    /// Use a new connection per request
     #[arg(long)]
     close: bool,
-    /// Right is a 200 with so many lines; without it, any 200.
+    /// Expect status 200 and this number of lines; without it, status 200 only
     #[arg(long)]
     lines: Option<usize>,
     /// `http://host[:port][/path]`

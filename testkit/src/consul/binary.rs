@@ -1,4 +1,4 @@
-//! Where a real Consul is found, and what tests do where there is none.
+//! Finds a real Consul, and decides what tests do without one.
 
 use std::{
     env,
@@ -12,23 +12,23 @@ use std::{
 
 const NONE_FOUND: &str = "no consul found (PATH, CONSUL_BIN): rows run on the embedded agent alone";
 
-/// Whether tests must find a real Consul: `REQUIRE_CONSUL=1`, as continuous integration sets it so that no test is skipped in silence.
+/// Whether tests require a real Consul: `REQUIRE_CONSUL=1`, which continuous integration sets so that no test is skipped unnoticed.
 pub fn is_required() -> bool {
     env::var_os("REQUIRE_CONSUL").is_some_and(|value| value == "1")
 }
 
-/// Tells whoever runs the tests. Straight to stderr: the test runner keeps what a passing test prints to itself.
+/// Prints a note for the developer, directly to stderr: the test runner captures the output of a passing test.
 ///
 /// # Panics
 ///
-/// Nothing can be written there.
+/// Writing to stderr failed.
 pub fn say(line: &str) {
     if let Err(error) = writeln!(io::stderr(), "{line}") {
         panic!("stderr: {error}");
     }
 }
 
-/// A Consul that can be run.
+/// An executable Consul.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binary {
     path: PathBuf,
@@ -36,17 +36,16 @@ pub struct Binary {
 }
 
 impl Binary {
-    /// The one that `CONSUL_BIN` names, else the first `consul` of `PATH`. Never the agent that `CONSUL_HTTP_ADDR` names: that is
-    /// somebody's.
+    /// The one in `CONSUL_BIN`, else the first `consul` in `PATH`. Never the agent at `CONSUL_HTTP_ADDR`, which belongs to the user.
     pub fn find() -> Option<Self> {
         Self::find_in(env::var_os("CONSUL_BIN"), env::var_os("PATH"))
     }
 
-    /// [`find`](Self::find) for tests that want a real Consul: says once that there is none, so that they can be skipped.
+    /// [`find`](Self::find) for tests that need a real Consul: prints once that there is none, so that they can be skipped.
     ///
     /// # Panics
     ///
-    /// There is none though [one is required](is_required).
+    /// There is none, and [one is required](is_required).
     pub fn find_or_skip() -> Option<Self> {
         static SAID: Once = Once::new();
         let found = Self::find();
@@ -57,12 +56,12 @@ impl Binary {
         found
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it says it is, as `1.8.7`.
+    /// The version that it reports, such as `1.8.7`.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -74,7 +73,7 @@ impl Binary {
         }
     }
 
-    /// `None` unless what is there runs and says that it is Consul.
+    /// `None` unless the file is executable and reports that it is Consul.
     fn at(path: PathBuf) -> Option<Self> {
         let said = Command::new(&path).arg("version").output().ok()?;
         let said = String::from_utf8(said.stdout).ok()?;

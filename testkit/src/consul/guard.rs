@@ -1,7 +1,7 @@
-//! Ends a child process and its directory when the test process dies without a chance to do so itself (SIGKILL, abort).
+//! Kills a child process and removes its directory if the test process dies without cleanup (SIGKILL, abort).
 //!
-//! Why a process of its own: `PR_SET_PDEATHSIG` needs unsafe code before exec, and `setpriv --pdeathsig` is both Linux only and about the
-//! *thread* that started the child, which with test runners is gone long before the process is.
+//! It is a separate process because `PR_SET_PDEATHSIG` needs unsafe code before exec, and `setpriv --pdeathsig` is Linux only and bound to the
+//! *thread* that started the child, which in a test runner ends long before the process.
 
 use std::{
     io::{self, Write as _},
@@ -9,11 +9,11 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// Reads a word from its standard input. If that ends without one, its owner is dead: the child and the directory go.
-/// Signals sent to the whole process group (Ctrl-C) leave it be, as it must outlive its owner.
+/// Reads a word from standard input. If that ends without one, the owner is dead: the child is killed and the directory removed. It ignores the
+/// signals of the process group (Ctrl-C), since it must outlive its owner.
 const SCRIPT: &str = r#"trap "" INT TERM HUP QUIT; read -r _ || { kill -KILL "$1"; rm -rf "$2"; }"#;
 
-/// Watches over one child process.
+/// Guards one child process.
 #[derive(Debug)]
 pub(super) struct Guard(Child);
 
@@ -30,7 +30,7 @@ impl Guard {
         Ok(Self(shell))
     }
 
-    /// To be called once the child is reaped: its pid may be somebody else's from now on.
+    /// Call it once the child is reaped: its pid may be reused from now on.
     pub(super) fn dismiss(mut self) -> io::Result<()> {
         if let Some(mut stdin) = self.0.stdin.take() {
             stdin.write_all(b"dismissed\n")?;
@@ -53,7 +53,7 @@ mod tests {
     fn an_owner_that_dies_takes_child_and_directory_along() {
         let (mut child, dir) = (sleeper(), tempfile::tempdir().unwrap());
         let mut guard = Guard::over(child.id(), dir.path()).unwrap();
-        // What the system does with the pipe of a process that dies.
+        // The kernel closes the pipe of a process that dies.
         drop(guard.0.stdin.take());
         assert_eq!(child.wait().unwrap().signal(), Some(9));
         guard.0.wait().unwrap();

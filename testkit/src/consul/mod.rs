@@ -1,4 +1,4 @@
-//! A real Consul, started by the test that wants one, on ports and a directory of its own. Never somebody's running agent.
+//! A real Consul agent, started by a test on its own ports and in its own directory. It never uses a running agent.
 
 mod binary;
 mod guard;
@@ -26,31 +26,31 @@ pub use self::{
 };
 use crate::{http::Question, ports};
 
-/// A lone server leads in about a second; slow machines and clusters get more.
+/// The time limit for a start. A single server elects itself in about a second; slow machines and clusters need more.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// SIGTERM takes it a fraction of a second, or 5 s where it leaves a cluster.
+/// The time limit for a stop. SIGTERM takes a fraction of a second, or 5 s if the agent leaves a cluster.
 const STOPPED_WITHIN: Duration = Duration::from_secs(20);
-/// How often we look whether it is ready, or gone.
+/// The interval at which readiness and exit are polled.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How much of its log an error shows.
+/// The number of log lines in an error.
 const LOG_TAIL: u64 = 2_000;
 
-/// A running (or killed) Consul agent. Dropped: killed, reaped, its directory gone. That holds even if the test process is killed.
+/// A running (or killed) Consul agent. Dropping it kills and reaps the process and removes its directory, also if the test process is killed.
 #[derive(Debug)]
 pub struct Consul {
     settings: Settings,
     ports: Ports,
     process: Option<Process>,
-    // Last, so that the process is gone before its directory.
+    // The last field, so that the process ends before its directory is removed.
     dir: TempDir,
 }
 
-/// What becomes of the data when a Consul is started again.
+/// What happens to the data when a Consul agent is started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Data {
     /// As after a restart.
     Kept,
-    /// As on a new machine.
+    /// As on a new machine: the data is removed.
     Wiped,
 }
 
@@ -64,22 +64,22 @@ struct Ports {
 }
 
 impl Consul {
-    /// A lone server of this binary, yet to be started.
+    /// The settings of a single server with this binary. It is not started yet.
     pub fn of(binary: &Binary) -> Settings {
         Settings::of(binary)
     }
 
-    /// Its HTTP API.
+    /// The address of its HTTP API.
     pub fn http_addr(&self) -> SocketAddr {
         local(self.ports.http)
     }
 
-    /// Its DNS, over UDP and TCP.
+    /// The address of its DNS, over UDP and TCP.
     pub fn dns_addr(&self) -> SocketAddr {
         local(self.ports.dns)
     }
 
-    /// Where other agents of its datacenter join it (`retry_join`).
+    /// The address at which other agents of its datacenter join it (`retry_join`).
     pub fn serf_addr(&self) -> SocketAddr {
         local(self.ports.serf_lan)
     }
@@ -103,11 +103,11 @@ impl Consul {
         fs::read_to_string(self.log_file())
     }
 
-    /// SIGKILL, and reaped. A second time does nothing.
+    /// Sends SIGKILL and reaps the process. A second call does nothing.
     ///
     /// # Errors
     ///
-    /// The system doesn't let us.
+    /// The system refused the signal.
     pub fn kill(&mut self) -> io::Result<()> {
         match self.process.take() {
             Some(process) => process.kill(),
@@ -115,11 +115,11 @@ impl Consul {
         }
     }
 
-    /// SIGTERM, and its exit awaited. Consul ends with 1 when it was told to end without leaving (`leave_on_terminate`).
+    /// Sends SIGTERM and waits for the exit. Consul exits with 1 if it is configured to end without leaving (`leave_on_terminate`).
     ///
     /// # Errors
     ///
-    /// It doesn't run, or is still there after 20 s (it is then killed).
+    /// It is not running, or has not exited after 20 s (it is then killed).
     pub async fn stop(&mut self) -> io::Result<ExitStatus> {
         let mut process =
             self.process.take().ok_or_else(|| io::Error::other("consul is not running"))?;
@@ -135,11 +135,11 @@ impl Consul {
         Err(io::Error::new(io::ErrorKind::TimedOut, "consul did not stop on SIGTERM"))
     }
 
-    /// Starts it on the same ports, under the same name, after [`kill`](Self::kill) or [`stop`](Self::stop); waits as the first start.
+    /// Starts it on the same ports, under the same name, after [`kill`](Self::kill) or [`stop`](Self::stop), and waits as for the first start.
     ///
     /// # Errors
     ///
-    /// As [`Settings::start`]; also when it still runs.
+    /// As [`Settings::start`]; also when it is still running.
     pub async fn start_again(&mut self, data: Data) -> io::Result<()> {
         if self.process.is_some() {
             return Err(io::Error::other("consul is still running"));
@@ -151,20 +151,20 @@ impl Consul {
         self.ready().await
     }
 
-    /// SIGSTOP: its sockets stay open and nobody answers. A second time in a row is an error, since nothing stops.
+    /// Sends SIGSTOP: its sockets stay open, and nothing is answered. A second call in a row is an error.
     ///
     /// # Errors
     ///
-    /// It doesn't run.
+    /// It is not running.
     pub fn freeze(&self) -> io::Result<()> {
         self.running()?.freeze()
     }
 
-    /// SIGCONT: it goes on.
+    /// Sends SIGCONT: it continues.
     ///
     /// # Errors
     ///
-    /// It doesn't run.
+    /// It is not running.
     pub fn thaw(&self) -> io::Result<()> {
         self.running()?.signal(Signal::CONT)
     }
@@ -216,8 +216,8 @@ impl Consul {
         Ok(())
     }
 
-    /// The node is in the catalog, with its own check, which the leader tells, and its addresses, which its agent tells: from here on it is
-    /// quiet.
+    /// Ready: the node is in the catalog with its check, which the leader sets, and its addresses, which its agent sets. The catalog does not
+    /// change after that.
     async fn answers(&self) -> bool {
         let node = self.ask(&format!("/v1/catalog/node/{}", self.node())).await;
         let checks = self.ask(&format!("/v1/health/node/{}", self.node())).await;
@@ -227,7 +227,7 @@ impl Consul {
         addresses > Some(0) && checks > Some(0)
     }
 
-    /// Null while there is no answer.
+    /// Null without an answer.
     async fn ask(&self, target: &str) -> Value {
         match Question::get(target).send(self.http_addr()).await {
             Ok(answer) if answer.status.is_success() => answer.json(),

@@ -1,4 +1,4 @@
-//! The child process of a Consul: signalled, reaped, never left behind.
+//! The child process of a Consul agent: it receives signals, is reaped, and is never left running.
 
 use std::{
     io,
@@ -12,11 +12,11 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::guard::Guard;
 
-/// A process stops in microseconds; so often and so many times we look.
+/// A process stops in microseconds. Its state is polled at this interval, this number of times.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 const LOOKS_MAX: usize = 5_000;
 
-/// A running child. Dropped: killed and reaped.
+/// A running child. Dropping it kills and reaps it.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
@@ -24,7 +24,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Runs the command; should this process die, the child and `dir` go with it.
+    /// Starts the command. If this process dies, the child is killed and `dir` is removed.
     pub(super) fn start(command: &mut Command, dir: &Path) -> io::Result<Self> {
         let mut process = Self { child: command.spawn()?, guard: None };
         process.guard = Some(Guard::over(process.child.id(), dir)?);
@@ -35,7 +35,7 @@ impl Process {
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
-    /// SIGSTOP, and none of its threads runs any more when this returns.
+    /// Sends SIGSTOP, and returns once all its threads are stopped.
     pub(super) fn freeze(&self) -> io::Result<()> {
         self.signal(Signal::STOP)?;
         let id = WaitId::Pid(Pid::from_child(&self.child));
@@ -52,12 +52,12 @@ impl Process {
         self.child.try_wait()
     }
 
-    /// As dropping it, and says how that went.
+    /// Like dropping it, and returns the result.
     pub(super) fn kill(mut self) -> io::Result<()> {
         self.end()
     }
 
-    /// A second time does nothing.
+    /// A second call does nothing.
     fn end(&mut self) -> io::Result<()> {
         self.child.kill()?;
         self.child.wait()?;

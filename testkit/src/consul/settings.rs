@@ -1,4 +1,4 @@
-//! What kind of Consul is to be started, and the configuration that makes it so.
+//! The settings of a Consul agent, and its configuration file.
 
 use std::{io, path::Path};
 
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::{Binary, Consul, Ports};
 
-/// Other programs take ports too.
+/// The number of tries with other ports, since other programs may take them.
 const PORT_TRIES_MAX: usize = 5;
 
-/// What to start. By default a lone server, node `node1`, datacenter `dc1`.
+/// The settings of an agent. By default a single server, node `node1`, datacenter `dc1`.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub(super) binary: Binary,
@@ -40,17 +40,17 @@ impl Settings {
         self
     }
 
-    /// Further settings, as in a Consul configuration file; they win over ours.
+    /// Further settings, as in a Consul configuration file; they override the others.
     pub fn config(mut self, config: Value) -> Self {
         self.config = config;
         self
     }
 
-    /// Starts it, and waits until there is a leader and the catalog has the node, as its leader and its agent tell it.
+    /// Starts it, and waits until there is a leader and the catalog has the node as its leader and its agent set it.
     ///
     /// # Errors
     ///
-    /// It doesn't start, or isn't ready within a minute; the end of its log is in the error.
+    /// It does not start, or is not ready within a minute; the end of its log is in the error.
     pub async fn start(self) -> io::Result<Consul> {
         let mut tries = 1;
         loop {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-/// Long enough that an answer would have come.
+/// Long enough for an answer to arrive.
 const A_WHILE: Duration = Duration::from_millis(300);
 
 async fn ask(consul: &Consul, target: &str) -> io::Result<Value> {

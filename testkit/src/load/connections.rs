@@ -1,4 +1,4 @@
-//! How the load reaches its target: over kept connections, or a new one for each request.
+//! The connections of the load: reused, or one per request.
 
 use std::{
     error::Error,
@@ -17,15 +17,15 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The longest body that counts as an answer.
+/// The maximum length of an answer's body, in bytes.
 const BODY_MAX: usize = 16 << 20;
 
-/// Which connection a request takes.
+/// Which connection a request uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Connections {
-    /// One that is idle, else a new one, kept afterwards.
+    /// An idle one, else a new one, which is reused afterwards.
     Kept,
-    /// A new one for each.
+    /// A new one per request.
     New,
 }
 
@@ -63,7 +63,7 @@ impl Target {
 
     pub(super) async fn get(&self) -> Result<(StatusCode, Bytes), BoxError> {
         let mut request = self.request()?;
-        // A kept connection that its server closed before anything was written was no try: nobody was asked.
+        // A reused connection that its server closed before anything was written is not counted as a try: no request was sent.
         while let Some(mut connection) = self.idle_one() {
             if connection.sender.ready().await.is_err() {
                 continue;
@@ -117,7 +117,7 @@ impl Target {
         .body(Empty::new())
     }
 
-    /// The one used last, so that no more are kept warm than the load needs.
+    /// The most recently used one, so that the pool does not grow beyond what the load needs.
     fn idle_one(&self) -> Option<Connection> {
         self.idle().pop()
     }

@@ -1,5 +1,5 @@
-//! An open-loop load of HTTP GETs: requests start by the clock, whatever became of those before, so that a slow server gets the same load
-//! as a fast one and every moment of an outage is asked. It tries nothing twice and leaves nothing out.
+//! An open-loop load of HTTP GETs: requests start on schedule, whether or not earlier ones have finished, so that a slow server gets the same
+//! load as a fast one, and an outage is sampled throughout. There are no retries, and no request is left out.
 
 mod connections;
 mod report;
@@ -20,26 +20,26 @@ use self::connections::Target;
 use self::report::Tally;
 pub use self::report::{Failure, Report};
 
-/// What is sent, and what counts as answered.
+/// The configuration of a load, and the condition for success.
 #[derive(Clone)]
 pub struct LoadSettings {
-    /// Requests a second.
+    /// Requests per second.
     pub rate: f64,
-    /// Kept, or new for each.
+    /// Reused connections, or a new one per request.
     pub connections: Connections,
-    /// A request that has no right answer so long after its time has failed.
+    /// A request without a valid answer within this time after its schedule has failed.
     pub deadline: Duration,
-    /// At most so many requests on their way; one more has failed at once.
+    /// The maximum number of requests in flight. A request above it fails at once.
     pub in_flight_max: usize,
-    /// Judges an answer; the text says what is wrong with it.
+    /// Validates an answer; the error describes what is wrong with it.
     pub right: Judge,
 }
 
-/// Says what is wrong with an answer.
+/// Describes what is wrong with an answer.
 pub type Judge = Arc<dyn Fn(StatusCode, &Bytes) -> Result<(), String> + Send + Sync>;
 
 impl Default for LoadSettings {
-    /// 100 requests a second on kept connections; right is a 200 within 5 s.
+    /// 100 requests per second on reused connections; an answer with status 200 within 5 s is a success.
     fn default() -> Self {
         Self {
             rate: 100.0,
@@ -62,7 +62,7 @@ impl fmt::Debug for LoadSettings {
     }
 }
 
-/// Right is any answer with status 200.
+/// Accepts any answer with status 200.
 pub fn ok() -> Judge {
     Arc::new(|status, _| match status {
         StatusCode::OK => Ok(()),
@@ -70,7 +70,7 @@ pub fn ok() -> Judge {
     })
 }
 
-/// Right is an answer with status 200 and so many lines, each ended by a newline.
+/// Accepts an answer with status 200 and this number of lines, each ended by a newline.
 pub fn ok_with_lines(lines: usize) -> Judge {
     let ok = ok();
     Arc::new(move |status, body| {
@@ -84,7 +84,7 @@ pub fn ok_with_lines(lines: usize) -> Judge {
     })
 }
 
-/// A load under way. Dropped: nothing more is sent, and nobody learns how it went.
+/// A running load. Dropping it stops the load without a report.
 #[derive(Debug)]
 pub struct Load {
     stop: oneshot::Sender<Instant>,
@@ -92,7 +92,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts at once.
+    /// Starts the load at once.
     ///
     /// # Errors
     ///
@@ -110,13 +110,13 @@ impl Load {
         Ok(Self { stop, task: AbortOnDropHandle::new(task) })
     }
 
-    /// Sends nothing more, waits for what is on its way (at most its deadline), and reports.
+    /// Stops the load, waits for the requests in flight (at most their deadline), and returns the report.
     ///
     /// # Errors
     ///
-    /// The load itself broke.
+    /// The load task panicked.
     pub async fn stop(self) -> io::Result<Report> {
-        // A load that broke has no ear for it; the task's own end says so.
+        // The load task has ended: its result is below.
         self.stop.send(Instant::now()).ok();
         self.task.await.map_err(io::Error::other)
     }
@@ -161,7 +161,7 @@ async fn run(
     tally.report(Instant::now())
 }
 
-/// What became of one request.
+/// The result of one request.
 #[derive(Debug)]
 struct Outcome {
     due_at: Instant,
@@ -184,7 +184,7 @@ async fn one(target: Arc<Target>, settings: LoadSettings, due_at: Instant) -> Ou
     Outcome { due_at, done_at: Instant::now(), answer }
 }
 
-/// A task ends otherwise only by a panic, which can only be the judge's.
+/// A task fails only by a panic, which only the validator can cause.
 fn joined(outcome: Result<Outcome, JoinError>) -> Outcome {
     outcome.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

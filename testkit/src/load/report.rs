@@ -1,4 +1,4 @@
-//! How a load went.
+//! The report of a load.
 
 use std::{fmt, time::Duration};
 
@@ -6,37 +6,37 @@ use tokio::time::Instant;
 
 use super::Outcome;
 
-/// How many failures are kept with their reason; all are counted.
+/// The number of failures that are kept with their reason; all are counted.
 const SAMPLES_MAX: usize = 20;
 
-/// How a load went. Every request that was due is in `ok` or in `failed`.
+/// The result of a load. Every scheduled request is in `ok` or in `failed`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// Requests that were due.
+    /// Scheduled requests.
     pub sent: u64,
-    /// Of those, answered rightly and in time.
+    /// Successful requests.
     pub ok: u64,
-    /// Of those, not.
+    /// Failed requests.
     pub failed: u64,
-    /// The first 20 failures, in the order of their ends.
+    /// The first 20 failures, in the order in which they ended.
     pub failures: Vec<Failure>,
-    /// The longest time without a right answer, from the load's start to its end.
+    /// The longest time without a successful answer, from the start of the load to its end.
     pub longest_gap: Duration,
-    /// Median time to a right answer. All three count from when the request was due, so that a stall of the load's target is charged to
-    /// every request that came due in it. Zero if nothing was answered.
+    /// The median latency of successful requests. All latencies count from the scheduled time, so that a stall of the server is charged to every
+    /// request that was scheduled in it. Zero without a success.
     pub p50: Duration,
-    /// 99 of 100 right answers took no longer.
+    /// The latency that 99 % of the successful requests do not exceed.
     pub p99: Duration,
-    /// The longest time to a right answer.
+    /// The maximum latency of the successful requests.
     pub max: Duration,
 }
 
 /// One failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// When the request was due, since the load's start.
+    /// The scheduled time, since the start of the load.
     pub at: Duration,
-    /// What was wrong.
+    /// The reason.
     pub why: String,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// A report in the making.
+/// A report under construction.
 #[derive(Debug)]
 pub(super) struct Tally {
     started_at: Instant,

@@ -15,9 +15,9 @@ use tokio::{
 
 use super::{Counts, End, Mode, Orders};
 
-/// How much is passed on at a time.
+/// The size of the copy buffer, in bytes.
 const PIECE: usize = 16 * 1024;
-/// Neither a status line nor a TLS record nor anything else.
+/// Not a valid status line, TLS record or other protocol.
 const GARBAGE: &[u8] = b"\x00\x01 this is no protocol that you know \xff\xfe\r\n\r\n";
 
 pub(super) struct Connection {
@@ -41,14 +41,14 @@ impl Connection {
         let mut orders = self.orders.clone();
         let ends = orders.borrow().ends;
         let end = tokio::select! {
-            // An upstream that fails or refuses is passed on as a reset.
+            // An upstream that fails or refuses is shown to the client as a reset.
             end = self.pass() => end.unwrap_or(End::Reset),
             ordered = orders.wait_for(|now| now.ends != ends) => {
                 ordered.map_or(End::Reset, |now| now.end)
             }
         };
         if matches!(end, End::Reset) {
-            // Fails only when the client is gone already.
+            // Fails only if the client has already disconnected.
             drop(self.client.set_zero_linger());
         }
     }
@@ -98,7 +98,7 @@ impl Connection {
         }
     }
 
-    /// A piece from the client, by the mode of the moment.
+    /// Handles data from the client, by the current mode.
     async fn forward(&mut self, piece: &[u8], server: &mut TcpStream) -> io::Result<Option<End>> {
         if piece.is_empty() {
             server.shutdown().await?;
@@ -114,7 +114,7 @@ impl Connection {
         Ok(None)
     }
 
-    /// Answers in the server's place.
+    /// Answers instead of the server.
     async fn answer(&mut self, mode: Mode) -> io::Result<End> {
         if let Mode::Status(status) = mode {
             let head =
@@ -127,11 +127,11 @@ impl Connection {
         Ok(End::Close)
     }
 
-    /// Waits until the mode is another than [`Mode::Hang`].
+    /// Waits until the mode is not [`Mode::Hang`].
     async fn not_hanging(&mut self) -> Mode {
         match self.orders.wait_for(|now| now.mode != Mode::Hang).await {
             Ok(now) => now.mode,
-            // The proxy is gone, and this connection is about to be.
+            // The proxy is dropped, and this connection will be closed.
             Err(_) => Mode::Reset,
         }
     }

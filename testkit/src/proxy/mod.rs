@@ -1,5 +1,5 @@
-//! A TCP proxy that misbehaves on demand, in front of a server that does not. It knows HTTP only so far as to answer nonsense or a status
-//! in its place, and to count requests.
+//! A TCP proxy that injects faults on command, in front of a healthy server. It understands only as much HTTP as it needs to answer in the
+//! server's place and to count requests.
 
 mod connection;
 
@@ -23,25 +23,25 @@ use tokio::{
 use self::connection::Connection;
 use crate::ports;
 
-/// Commands wait for each other: one at a time is enough.
+/// Commands are executed one at a time.
 const COMMANDS_MAX: usize = 1;
-/// How many connections may wait to be accepted.
+/// The accept backlog.
 const BACKLOG: i32 = 1024;
-/// Never a busy loop.
+/// The pause after a failed accept, which prevents a busy loop.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
-/// What the proxy does, to open connections as well as to new ones unless it says otherwise.
+/// The fault mode of the proxy. It applies to open connections as well as to new ones unless stated otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Passes bytes on, both ways.
+    /// Forwards bytes in both directions.
     Pass,
-    /// Resets new connections once they are accepted. Open ones pass.
+    /// Resets new connections after accept. Open ones are forwarded.
     Reset,
-    /// Refuses new connections: nobody listens. Open ones pass.
+    /// Refuses new connections: there is no listener. Open ones are forwarded.
     Closed,
-    /// Accepts, and nothing else: no byte moves, until another mode is set.
+    /// Accepts connections and forwards nothing until another mode is set.
     Hang,
-    /// Passes, and each piece (so each small request) from the client so much later.
+    /// Forwards, and delays each read (so each small request) from the client by this time.
     Delay(Duration),
     /// Answers a request with bytes that are not HTTP, and closes.
     Garbage,
@@ -49,7 +49,7 @@ pub enum Mode {
     Status(u16),
 }
 
-/// A running proxy. Dropped: listener and connections are closed.
+/// A running proxy. Dropping it closes the listener and all connections.
 #[derive(Debug)]
 pub struct Proxy {
     addr: SocketAddr,
@@ -58,7 +58,7 @@ pub struct Proxy {
     task: JoinHandle<()>,
 }
 
-/// A command, and whom to tell that it is done.
+/// A command, and the channel for its completion.
 type Asked = (Command, oneshot::Sender<io::Result<()>>);
 
 #[derive(Debug, Clone, Copy)]
@@ -70,9 +70,9 @@ enum Command {
 /// How a connection ends.
 #[derive(Debug, Clone, Copy)]
 enum End {
-    /// In order (FIN).
+    /// Gracefully (FIN).
     Close,
-    /// Unread bytes are thrown away, and the client sees a reset.
+    /// Unread bytes are discarded, and the client sees a reset.
     Reset,
 }
 
@@ -82,17 +82,17 @@ struct Counts {
     requests: AtomicU64,
 }
 
-/// What every connection watches.
+/// The state that every connection watches.
 #[derive(Debug, Clone, Copy)]
 struct Orders {
     mode: Mode,
-    /// Grows with every order to end; a connection ends when it does, in this way.
+    /// Incremented by every order to close; a connection closes when it changes, in this way.
     ends: u64,
     end: End,
 }
 
 impl Proxy {
-    /// Listens on a port of 127.0.0.1 and passes everything to `upstream`, which need not be there yet.
+    /// Listens on a port of 127.0.0.1 and forwards to `upstream`, which need not exist yet.
     ///
     /// # Errors
     ///
@@ -117,12 +117,12 @@ impl Proxy {
         Ok(Self { addr, commands, counts, task })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Does this from now on. Once awaited, it holds for whoever connects.
+    /// Sets the mode. Once this returns, it applies to new connections.
     ///
     /// # Errors
     ///
@@ -131,30 +131,30 @@ impl Proxy {
         self.command(Command::Set(mode)).await
     }
 
-    /// Resets all open connections. Once awaited, they are gone.
+    /// Resets all open connections. They are closed once this returns.
     ///
     /// # Errors
     ///
-    /// The proxy is gone.
+    /// The proxy has ended.
     pub async fn cut(&self) -> io::Result<()> {
         self.command(Command::End(End::Reset)).await
     }
 
-    /// Closes all open connections in order (FIN), as servers do with idle ones. Once awaited, they are closed.
+    /// Closes all open connections gracefully (FIN), as servers do with idle ones. They are closed once this returns.
     ///
     /// # Errors
     ///
-    /// The proxy is gone.
+    /// The proxy has ended.
     pub async fn close(&self) -> io::Result<()> {
         self.command(Command::End(End::Close)).await
     }
 
-    /// How many connections it accepted so far.
+    /// The number of accepted connections.
     pub fn accepted(&self) -> u64 {
         self.counts.accepted.load(Ordering::Relaxed)
     }
 
-    /// How many HTTP/1.1 requests it saw so far. A request line that comes in pieces is missed, but test clients write it at once.
+    /// The number of HTTP/1.1 requests. A request line that arrives in several reads is missed, but test clients write it at once.
     pub fn requests(&self) -> u64 {
         self.counts.requests.load(Ordering::Relaxed)
     }
@@ -184,9 +184,9 @@ struct Server {
 
 enum Door {
     Open(TcpListener),
-    /// Bound and not listening: connections are refused, and nobody else gets the port.
+    /// Bound and not listening: connections are refused, and the port stays reserved.
     Closed(Socket),
-    /// Between the two, or for good if the port could not be had again.
+    /// Between the two, or permanently if the port could not be bound again.
     Gone,
 }
 
@@ -197,7 +197,7 @@ impl Server {
                 asked = commands.recv() => {
                     let Some((command, done)) = asked else { return };
                     let obeyed = self.obey(command).await;
-                    // Whoever asked may have gone; then nobody wants to know.
+                    // The sender of the command may have been dropped.
                     drop(done.send(obeyed));
                 }
                 stream = self.door.accept() => self.serve(stream),
@@ -239,7 +239,7 @@ impl Door {
             match self {
                 Self::Open(listener) => match listener.accept().await {
                     Ok((stream, _)) => return stream,
-                    // The client left before we came, or we are out of files: the next one may do better.
+                    // The client disconnected before accept, or there are no file descriptors left: try the next one.
                     Err(_) => tokio::time::sleep(ACCEPT_AGAIN_AFTER).await,
                 },
                 Self::Closed(_) | Self::Gone => std::future::pending().await,

@@ -9,10 +9,10 @@ use tokio::{
     time,
 };
 
-/// Long enough that what was to come would have come.
+/// Long enough for data to arrive.
 const A_WHILE: Duration = Duration::from_millis(200);
 
-/// Answers every piece that it reads with 200 and the body `real`, on kept connections.
+/// Answers every read with 200 and the body `real`, on reused connections.
 struct Upstream(SocketAddr, AbortHandle);
 
 impl Drop for Upstream {
@@ -100,7 +100,7 @@ async fn open_connections_follow_the_mode_and_end_with_a_cut() {
 
     stream.write_all(request).await.unwrap();
     assert!(stream.read(&mut answer).await.unwrap() > 0);
-    // Closed to new ones, the open one goes on.
+    // The listener is closed to new connections; the open one continues.
     proxy.set(Mode::Closed).await.unwrap();
     stream.write_all(request).await.unwrap();
     assert!(stream.read(&mut answer).await.unwrap() > 0);
