@@ -21,8 +21,8 @@
 //! # }
 //! ```
 //!
-//! It works on Linux, macOS and other Unix systems. On Linux the default name of the node is the host name, and a blocking query ends as soon
-//! as its client disconnects; elsewhere the name is `localhost`, and a client that has pipelined another request is noticed later.
+//! It is tested on Linux and written for any Unix. Two things differ elsewhere: the default name of the node is `localhost` instead of the
+//! host name, and the end of a client that has pipelined another request is only noticed when its blocking query ends.
 //!
 //! Its parts: `state` is a pure state machine without IO; `engine` shares it among tasks and wakes blocking queries; `http` and `dns` answer
 //! requests; `checks` runs active checks; `persist` stores the state; `fault` wraps the answers of `http` and `dns` with injected faults.
