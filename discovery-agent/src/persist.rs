@@ -149,7 +149,7 @@ impl DataDir {
                 }
                 Err(TryLockError::WouldBlock) => {
                     let text = format!(
-                        "the data directory {} is in use by another running agent: use a separate directory for each agent",
+                        "the data directory {} is in use by another agent: use a separate directory for each agent",
                         dir.display()
                     );
                     return Err(Error::data(text, None));
