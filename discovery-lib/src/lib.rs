@@ -85,7 +85,7 @@ pub use call::{Body, CallOptions, Client, FailedTry, RequestBody, TryError, head
 pub use discovery::Discovery;
 pub use error::Error;
 pub use instance::{Host, Instance, ServiceId, Status, Weights};
-pub use member::{Charge, MemberId, Rank, Signal, Verdict};
+pub use member::{BreakerEvent, Charge, MemberId, Rank, Verdict};
 pub use pool::{Explained, ExplainedMember, Explanation, InFlight, Pick, PickError, Pool};
 pub use query::{Consistency, Include, Query};
 pub use random::Random;

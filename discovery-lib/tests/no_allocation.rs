@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use discovery::{Charge, PickError, Pool, Signal, Verdict};
+use discovery::{BreakerEvent, Charge, PickError, Pool, Verdict};
 
 fn pool(members: u16) -> Pool {
     Pool::fixed("web", (1..=members).map(|port| SocketAddr::from(([127, 0, 0, 1], port))))
@@ -18,8 +18,13 @@ fn allocates_nothing(mut work: impl FnMut()) {
 
 #[test]
 fn a_pick_its_outcome_and_its_end_allocate_nothing() {
-    let signals =
-        [Signal::Success, Signal::Failure, Signal::Refused, Signal::ServerError, Signal::None];
+    let signals = [
+        BreakerEvent::Success,
+        BreakerEvent::Failure,
+        BreakerEvent::Refused,
+        BreakerEvent::ServerError,
+        BreakerEvent::None,
+    ];
     let charges =
         [Charge::Measured, Charge::AtLeast(Duration::from_secs(5)), Charge::IfAboveEstimate];
     for members in [1, 2, 40] {

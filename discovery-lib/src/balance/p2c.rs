@@ -101,7 +101,7 @@ impl Candidate {
     /// Whether it has the smaller load, with one more call, than the one that was drawn by weight. That draw has already paid for the
     /// difference in weight: so the call to come is no heavier for the first than for this one.
     fn is_lighter_than(&self, first: &Self, now: Moment) -> bool {
-        let (ours, theirs) = (&self.member.learnt, &first.member.learnt);
+        let (ours, theirs) = (&self.member.stats, &first.member.stats);
         let (slower, first_slower) = ours.latency().handicaps(theirs.latency(), now);
         let one_more = first.per_call.min(self.per_call);
         slower * (self.queue() + self.per_call) < first_slower * (first.queue() + one_more)
@@ -109,6 +109,6 @@ impl Candidate {
 
     /// What is in flight, as much as it means for one of this weight.
     fn queue(&self) -> f32 {
-        self.member.learnt.in_flight() as f32 * self.per_call
+        self.member.stats.in_flight() as f32 * self.per_call
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use super::{Picker, Policy};
-use crate::member::{Member, MemberId, Moment, Rank, Standing};
+use crate::member::{Admission, Member, MemberId, Moment, Rank};
 
 /// A picker for each rank that Consul's word gives, best first; ejection is looked up at each pick.
 #[derive(Debug)]
@@ -53,19 +53,19 @@ impl<P: Picker> Ranks<P> {
         tried: &[MemberId],
         may: May,
     ) -> Option<Choice<'_>> {
-        let is_new = |member: &Arc<Member>| !tried.contains(&member.learnt.id());
+        let is_new = |member: &Arc<Member>| !tried.contains(&member.stats.id());
         for picker in &self.live {
             let mut due = None;
-            let chosen = picker.pick(draws, now, |member| match member.learnt.standing(now) {
-                Standing::In => is_new(member),
-                Standing::Due if may == May::NotProbe => false,
-                Standing::Out => false,
-                Standing::Due | Standing::Overdue => {
+            let chosen = picker.pick(draws, now, |member| match member.stats.admission(now) {
+                Admission::In => is_new(member),
+                Admission::Due if may == May::NotProbe => false,
+                Admission::Out => false,
+                Admission::Due | Admission::Overdue => {
                     due = Some(member);
                     false
                 }
             });
-            if let Some(member) = due.filter(|it| tried.is_empty() && it.learnt.take_probe(now)) {
+            if let Some(member) = due.filter(|it| tried.is_empty() && it.stats.take_probe(now)) {
                 return Some(Choice { member, is_out: true });
             }
             if let Some(member) = chosen {

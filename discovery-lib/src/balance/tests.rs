@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{May, Policy, Ranks, TwoChoices};
 use crate::{
     Host, Instance, Verdict, Weights,
-    member::{Allowance, Call, Learnt, Member, Moment},
+    member::{Call, EjectionLimit, Member, MemberStats, Moment},
 };
 
 /// The deadline of a try.
@@ -70,14 +70,14 @@ impl Simulation {
     }
 
     fn weighted(servers: &[(Server, u16)]) -> Self {
-        let (epoch, allowance) = (Instant::now(), Arc::<Allowance>::default());
-        allowance.allow_half_of(servers.len());
+        let (epoch, limit) = (Instant::now(), Arc::<EjectionLimit>::default());
+        limit.allow_half_of(servers.len());
         let member = |(port, &(_, weight)): (u16, &(Server, u16))| {
             let weights = Weights { passing: weight, warning: weight };
             let instance =
                 Instance { weights, ..Instance::at("web", Host::from("10.0.0.1"), port) };
-            let learnt = Arc::new(Learnt::new(epoch, Arc::clone(&allowance), epoch));
-            Arc::new(Member { instance: Arc::new(instance), learnt, reserve_until: None })
+            let stats = Arc::new(MemberStats::new(epoch, Arc::clone(&limit), epoch));
+            Arc::new(Member { instance: Arc::new(instance), stats, reserve_until: None })
         };
         let members: Vec<_> = (1..).zip(servers).map(member).collect();
         Self {
@@ -108,7 +108,7 @@ impl Simulation {
         let choice =
             self.ranks.pick(&mut self.draws, self.now, &[], May::Probe).expect("somebody to call");
         let call = Call { picked: self.now, is_out: choice.is_out };
-        choice.member.learnt.enter();
+        choice.member.stats.enter();
         let place = usize::from(choice.member.instance.port) - 1;
         let (takes, verdict) = self.servers[place].answer(self.now, &mut self.draws);
         self.calls.push(Reverse((self.now.after(takes), place, self.outcomes.len())));
@@ -122,8 +122,8 @@ impl Simulation {
         {
             self.calls.pop();
             let (call, verdict) = self.outcomes[outcome];
-            self.members[place].learnt.judge(verdict, call, end, || 0.5);
-            self.members[place].learnt.leave();
+            self.members[place].stats.judge(verdict, call, end, || 0.5);
+            self.members[place].stats.leave();
         }
     }
 
@@ -229,7 +229,7 @@ fn one_that_was_away_for_long_is_not_run_over() {
     let servers =
         [Server::HangsBetween { from: 100, to: 102, millis: 5 }, Server::Answers { millis: 5 }];
     let mut run = Simulation::new(&servers).run(0.01, 99);
-    run.members[0].learnt.judge(
+    run.members[0].stats.judge(
         Verdict::FAILURE,
         Call { picked: Moment::default(), is_out: false },
         Moment::default(),
@@ -247,7 +247,7 @@ fn a_fault_that_all_share_ejects_at_most_half() {
     for count in [1, 2, 3, 5, 10] {
         let run = Simulation::new(&vec![Server::FailsAfter { millis: 2 }; count]).run(500.0, 20);
         let out =
-            run.members.iter().filter(|member| member.learnt.ejected_until().is_some()).count();
+            run.members.iter().filter(|member| member.stats.ejected_until().is_some()).count();
         assert_eq!(out, count / 2, "of {count}");
     }
 }
@@ -255,11 +255,11 @@ fn a_fault_that_all_share_ejects_at_most_half() {
 #[test]
 fn nobody_better_means_the_ejected_serve_and_come_back() {
     let mut run = Simulation::new(&[Server::Hangs, Server::Answers { millis: 5 }]).run(500.0, 5);
-    assert!(run.members[0].learnt.ejected_until().is_some());
+    assert!(run.members[0].stats.ejected_until().is_some());
     run.servers[0] = Server::Answers { millis: 5 };
     run.ranks = Ranks::new(&TwoChoices, &run.members[..1]);
     run.call();
     run.now = run.now.after(DEADLINE);
     run.end_calls();
-    assert_eq!(run.members[0].learnt.ejected_until(), None);
+    assert_eq!(run.members[0].stats.ejected_until(), None);
 }

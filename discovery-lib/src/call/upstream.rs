@@ -20,7 +20,7 @@ use super::{
         outcome::{Retry, TryOutcome, is_repeatable},
     },
 };
-use crate::{Error, Pick, PickError, Pool, Signal, error::Kind};
+use crate::{BreakerEvent, Error, Pick, PickError, Pool, error::Kind};
 
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -163,7 +163,7 @@ fn judge_answer(
     let (instance, member) = (pick.instance().clone(), pick.member());
     headers::strip_hop_by_hop(head.headers_mut());
     let in_flight = match verdict.breaker {
-        Signal::Success => pick.answered(),
+        BreakerEvent::Success => pick.answered(),
         _ => pick.judge(verdict),
     };
     let answer = head.map(|body| Body::new(body, instance.clone(), reading, line, in_flight));

@@ -1,16 +1,16 @@
 //! When a member is kept out because it failed its callers, and how it comes back: a pure machine in one word.
 //!
 //! ```text
-//! Well --failures in a row, or a low success rate--> Ejected --its time is over, a pick takes it--> Probing
-//! Well <-------------- the probe succeeds ------------------------------------------------------- Probing
+//! Healthy --failures in a row, or a low success rate--> Ejected --its time is over, a pick takes it--> Probing
+//! Healthy <-------------- the probe succeeds ------------------------------------------------------- Probing
 //!                      the probe fails: ejected for longer; it is abandoned: for a moment ------> Ejected
 //! ```
 //!
-//! Not here: how many may be out at once (`allowance`), nor what counts as a failure (whoever judges).
+//! Not here: how many may be out at once (`limit`), nor what counts as a failure (whoever judges).
 
 use std::time::Duration;
 
-use super::{Signal, moment::Moment};
+use super::{BreakerEvent, moment::Moment};
 
 /// So many failures in a row eject. At 200 requests a second on two members a hung one has as many after its first deadline.
 pub(crate) const FAILURES_MAX: u8 = 5;
@@ -40,7 +40,7 @@ pub(crate) enum Breaker {
     /// Not judged: a reserve, whose first refusal drops it, or one that has left the pool.
     Off,
     /// In rotation since then, with so many failures in a row and so many ejections before.
-    Well { failures: u8, ejections: u8, since: Moment },
+    Healthy { failures: u8, ejections: u8, since: Moment },
     /// Kept out.
     Ejected { ejections: u8, until: Moment },
     /// Kept out but for one pick, which has so long to tell.
@@ -49,7 +49,7 @@ pub(crate) enum Breaker {
 
 /// What a pick may do with a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Admission {
     /// Take it.
     In,
     /// Leave it, while there is anyone else.
@@ -62,23 +62,23 @@ pub(crate) enum Standing {
 
 impl Breaker {
     pub(crate) const fn new(since: Moment) -> Self {
-        Self::Well { failures: 0, ejections: 0, since }
+        Self::Healthy { failures: 0, ejections: 0, since }
     }
 
     pub(crate) const fn is_out(self) -> bool {
         matches!(self, Self::Ejected { .. } | Self::Probing { .. })
     }
 
-    pub(crate) fn standing(self, now: Moment) -> Standing {
+    pub(crate) fn admission(self, now: Moment) -> Admission {
         match self {
-            Self::Off | Self::Well { .. } => Standing::In,
+            Self::Off | Self::Healthy { .. } => Admission::In,
             Self::Ejected { until, .. } | Self::Probing { until, .. } => {
                 if now < until {
-                    Standing::Out
+                    Admission::Out
                 } else if now < until.after(REPEATABLE_ONLY) {
-                    Standing::Due
+                    Admission::Due
                 } else {
-                    Standing::Overdue
+                    Admission::Overdue
                 }
             }
         }
@@ -97,23 +97,23 @@ impl Breaker {
     }
 
     /// After the outcome of a pick that was made while it was in. `is_low`: whether its success rate since then is too low. `draw`: 0 to 1.
-    pub(crate) fn heard(
+    pub(crate) fn on_event(
         self,
-        signal: Signal,
+        signal: BreakerEvent,
         is_low: impl FnOnce(Moment) -> bool,
         now: Moment,
         draw: impl FnOnce() -> f32,
     ) -> Self {
         // Those called before it was ejected are late: what they found has been acted upon.
-        let Self::Well { failures, ejections, since } = self else { return self };
+        let Self::Healthy { failures, ejections, since } = self else { return self };
         let failures = match signal {
-            Signal::None => return self,
-            Signal::Success => return Self::Well { failures: 0, ejections, since },
-            Signal::ServerError => failures,
-            Signal::Failure | Signal::Refused => failures.saturating_add(1),
+            BreakerEvent::None => return self,
+            BreakerEvent::Success => return Self::Healthy { failures: 0, ejections, since },
+            BreakerEvent::ServerError => failures,
+            BreakerEvent::Failure | BreakerEvent::Refused => failures.saturating_add(1),
         };
         if failures < FAILURES_MAX && !is_low(since) {
-            return Self::Well { failures, ejections, since };
+            return Self::Healthy { failures, ejections, since };
         }
         let forgiven = now.since(since).as_secs() / FORGIVEN_AFTER.as_secs();
         let earlier = ejections.saturating_sub(u8::try_from(forgiven).unwrap_or(u8::MAX));
@@ -121,16 +121,21 @@ impl Breaker {
     }
 
     /// After the outcome of a pick that was made while it was out: of the probe, or of one that found nobody else.
-    pub(crate) fn heard_out(self, signal: Signal, now: Moment, draw: impl FnOnce() -> f32) -> Self {
+    pub(crate) fn on_event_out(
+        self,
+        signal: BreakerEvent,
+        now: Moment,
+        draw: impl FnOnce() -> f32,
+    ) -> Self {
         match (self, signal) {
-            (Self::Off | Self::Well { .. }, _) => self,
+            (Self::Off | Self::Healthy { .. }, _) => self,
             (
                 Self::Ejected { ejections, .. } | Self::Probing { ejections, .. },
-                Signal::Success,
-            ) => Self::Well { failures: 0, ejections, since: now },
+                BreakerEvent::Success,
+            ) => Self::Healthy { failures: 0, ejections, since: now },
             // Only the probe makes it longer, however many found nobody else.
             (Self::Ejected { .. }, _) => self,
-            (Self::Probing { ejections, .. }, Signal::None) => {
+            (Self::Probing { ejections, .. }, BreakerEvent::None) => {
                 Self::Ejected { ejections, until: now.after(PROBE_AGAIN) }
             }
             (Self::Probing { ejections, .. }, _) => Self::ejected(ejections, now, draw()),
@@ -141,9 +146,9 @@ impl Breaker {
     pub(crate) fn readmitted(self, now: Moment) -> Self {
         match self {
             Self::Ejected { ejections, .. } | Self::Probing { ejections, .. } => {
-                Self::Well { failures: 0, ejections, since: now }
+                Self::Healthy { failures: 0, ejections, since: now }
             }
-            Self::Off | Self::Well { .. } => self,
+            Self::Off | Self::Healthy { .. } => self,
         }
     }
 
@@ -159,7 +164,7 @@ impl Breaker {
     pub(crate) fn pack(self) -> u64 {
         let (kind, failures, ejections, at) = match self {
             Self::Off => (0, 0, 0, Moment::default()),
-            Self::Well { failures, ejections, since } => (1, failures, ejections, since),
+            Self::Healthy { failures, ejections, since } => (1, failures, ejections, since),
             Self::Ejected { ejections, until } => (2, 0, ejections, until),
             Self::Probing { ejections, until } => (3, 0, ejections, until),
         };
@@ -172,7 +177,7 @@ impl Breaker {
         let (failures, ejections) = ((word >> 56) as u8 & 63, (word >> 48) as u8);
         match word >> 62 {
             0 => Self::Off,
-            1 => Self::Well { failures, ejections, since: at },
+            1 => Self::Healthy { failures, ejections, since: at },
             2 => Self::Ejected { ejections, until: at },
             _ => Self::Probing { ejections, until: at },
         }

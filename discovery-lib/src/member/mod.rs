@@ -3,12 +3,12 @@
 //! What is learnt belongs to the running copy: it stays when Consul says something new of the same copy (weights, tags, status), and ends with
 //! it. All of it is atomic words, so that a pick and its outcome take no lock and allocate nothing.
 
-mod allowance;
 mod breaker;
 mod latency;
-mod learnt;
+mod limit;
 mod moment;
 mod rank;
+mod stats;
 mod verdict;
 mod window;
 
@@ -21,12 +21,12 @@ use tokio::time::Instant;
 
 use crate::Instance;
 
-pub(crate) use allowance::Allowance;
-pub(crate) use breaker::Standing;
-pub(crate) use learnt::{Call, Learnt, Turn};
+pub(crate) use breaker::Admission;
+pub(crate) use limit::EjectionLimit;
 pub(crate) use moment::Moment;
 pub use rank::Rank;
-pub use verdict::{Charge, Signal, Verdict};
+pub(crate) use stats::{Call, MemberStats, Transition};
+pub use verdict::{BreakerEvent, Charge, Verdict};
 
 /// Which running copy is meant, for as long as this process lives: never that of another one, not even of another pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,7 +45,7 @@ impl MemberId {
 #[repr(align(64))]
 pub(crate) struct Member {
     pub(crate) instance: Arc<Instance>,
-    pub(crate) learnt: Arc<Learnt>,
+    pub(crate) stats: Arc<MemberStats>,
     /// Set for a reserve: when it ends.
     pub(crate) reserve_until: Option<Instant>,
 }
@@ -53,7 +53,7 @@ pub(crate) struct Member {
 impl Member {
     /// A reserve that refused a caller: never called again.
     pub(crate) fn is_dropped(&self) -> bool {
-        self.reserve_until.is_some() && self.learnt.was_refused()
+        self.reserve_until.is_some() && self.stats.was_refused()
     }
 
     /// How good it is, as far as Consul knows.
@@ -68,9 +68,9 @@ impl Member {
 
     /// How good it is at this moment.
     pub(crate) fn rank(&self, now: Moment) -> Rank {
-        match self.learnt.standing(now) {
-            Standing::In => self.rank_in_consul(),
-            Standing::Out | Standing::Due | Standing::Overdue => Rank::Ejected,
+        match self.stats.admission(now) {
+            Admission::In => self.rank_in_consul(),
+            Admission::Out | Admission::Due | Admission::Overdue => Rank::Ejected,
         }
     }
 }

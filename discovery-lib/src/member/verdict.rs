@@ -8,7 +8,7 @@ pub struct Verdict {
     /// What is charged as its latency.
     pub latency: Charge,
     /// What counts for its ejection.
-    pub breaker: Signal,
+    pub breaker: BreakerEvent,
 }
 
 /// How much latency an outcome is charged as. What has elapsed counts from the pick to the verdict.
@@ -24,7 +24,7 @@ pub enum Charge {
 
 /// What an outcome counts as for ejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
+pub enum BreakerEvent {
     /// It answered well.
     Success,
     /// It failed: enough of them in a row, or too many of all, and it is ejected.
@@ -42,15 +42,16 @@ impl Verdict {
     pub const FAILURE_CHARGE: Duration = Duration::from_secs(5);
 
     /// It answered well, just now.
-    pub const SUCCESS: Self = Self { latency: Charge::Measured, breaker: Signal::Success };
+    pub const SUCCESS: Self = Self { latency: Charge::Measured, breaker: BreakerEvent::Success };
 
     /// It failed.
     pub const FAILURE: Self =
-        Self { latency: Charge::AtLeast(Self::FAILURE_CHARGE), breaker: Signal::Failure };
+        Self { latency: Charge::AtLeast(Self::FAILURE_CHARGE), breaker: BreakerEvent::Failure };
 
     /// Nobody was there.
-    pub const REFUSED: Self = Self { breaker: Signal::Refused, ..Self::FAILURE };
+    pub const REFUSED: Self = Self { breaker: BreakerEvent::Refused, ..Self::FAILURE };
 
     /// The caller gave up before it could tell.
-    pub const ABANDONED: Self = Self { latency: Charge::IfAboveEstimate, breaker: Signal::None };
+    pub const ABANDONED: Self =
+        Self { latency: Charge::IfAboveEstimate, breaker: BreakerEvent::None };
 }

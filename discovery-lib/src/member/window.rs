@@ -42,17 +42,17 @@ impl Bucket {
     }
 
     /// With one more outcome; a new second starts from nothing.
-    fn after(self, outcome: Outcome, second: u64) -> Self {
+    fn after(self, sample: Sample, second: u64) -> Self {
         let fresh = if self.second == second { self } else { Self { second, bad: 0, all: 0 } };
         if fresh.all == COUNT_MAX {
             return fresh;
         }
-        Self { all: fresh.all + 1, bad: fresh.bad + u32::from(outcome == Outcome::Bad), ..fresh }
+        Self { all: fresh.all + 1, bad: fresh.bad + u32::from(sample == Sample::Bad), ..fresh }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum Sample {
     Good,
     Bad,
 }
@@ -62,10 +62,10 @@ pub(crate) enum Outcome {
 pub(crate) struct Window([AtomicU64; BUCKETS]);
 
 impl Window {
-    pub(crate) fn record(&self, outcome: Outcome, now: Moment) {
+    pub(crate) fn record(&self, sample: Sample, now: Moment) {
         let second = second(now);
         let bucket = &self.0[second as usize % BUCKETS];
-        let step = |word| Some(Bucket::unpack(word).after(outcome, second).pack());
+        let step = |word| Some(Bucket::unpack(word).after(sample, second).pack());
         // The step always has a result, so that this can't fail.
         bucket.fetch_update(Relaxed, Relaxed, step).ok();
     }
@@ -99,10 +99,10 @@ mod tests {
         Moment::from_micros(second * 1_000_000 + 5)
     }
 
-    fn window(outcomes: &[(u64, Outcome, u32)]) -> Window {
+    fn window(outcomes: &[(u64, Sample, u32)]) -> Window {
         let window = Window::default();
-        for &(second, outcome, times) in outcomes {
-            (0..times).for_each(|_| window.record(outcome, at(second)));
+        for &(second, sample, times) in outcomes {
+            (0..times).for_each(|_| window.record(sample, at(second)));
         }
         window
     }
@@ -112,14 +112,14 @@ mod tests {
         for (good, bad, low) in
             [(0, 19, false), (0, 20, true), (9, 11, true), (10, 10, false), (90, 10, false)]
         {
-            let window = window(&[(7, Outcome::Good, good), (7, Outcome::Bad, bad)]);
+            let window = window(&[(7, Sample::Good, good), (7, Sample::Bad, bad)]);
             assert_eq!(window.is_low(at(0), at(7)), low, "{good} good, {bad} bad");
         }
     }
 
     #[test]
     fn what_is_older_than_the_window_or_than_the_member_is_back_does_not_count() {
-        let window = window(&[(20, Outcome::Bad, 30)]);
+        let window = window(&[(20, Sample::Bad, 30)]);
         for (since, now, low) in
             [(0, 20, true), (0, 29, true), (0, 30, false), (20, 21, true), (21, 21, false)]
         {
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_is_older_than_the_window_stays_so_for_years() {
-        let window = window(&[(20, Outcome::Bad, 30)]);
+        let window = window(&[(20, Sample::Bad, 30)]);
         for bits in 5..32 {
             let now = 20 + (1 << bits);
             assert!(!window.is_low(at(0), at(now)), "{now} s");
@@ -139,8 +139,8 @@ mod tests {
     #[test]
     fn a_second_that_is_full_keeps_its_rate() {
         let full = Bucket { second: 3, bad: COUNT_MAX / 2, all: COUNT_MAX };
-        assert_eq!(full.after(Outcome::Bad, 3), full);
-        assert_eq!(full.after(Outcome::Bad, 4), Bucket { second: 4, bad: 1, all: 1 });
+        assert_eq!(full.after(Sample::Bad, 3), full);
+        assert_eq!(full.after(Sample::Bad, 4), Bucket { second: 4, bad: 1, all: 1 });
     }
 
     proptest! {
@@ -149,7 +149,7 @@ mod tests {
             seconds.sort_unstable();
             let window = Window::default();
             for &(second, is_bad) in &seconds {
-                window.record(if is_bad { Outcome::Bad } else { Outcome::Good }, at(second));
+                window.record(if is_bad { Sample::Bad } else { Sample::Good }, at(second));
             }
             let now = seconds.last().map_or(0, |last| last.0);
             let counted = seconds.iter().filter(|(second, _)| *second + BUCKETS as u64 > now);

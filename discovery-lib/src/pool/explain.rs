@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Pool, state::State, update::key};
+use super::{Pool, state::PoolState, update::key};
 use crate::{
     Instance, Watched,
     member::{Member, MemberId, Moment, Rank},
@@ -19,7 +19,7 @@ pub struct Explanation {
     pub instances: Vec<Explained>,
 }
 
-/// One instance, and what callers have learnt about it.
+/// One instance, and what callers have stats about it.
 #[derive(Debug, Clone)]
 pub struct Explained {
     /// As Consul last said.
@@ -28,7 +28,7 @@ pub struct Explained {
     pub member: Option<ExplainedMember>,
 }
 
-/// What callers have learnt about a member.
+/// What callers have stats about a member.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ExplainedMember {
     /// Which running copy it is.
@@ -54,7 +54,7 @@ impl Pool {
     }
 }
 
-fn explain(state: &State) -> Explanation {
+fn explain(state: &PoolState) -> Explanation {
     let published = state.published();
     let now = state.now();
     let members = || published.members.iter().filter(|member| !member.is_dropped());
@@ -71,13 +71,13 @@ fn explain(state: &State) -> Explanation {
 
 impl Explained {
     fn of(member: &Member, now: Moment) -> Self {
-        let learnt = &member.learnt;
+        let stats = &member.stats;
         let explained = ExplainedMember {
-            id: learnt.id(),
+            id: stats.id(),
             rank: member.rank(now),
-            latency: learnt.latency().estimate(),
-            in_flight: learnt.in_flight(),
-            ejected_until: learnt.ejected_until(),
+            latency: stats.latency().estimate(),
+            in_flight: stats.in_flight(),
+            ejected_until: stats.ejected_until(),
             reserve_until: member.reserve_until,
         };
         Self { instance: Arc::clone(&member.instance), member: Some(explained) }

@@ -10,7 +10,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
-use super::state::State;
+use super::state::PoolState;
 use crate::{Snapshot, Watch, Watched, lifetime::Background};
 
 /// The source of the answers of a pool that does not belong to a `Discovery`.
@@ -58,7 +58,7 @@ pub(super) enum Feed {
 }
 
 impl Feed {
-    pub(super) fn start(state: Arc<State>, source: Source) -> Self {
+    pub(super) fn start(state: Arc<PoolState>, source: Source) -> Self {
         let latest = source.latest();
         let task = tokio::spawn(run(Ended(state), source));
         Self::Once { _task: AbortOnDropHandle::new(task), latest }
@@ -66,7 +66,7 @@ impl Feed {
 
     /// Starts nothing yet.
     pub(super) fn standing(
-        state: &Arc<State>,
+        state: &Arc<PoolState>,
         watch: impl Fn() -> Watch + Send + Sync + 'static,
     ) -> Self {
         let (fed, left) = (state.clone(), state.clone());
@@ -107,7 +107,7 @@ impl fmt::Debug for Feed {
 }
 
 /// Ends the wait for a first answer that will not come, also when the runtime ends.
-struct Ended(Arc<State>);
+struct Ended(Arc<PoolState>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
@@ -116,7 +116,7 @@ impl Drop for Ended {
 }
 
 /// Follows a watch until it is dropped.
-async fn follow(state: Arc<State>, mut watch: Watch) {
+async fn follow(state: Arc<PoolState>, mut watch: Watch) {
     let mut last = Watched::default();
     let mut deadline = None;
     loop {

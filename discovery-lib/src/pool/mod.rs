@@ -27,7 +27,7 @@ pub use explain::{Explained, ExplainedMember, Explanation};
 use feed::{Feed, Source};
 pub use pick::{InFlight, Pick, PickError};
 pub(crate) use standing::Pools;
-use state::State;
+use state::PoolState;
 
 /// The members of a service, ready to pick from. Cheap to clone; clones share what they learn.
 ///
@@ -36,7 +36,7 @@ use state::State;
 /// the runtime where it is used next, and begins as a new one does: knowing nothing.
 #[derive(Debug, Clone)]
 pub struct Pool {
-    state: Arc<State>,
+    state: Arc<PoolState>,
     /// Keeps the feeding task alive; none for a fixed list.
     feed: Option<Arc<Feed>>,
     /// Keeps a standing task running.
@@ -59,7 +59,7 @@ impl Pool {
         let instances = addresses.into_iter().map(instance).collect();
         let now = Instant::now();
         let snapshot = Snapshot { instances, index: 0, origin: Origin::Fixed, as_of: now };
-        let state = Arc::new(State::new(service, now));
+        let state = Arc::new(PoolState::new(service, now));
         state.publish(Watched { snapshot: Some(Arc::new(snapshot)), failure: None }, now);
         Self { state, feed: None, _hold: None, whom: None }
     }
@@ -79,7 +79,7 @@ impl Pool {
         whom: &str,
         watch: impl Fn() -> Watch + Send + Sync + 'static,
     ) -> Self {
-        let state = Arc::new(State::new(service, Instant::now()));
+        let state = Arc::new(PoolState::new(service, Instant::now()));
         let feed = Arc::new(Feed::standing(&state, watch));
         Self { state, feed: Some(feed), _hold: None, whom: Some(whom.into()) }
     }
@@ -145,7 +145,7 @@ impl Pool {
     }
 
     fn fed(service: Arc<str>, source: Source) -> Self {
-        let state = Arc::new(State::new(service, Instant::now()));
+        let state = Arc::new(PoolState::new(service, Instant::now()));
         let feed = Arc::new(Feed::start(Arc::clone(&state), source));
         Self { state, feed: Some(feed), _hold: None, whom: None }
     }

@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use crate::{
     Instance,
-    member::{Call, Charge, Member, MemberId, Moment, Signal, Turn, Verdict},
+    member::{BreakerEvent, Call, Charge, Member, MemberId, Moment, Transition, Verdict},
 };
 
 /// One member, taken for one call. Judge it once it is known how the call went; dropped without, the caller is taken to have left.
@@ -35,7 +35,7 @@ enum Stage {
 
 impl Pick {
     pub(super) fn new(member: Arc<Member>, call: Call) -> Self {
-        member.learnt.enter();
+        member.stats.enter();
         Self(InFlight { member, call, stage: Stage::Picked })
     }
 
@@ -46,12 +46,12 @@ impl Pick {
 
     /// Which running copy this is, to keep connections by and to pick apart from.
     pub fn member(&self) -> MemberId {
-        self.0.member.learnt.id()
+        self.0.member.stats.id()
     }
 
     /// What callers keep for this copy, for as long as it is known: connections.
     pub(crate) fn attached<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
-        self.0.member.learnt.attached()
+        self.0.member.stats.attached()
     }
 
     /// It answered well, and is done with.
@@ -82,59 +82,59 @@ impl Pick {
 impl InFlight {
     fn judge(&mut self, verdict: Verdict) {
         self.stage = Stage::Judged;
-        let learnt = &self.member.learnt;
-        let turn = learnt.judge(verdict, self.call, learnt.now(), fastrand::f32);
-        self.tell(turn);
+        let stats = &self.member.stats;
+        let transition = stats.judge(verdict, self.call, stats.now(), fastrand::f32);
+        self.tell(transition);
     }
 
     fn answered(&mut self) {
-        let learnt = &self.member.learnt;
-        let now = learnt.now();
-        learnt.charge(Charge::Measured, now.since(self.call.picked), now);
+        let stats = &self.member.stats;
+        let now = stats.now();
+        stats.charge(Charge::Measured, now.since(self.call.picked), now);
         self.stage = Stage::Answered(now);
     }
 
     /// The body of a good answer broke off or stalled. An answer that was no good at its head already is not counted twice.
     pub(crate) fn fail(&mut self) {
         let Stage::Answered(at) = self.stage else { return };
-        self.end(at, Signal::Failure);
-        let (learnt, elapsed) = (&self.member.learnt, at.since(self.call.picked));
-        learnt.charge(Verdict::FAILURE.latency, elapsed, learnt.now());
+        self.end(at, BreakerEvent::Failure);
+        let (stats, elapsed) = (&self.member.stats, at.since(self.call.picked));
+        stats.charge(Verdict::FAILURE.latency, elapsed, stats.now());
     }
 
     /// Its body has come without a break for `proof` or more: for an ejected member that is success enough, as some bodies never end.
     pub(crate) fn goes_on(&mut self, proof: Duration) {
         if let Stage::Answered(at) = self.stage
             && self.call.is_out
-            && self.member.learnt.now().since(at) >= proof
+            && self.member.stats.now().since(at) >= proof
         {
-            self.end(at, Signal::Success);
+            self.end(at, BreakerEvent::Success);
             self.call.is_out = false;
             self.stage = Stage::Answered(at);
         }
     }
 
     /// An answer whose head came at `at` ends so.
-    fn end(&mut self, at: Moment, signal: Signal) {
+    fn end(&mut self, at: Moment, signal: BreakerEvent) {
         self.stage = Stage::Judged;
-        let (learnt, elapsed) = (&self.member.learnt, at.since(self.call.picked));
-        let turn = learnt.learn(signal, self.call, elapsed, learnt.now(), fastrand::f32);
-        self.tell(turn);
+        let (stats, elapsed) = (&self.member.stats, at.since(self.call.picked));
+        let transition = stats.learn(signal, self.call, elapsed, stats.now(), fastrand::f32);
+        self.tell(transition);
     }
 
-    fn tell(&self, turn: Turn) {
-        if turn != Turn::None {
-            self.log(turn);
+    fn tell(&self, transition: Transition) {
+        if transition != Transition::None {
+            self.log(transition);
         }
     }
 
     #[cold]
-    fn log(&self, turn: Turn) {
+    fn log(&self, transition: Transition) {
         let Instance { service, id, .. } = &*self.member.instance;
-        match turn {
-            Turn::Ejected => warn!(%service, %id, "member ejected: it fails its callers"),
-            Turn::Readmitted => info!(%service, %id, "member readmitted: it answers again"),
-            Turn::None => {}
+        match transition {
+            Transition::Ejected => warn!(%service, %id, "member ejected: it fails its callers"),
+            Transition::Readmitted => info!(%service, %id, "member readmitted: it answers again"),
+            Transition::None => {}
         }
     }
 }
@@ -143,10 +143,10 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         match self.stage {
             Stage::Picked => self.judge(Verdict::ABANDONED),
-            Stage::Answered(at) => self.end(at, Signal::Success),
+            Stage::Answered(at) => self.end(at, BreakerEvent::Success),
             Stage::Judged => {}
         }
-        self.member.learnt.leave();
+        self.member.stats.leave();
     }
 }
 

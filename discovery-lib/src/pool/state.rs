@@ -14,7 +14,7 @@ use crate::{
     Error, Instance, Watched,
     balance::{Policy, Ranks, TwoChoices},
     error::Kind,
-    member::{Allowance, Learnt, Member, Moment},
+    member::{EjectionLimit, Member, MemberStats, Moment},
     names::Names,
 };
 
@@ -32,10 +32,10 @@ pub(super) struct Published {
 
 /// The states of a pool, one after the other. Many read, one writes: the feed.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct PoolState {
     service: Arc<str>,
     epoch: Instant,
-    allowance: Arc<Allowance>,
+    limit: Arc<EjectionLimit>,
     names: Names,
     published: ArcSwap<Published>,
     start: watch::Sender<Start>,
@@ -65,12 +65,12 @@ impl Published {
     }
 }
 
-impl State {
+impl PoolState {
     pub(super) fn new(service: Arc<str>, now: Instant) -> Self {
         Self {
             service,
             epoch: now,
-            allowance: Arc::default(),
+            limit: Arc::default(),
             names: Names::default(),
             published: ArcSwap::from_pointee(Published::nothing()),
             start: watch::Sender::new(Start::NoAnswerYet),
@@ -128,11 +128,11 @@ impl State {
         {
             return Arc::clone(old);
         }
-        let learnt = old.map_or_else(
-            || Arc::new(Learnt::new(self.epoch, Arc::clone(&self.allowance), now)),
-            |old| Arc::clone(&old.learnt),
+        let stats = old.map_or_else(
+            || Arc::new(MemberStats::new(self.epoch, Arc::clone(&self.limit), now)),
+            |old| Arc::clone(&old.stats),
         );
-        Arc::new(Member { instance, learnt, reserve_until })
+        Arc::new(Member { instance, stats, reserve_until })
     }
 
     /// Ends the judging of those who have left or become reserves, begins it for those who are none any more, and keeps at most half
@@ -142,21 +142,21 @@ impl State {
         let published = self.published.load();
         let is_live = |member: &&Arc<Member>| member.reserve_until.is_none();
         let live: Vec<_> = published.members.iter().filter(is_live).collect();
-        let stays: HashSet<_> = live.iter().map(|member| member.learnt.id()).collect();
-        for member in old.iter().filter(|member| !stays.contains(&member.learnt.id())) {
-            member.learnt.switch_off();
+        let stays: HashSet<_> = live.iter().map(|member| member.stats.id()).collect();
+        for member in old.iter().filter(|member| !stays.contains(&member.stats.id())) {
+            member.stats.switch_off();
         }
         for member in &live {
-            member.learnt.switch_on(now);
+            member.stats.switch_on(now);
         }
-        let too_many = self.allowance.allow_half_of(live.len());
+        let too_many = self.limit.allow_half_of(live.len());
         let out = |member: &&Arc<Member>| {
-            Some((member.learnt.ejected_until()?, Arc::clone(&member.learnt)))
+            Some((member.stats.ejected_until()?, Arc::clone(&member.stats)))
         };
         let mut out: Vec<_> = live.iter().filter_map(out).collect();
         out.sort_by_key(|(until, _)| *until);
-        for (_, learnt) in out.iter().take(too_many) {
-            learnt.readmit(now);
+        for (_, stats) in out.iter().take(too_many) {
+            stats.readmit(now);
         }
     }
 
@@ -178,7 +178,7 @@ impl State {
         let old = self.published.swap(Arc::new(Published::nothing()));
         self.start.send_replace(Start::NoAnswerYet);
         for member in &old.members {
-            member.learnt.switch_off();
+            member.stats.switch_off();
         }
     }
 

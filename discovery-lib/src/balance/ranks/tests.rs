@@ -17,7 +17,7 @@ use super::{May, Ranks};
 use crate::{
     Host, Instance, Status, Verdict, Weights,
     balance::{Policy, TwoChoices},
-    member::{Allowance, Call, Learnt, Member, MemberId, Moment, Rank},
+    member::{Call, EjectionLimit, Member, MemberId, MemberStats, Moment, Rank},
 };
 
 type TwoRanks = Ranks<<TwoChoices as Policy>::Picker>;
@@ -28,7 +28,7 @@ const NOW: Moment = Moment::from_micros(1000);
 const LATER: Moment = Moment::from_micros(2_000_000);
 
 /// A member that was or was not refused (reserves) or ejected (others).
-fn member(rank: Rank, port: u16, allowance: &Arc<Allowance>) -> Arc<Member> {
+fn member(rank: Rank, port: u16, limit: &Arc<EjectionLimit>) -> Arc<Member> {
     let status = if rank == Rank::Warning { Status::Warning } else { Status::Passing };
     let weight = u16::from(rank != Rank::Spare);
     let weights = Weights { passing: weight, warning: weight };
@@ -37,11 +37,11 @@ fn member(rank: Rank, port: u16, allowance: &Arc<Allowance>) -> Arc<Member> {
     let epoch = Instant::now();
     let member = Member {
         instance: Arc::new(instance),
-        learnt: Arc::new(Learnt::new(epoch, Arc::clone(allowance), epoch)),
+        stats: Arc::new(MemberStats::new(epoch, Arc::clone(limit), epoch)),
         reserve_until: (rank == Rank::Reserve).then_some(epoch),
     };
     if rank == Rank::Reserve {
-        member.learnt.switch_off();
+        member.stats.switch_off();
     }
     if rank == Rank::Ejected {
         (0..5).for_each(|_| judge(&member, Verdict::FAILURE, false));
@@ -50,14 +50,14 @@ fn member(rank: Rank, port: u16, allowance: &Arc<Allowance>) -> Arc<Member> {
 }
 
 fn judge(member: &Member, verdict: Verdict, is_out: bool) {
-    member.learnt.judge(verdict, Call { picked: NOW, is_out }, NOW, || 0.0);
+    member.stats.judge(verdict, Call { picked: NOW, is_out }, NOW, || 0.0);
 }
 
 fn members(ranks: &[Rank]) -> (Vec<Arc<Member>>, TwoRanks) {
-    let allowance = Arc::<Allowance>::default();
-    allowance.allow_half_of(2 * ranks.len());
+    let limit = Arc::<EjectionLimit>::default();
+    limit.allow_half_of(2 * ranks.len());
     let members: Vec<_> =
-        (1..).zip(ranks).map(|(port, &rank)| member(rank, port, &allowance)).collect();
+        (1..).zip(ranks).map(|(port, &rank)| member(rank, port, &limit)).collect();
     let ranks = Ranks::new(&TwoChoices, &members);
     (members, ranks)
 }
@@ -87,13 +87,13 @@ proptest! {
                 best = Some(best.map_or(rank, |best| rank.min(best)));
             }
             if is_tried {
-                tried.push(member.learnt.id());
+                tried.push(member.stats.id());
             }
         }
         let choice = ranks.pick(&mut Rng::with_seed(seed), NOW, &tried, May::Probe);
         prop_assert_eq!(choice.as_ref().map(|choice| choice.member.rank(NOW)), best);
         if let Some(choice) = choice {
-            prop_assert!(!tried.contains(&choice.member.learnt.id()));
+            prop_assert!(!tried.contains(&choice.member.stats.id()));
             prop_assert_eq!(choice.is_out, best == Some(Rank::Ejected));
         }
     }
@@ -108,14 +108,9 @@ fn one_whose_ejection_is_over_is_probed_once_and_by_a_first_try_only() {
             .filter(|_| ranks.pick(&mut draws, LATER, tried, May::Probe).unwrap().is_out)
             .count()
     };
-    assert_eq!(probes(&[members[1].learnt.id()], 100), 0);
+    assert_eq!(probes(&[members[1].stats.id()], 100), 0);
     assert_eq!(probes(&[], 100), 1);
-    members[0].learnt.judge(
-        Verdict::ABANDONED,
-        Call { picked: LATER, is_out: true },
-        LATER,
-        || 0.0,
-    );
+    members[0].stats.judge(Verdict::ABANDONED, Call { picked: LATER, is_out: true }, LATER, || 0.0);
     assert_eq!(probes(&[], 100), 0, "not at once again");
     let again = LATER.after(Duration::from_secs(2));
     assert!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{Method, Response, StatusCode};
 
 use super::super::headers;
-use crate::member::{Charge, Signal, Verdict};
+use crate::member::{BreakerEvent, Charge, Verdict};
 
 /// The longest `Retry-After` that is honored: an instance cannot exclude itself forever.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
@@ -91,12 +91,12 @@ impl TryOutcome {
         };
         let away = retry_after.map_or(Verdict::FAILURE_CHARGE, |wait| wait.min(RETRY_AFTER_MAX));
         let (latency, breaker, retry) = match status.as_u16() {
-            421 => (Charge::Measured, Signal::Refused, Retry::Always),
-            503 if leaving => (Charge::Measured, Signal::None, Retry::Always),
-            502..=504 => (Charge::AtLeast(away), Signal::Failure, Retry::IfRepeatable),
-            429 => (Charge::AtLeast(away), Signal::None, Retry::IfRepeatable),
-            500.. => (Charge::Measured, Signal::ServerError, Retry::No),
-            _ => (Charge::Measured, Signal::Success, Retry::No),
+            421 => (Charge::Measured, BreakerEvent::Refused, Retry::Always),
+            503 if leaving => (Charge::Measured, BreakerEvent::None, Retry::Always),
+            502..=504 => (Charge::AtLeast(away), BreakerEvent::Failure, Retry::IfRepeatable),
+            429 => (Charge::AtLeast(away), BreakerEvent::None, Retry::IfRepeatable),
+            500.. => (Charge::Measured, BreakerEvent::ServerError, Retry::No),
+            _ => (Charge::Measured, BreakerEvent::Success, Retry::No),
         };
         (Verdict { latency, breaker }, retry)
     }
@@ -140,8 +140,8 @@ mod tests {
 
     #[test]
     fn the_table_of_outcomes() {
+        use BreakerEvent::{Failure, None, Refused, ServerError, Success};
         use Charge::Measured;
-        use Signal::{Failure, None, Refused, ServerError, Success};
         let at_least = |secs| Charge::AtLeast(Duration::from_secs(secs));
         for (outcome, latency, breaker, methods) in [
             (TryOutcome::NotConnected, at_least(5), Refused, ALL),

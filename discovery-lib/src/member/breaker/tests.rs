@@ -11,24 +11,24 @@ fn at(millis: u64) -> Moment {
 }
 
 /// Without jitter, and with a success rate that is fine.
-fn heard(breaker: Breaker, signal: Signal, now: Moment) -> Breaker {
-    breaker.heard(signal, |_| false, now, || 0.0)
+fn on_event(breaker: Breaker, signal: BreakerEvent, now: Moment) -> Breaker {
+    breaker.on_event(signal, |_| false, now, || 0.0)
 }
 
 fn failed_in_a_row(breaker: Breaker, times: u8, now: Moment) -> Breaker {
-    (0..times).fold(breaker, |breaker, _| heard(breaker, Signal::Failure, now))
+    (0..times).fold(breaker, |breaker, _| on_event(breaker, BreakerEvent::Failure, now))
 }
 
 fn until(breaker: Breaker) -> Moment {
     match breaker {
         Breaker::Ejected { until, .. } | Breaker::Probing { until, .. } => until,
-        Breaker::Off | Breaker::Well { .. } => panic!("not out: {breaker:?}"),
+        Breaker::Off | Breaker::Healthy { .. } => panic!("not out: {breaker:?}"),
     }
 }
 
 /// Ejected at once, and so often before.
 fn ejected(earlier: u8, now: Moment) -> Breaker {
-    let back = Breaker::Well { failures: 0, ejections: earlier, since: now };
+    let back = Breaker::Healthy { failures: 0, ejections: earlier, since: now };
     failed_in_a_row(back, FAILURES_MAX, now)
 }
 
@@ -38,12 +38,12 @@ fn failures_in_a_row_eject_and_a_success_between_does_not() {
     let nearly = failed_in_a_row(NEW, FAILURES_MAX - 1, at(1));
     assert!(!nearly.is_out());
     for (between, out) in [
-        (Signal::Success, false),
-        (Signal::None, true),
-        (Signal::ServerError, true),
-        (Signal::Refused, true),
+        (BreakerEvent::Success, false),
+        (BreakerEvent::None, true),
+        (BreakerEvent::ServerError, true),
+        (BreakerEvent::Refused, true),
     ] {
-        let after = failed_in_a_row(heard(nearly, between, at(2)), 1, at(3));
+        let after = failed_in_a_row(on_event(nearly, between, at(2)), 1, at(3));
         assert_eq!(after.is_out(), out, "{between:?}");
     }
 }
@@ -51,12 +51,12 @@ fn failures_in_a_row_eject_and_a_success_between_does_not() {
 #[test]
 fn a_low_success_rate_ejects_and_only_failures_look_at_it() {
     for (signal, out) in [
-        (Signal::ServerError, true),
-        (Signal::Failure, true),
-        (Signal::Success, false),
-        (Signal::None, false),
+        (BreakerEvent::ServerError, true),
+        (BreakerEvent::Failure, true),
+        (BreakerEvent::Success, false),
+        (BreakerEvent::None, false),
     ] {
-        let after = NEW.heard(signal, |_| true, at(1), || 0.0);
+        let after = NEW.on_event(signal, |_| true, at(1), || 0.0);
         assert_eq!(after.is_out(), out, "{signal:?}");
     }
 }
@@ -66,7 +66,7 @@ fn ejections_grow_up_to_a_limit_and_are_forgiven_by_and_by() {
     for (earlier, seconds) in [(0, 1), (1, 2), (2, 4), (5, 32), (6, 60), (200, 60), (255, 60)] {
         assert_eq!(until(ejected(earlier, at(0))), at(seconds * 1000), "{earlier} earlier");
     }
-    let back = Breaker::Well { failures: 0, ejections: 3, since: at(0) };
+    let back = Breaker::Healthy { failures: 0, ejections: 3, since: at(0) };
     for (well_for, seconds) in [(0, 8), (29, 8), (30, 4), (60, 2), (90, 1), (9000, 1)] {
         let now = at(well_for * 1000);
         let out = failed_in_a_row(back, FAILURES_MAX, now);
@@ -86,16 +86,16 @@ fn one_probe_decides() {
     let out = ejected(0, at(0));
     assert_eq!(out.probed(at(999)), None);
     let probing = out.probed(at(1000)).unwrap();
-    assert_eq!(probing.standing(at(1000)), Standing::Out);
+    assert_eq!(probing.admission(at(1000)), Admission::Out);
     assert_eq!(probing.probed(at(1001)), None, "a second probe at the same time");
     for (signal, out_for) in [
-        (Signal::Success, None),
-        (Signal::Failure, Some(2)),
-        (Signal::Refused, Some(2)),
-        (Signal::ServerError, Some(2)),
-        (Signal::None, Some(1)),
+        (BreakerEvent::Success, None),
+        (BreakerEvent::Failure, Some(2)),
+        (BreakerEvent::Refused, Some(2)),
+        (BreakerEvent::ServerError, Some(2)),
+        (BreakerEvent::None, Some(1)),
     ] {
-        let after = probing.heard_out(signal, at(1001), || 0.0);
+        let after = probing.on_event_out(signal, at(1001), || 0.0);
         let seconds = after.is_out().then(|| until(after).since(at(1001)).as_secs());
         assert_eq!(seconds, out_for, "{signal:?}");
     }
@@ -105,20 +105,25 @@ fn one_probe_decides() {
 fn a_probe_that_never_tells_gives_way_to_another() {
     let probing = ejected(0, at(0)).probed(at(1000)).unwrap();
     let over = at(1000).after(PROBE_MAX);
-    assert_eq!(probing.standing(over), Standing::Due);
+    assert_eq!(probing.admission(over), Admission::Due);
     assert!(probing.probed(over).is_some());
 }
 
 #[test]
 fn those_called_before_the_ejection_are_late_and_those_who_found_nobody_else_can_only_help() {
     let out = ejected(0, at(0));
-    for signal in [Signal::Success, Signal::Failure, Signal::ServerError, Signal::None] {
-        assert_eq!(heard(out, signal, at(10)), out);
+    for signal in [
+        BreakerEvent::Success,
+        BreakerEvent::Failure,
+        BreakerEvent::ServerError,
+        BreakerEvent::None,
+    ] {
+        assert_eq!(on_event(out, signal, at(10)), out);
     }
-    for signal in [Signal::Failure, Signal::ServerError, Signal::None] {
-        assert_eq!(out.heard_out(signal, at(10), || 0.0), out);
+    for signal in [BreakerEvent::Failure, BreakerEvent::ServerError, BreakerEvent::None] {
+        assert_eq!(out.on_event_out(signal, at(10), || 0.0), out);
     }
-    assert!(!out.heard_out(Signal::Success, at(10), || 0.0).is_out());
+    assert!(!out.on_event_out(BreakerEvent::Success, at(10), || 0.0).is_out());
 }
 
 #[test]
@@ -127,28 +132,28 @@ fn what_is_off_stays_off() {
     assert_eq!((off, off.readmitted(at(1))), (Breaker::Off, Breaker::Off));
 }
 
-fn signal() -> impl Strategy<Value = Signal> {
+fn signal() -> impl Strategy<Value = BreakerEvent> {
     prop_oneof![
-        Just(Signal::Success),
-        Just(Signal::Failure),
-        Just(Signal::Refused),
-        Just(Signal::ServerError),
-        Just(Signal::None),
+        Just(BreakerEvent::Success),
+        Just(BreakerEvent::Failure),
+        Just(BreakerEvent::Refused),
+        Just(BreakerEvent::ServerError),
+        Just(BreakerEvent::None),
     ]
 }
 
 /// What may happen to a breaker: an outcome of a pick made while it was in (with the rate low or not) or out, or a probe.
 #[derive(Debug, Clone, Copy)]
 enum Event {
-    Heard(Signal, bool),
-    HeardOut(Signal),
+    Event(BreakerEvent, bool),
+    EventOut(BreakerEvent),
     Probe,
 }
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        6 => (signal(), prop::bool::weighted(0.1)).prop_map(|(signal, low)| Event::Heard(signal, low)),
-        2 => signal().prop_map(Event::HeardOut),
+        6 => (signal(), prop::bool::weighted(0.1)).prop_map(|(signal, low)| Event::Event(signal, low)),
+        2 => signal().prop_map(Event::EventOut),
         2 => Just(Event::Probe),
     ]
 }
@@ -159,7 +164,7 @@ proptest! {
         let at = Moment::from_micros(millis * 1000);
         let breaker = match kind {
             0 => Breaker::Off,
-            1 => Breaker::Well { failures, ejections, since: at },
+            1 => Breaker::Healthy { failures, ejections, since: at },
             2 => Breaker::Ejected { ejections, until: at },
             _ => Breaker::Probing { ejections, until: at },
         };
@@ -173,19 +178,19 @@ proptest! {
         for (event, wait, draw) in events {
             now = now.after(Duration::from_millis(wait));
             let after = match event {
-                Event::Heard(signal, low) => breaker.heard(signal, |_| low, now, || draw),
-                Event::HeardOut(signal) => breaker.heard_out(signal, now, || draw),
+                Event::Event(signal, low) => breaker.on_event(signal, |_| low, now, || draw),
+                Event::EventOut(signal) => breaker.on_event_out(signal, now, || draw),
                 Event::Probe => breaker.probed(now).unwrap_or(breaker),
             };
             if breaker.is_out() && !after.is_out() {
-                prop_assert!(matches!(event, Event::HeardOut(Signal::Success)));
+                prop_assert!(matches!(event, Event::EventOut(BreakerEvent::Success)));
             }
             if !breaker.is_out() && after.is_out() {
-                prop_assert!(matches!(event, Event::Heard(Signal::Failure | Signal::Refused | Signal::ServerError, _)));
+                prop_assert!(matches!(event, Event::Event(BreakerEvent::Failure | BreakerEvent::Refused | BreakerEvent::ServerError, _)));
                 let wait = until(after).since(now);
                 prop_assert!(wait >= EJECTED_MIN && wait <= EJECTED_MAX.mul_f32(1.5));
             }
-            if let Breaker::Well { failures, .. } = after {
+            if let Breaker::Healthy { failures, .. } = after {
                 prop_assert!(failures < FAILURES_MAX);
             }
             breaker = Breaker::unpack(after.pack());

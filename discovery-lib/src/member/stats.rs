@@ -12,16 +12,16 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Allowance, Charge, MemberId, Moment, Signal, Standing, Verdict,
+    Admission, BreakerEvent, Charge, EjectionLimit, MemberId, Moment, Verdict,
     breaker::Breaker,
     latency::Latency,
-    window::{Outcome, Window},
+    window::{Sample, Window},
 };
 
-/// What callers have learnt. Cache lines of its own, so that calls to one member don't slow down those to another.
+/// What callers have stats. Cache lines of its own, so that calls to one member don't slow down those to another.
 #[derive(Debug)]
 #[repr(align(64))]
-pub(crate) struct Learnt {
+pub(crate) struct MemberStats {
     latency: Latency,
     breaker: AtomicU64,
     in_flight: AtomicU32,
@@ -29,7 +29,7 @@ pub(crate) struct Learnt {
     window: Window,
     id: MemberId,
     epoch: Instant,
-    allowance: Arc<Allowance>,
+    limit: Arc<EjectionLimit>,
     /// What callers keep for this copy (connections): made when it is first asked for, gone with this.
     attached: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
@@ -44,14 +44,14 @@ pub(crate) struct Call {
 
 /// What an outcome changed for everybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum Transition {
     None,
     Ejected,
     Readmitted,
 }
 
-impl Learnt {
-    pub(crate) fn new(epoch: Instant, allowance: Arc<Allowance>, now: Instant) -> Self {
+impl MemberStats {
+    pub(crate) fn new(epoch: Instant, limit: Arc<EjectionLimit>, now: Instant) -> Self {
         Self {
             latency: Latency::default(),
             breaker: AtomicU64::new(Breaker::new(Moment::new(now, epoch)).pack()),
@@ -60,7 +60,7 @@ impl Learnt {
             window: Window::default(),
             id: MemberId::next(),
             epoch,
-            allowance,
+            limit,
             attached: OnceLock::new(),
         }
     }
@@ -92,8 +92,8 @@ impl Learnt {
         self.refused.load(Relaxed)
     }
 
-    pub(crate) fn standing(&self, now: Moment) -> Standing {
-        Breaker::unpack(self.breaker.load(Relaxed)).standing(now)
+    pub(crate) fn admission(&self, now: Moment) -> Admission {
+        Breaker::unpack(self.breaker.load(Relaxed)).admission(now)
     }
 
     /// When its ejection ends; None while it is in.
@@ -102,7 +102,7 @@ impl Learnt {
             Breaker::Ejected { until, .. } | Breaker::Probing { until, .. } => {
                 Some(self.epoch + until.since(Moment::default()))
             }
-            Breaker::Off | Breaker::Well { .. } => None,
+            Breaker::Off | Breaker::Healthy { .. } => None,
         }
     }
 
@@ -127,33 +127,33 @@ impl Learnt {
         call: Call,
         now: Moment,
         draw: fn() -> f32,
-    ) -> Turn {
+    ) -> Transition {
         let elapsed = now.since(call.picked);
-        let turn = self.learn(verdict.breaker, call, elapsed, now, draw);
-        if turn != Turn::Readmitted {
+        let transition = self.learn(verdict.breaker, call, elapsed, now, draw);
+        if transition != Transition::Readmitted {
             self.charge(verdict.latency, elapsed, now);
         }
-        turn
+        transition
     }
 
     /// Learns whether a pick went well, when its answer's head came after `elapsed`.
     pub(crate) fn learn(
         &self,
-        signal: Signal,
+        signal: BreakerEvent,
         call: Call,
         elapsed: Duration,
         now: Moment,
         draw: fn() -> f32,
-    ) -> Turn {
-        let turn = if call.is_out {
-            self.turn(|breaker| breaker.heard_out(signal, now, draw))
+    ) -> Transition {
+        let transition = if call.is_out {
+            self.transition(|breaker| breaker.on_event_out(signal, now, draw))
         } else {
             self.hear(signal, now, draw)
         };
-        if turn == Turn::Readmitted {
+        if transition == Transition::Readmitted {
             self.latency.restart(elapsed, now);
         }
-        turn
+        transition
     }
 
     /// Learns how long a pick took.
@@ -161,18 +161,20 @@ impl Learnt {
         self.latency.charge(charge, elapsed, now);
     }
 
-    fn hear(&self, signal: Signal, now: Moment, draw: fn() -> f32) -> Turn {
-        let outcome = match signal {
-            Signal::None => return Turn::None,
-            Signal::Success => Outcome::Good,
-            Signal::Failure | Signal::Refused | Signal::ServerError => Outcome::Bad,
+    fn hear(&self, signal: BreakerEvent, now: Moment, draw: fn() -> f32) -> Transition {
+        let sample = match signal {
+            BreakerEvent::None => return Transition::None,
+            BreakerEvent::Success => Sample::Good,
+            BreakerEvent::Failure | BreakerEvent::Refused | BreakerEvent::ServerError => {
+                Sample::Bad
+            }
         };
-        self.window.record(outcome, now);
-        if signal == Signal::Refused {
+        self.window.record(sample, now);
+        if signal == BreakerEvent::Refused {
             self.refused.store(true, Relaxed);
         }
         let is_low = |since| self.window.is_low(since, now);
-        self.turn(|breaker| breaker.heard(signal, is_low, now, draw))
+        self.transition(|breaker| breaker.on_event(signal, is_low, now, draw))
     }
 
     /// It is a reserve from now on, or has left: no longer judged.
@@ -192,11 +194,11 @@ impl Learnt {
         self.step(|breaker| breaker.readmitted(now));
     }
 
-    fn turn(&self, next: impl Fn(Breaker) -> Breaker) -> Turn {
+    fn transition(&self, next: impl Fn(Breaker) -> Breaker) -> Transition {
         match self.step(next) {
-            Some((false, true)) => Turn::Ejected,
-            Some((true, false)) => Turn::Readmitted,
-            Some(_) | None => Turn::None,
+            Some((false, true)) => Transition::Ejected,
+            Some((true, false)) => Transition::Readmitted,
+            Some(_) | None => Transition::None,
         }
     }
 
@@ -211,12 +213,12 @@ impl Learnt {
                 return None;
             }
             let is_out = (before.is_out(), after.is_out());
-            if is_out == (false, true) && !self.allowance.take() {
+            if is_out == (false, true) && !self.limit.take() {
                 return None;
             }
             let moved = self.breaker.compare_exchange_weak(word, after.pack(), Relaxed, Relaxed);
             match (is_out, moved) {
-                ((true, false), Ok(_)) | ((false, true), Err(_)) => self.allowance.give_back(),
+                ((true, false), Ok(_)) | ((false, true), Err(_)) => self.limit.give_back(),
                 _ => {}
             }
             match moved {
@@ -236,79 +238,79 @@ mod tests {
     const IN: Call = Call { picked: Moment::from_micros(0), is_out: false };
     const OUT: Call = Call { picked: Moment::from_micros(0), is_out: true };
 
-    fn pool(members: usize) -> (Arc<Allowance>, Vec<Learnt>) {
-        let (epoch, allowance) = (Instant::now(), Arc::<Allowance>::default());
-        allowance.allow_half_of(members);
-        let learnt = (0..members).map(|_| Learnt::new(epoch, Arc::clone(&allowance), epoch));
-        (Arc::clone(&allowance), learnt.collect())
+    fn pool(members: usize) -> (Arc<EjectionLimit>, Vec<MemberStats>) {
+        let (epoch, limit) = (Instant::now(), Arc::<EjectionLimit>::default());
+        limit.allow_half_of(members);
+        let stats = (0..members).map(|_| MemberStats::new(epoch, Arc::clone(&limit), epoch));
+        (Arc::clone(&limit), stats.collect())
     }
 
     fn at(second: u64) -> Moment {
         Moment::from_micros(second * 1_000_000)
     }
 
-    fn is_out(learnt: &Learnt) -> bool {
-        learnt.ejected_until().is_some()
+    fn is_out(stats: &MemberStats) -> bool {
+        stats.ejected_until().is_some()
     }
 
-    fn fail(learnt: &Learnt) -> Turn {
-        (0..5).map(|_| learnt.judge(Verdict::FAILURE, IN, at(0), || 0.0)).last().unwrap()
+    fn fail(stats: &MemberStats) -> Transition {
+        (0..5).map(|_| stats.judge(Verdict::FAILURE, IN, at(0), || 0.0)).last().unwrap()
     }
 
     #[test]
     fn a_probe_that_succeeds_takes_away_what_failures_were_charged() {
-        let (_, learnt) = pool(2);
-        assert_eq!(fail(&learnt[0]), Turn::Ejected);
-        assert!(learnt[0].take_probe(at(1)));
+        let (_, stats) = pool(2);
+        assert_eq!(fail(&stats[0]), Transition::Ejected);
+        assert!(stats[0].take_probe(at(1)));
         let probe = Call { picked: at(1), is_out: true };
-        assert_eq!(learnt[0].judge(Verdict::SUCCESS, probe, at(2), || 0.0), Turn::Readmitted);
-        assert_eq!(learnt[0].latency().estimate(), Some(at(2).since(at(1))));
+        assert_eq!(stats[0].judge(Verdict::SUCCESS, probe, at(2), || 0.0), Transition::Readmitted);
+        assert_eq!(stats[0].latency().estimate(), Some(at(2).since(at(1))));
     }
 
     #[test]
     fn an_ejection_that_is_not_allowed_waits_for_a_place() {
-        let (_, learnt) = pool(2);
-        assert_eq!((fail(&learnt[0]), fail(&learnt[1])), (Turn::Ejected, Turn::None));
-        assert_eq!(learnt[0].judge(Verdict::SUCCESS, OUT, at(0), || 0.0), Turn::Readmitted);
-        assert_eq!(learnt[1].judge(Verdict::FAILURE, IN, at(0), || 0.0), Turn::Ejected);
+        let (_, stats) = pool(2);
+        assert_eq!((fail(&stats[0]), fail(&stats[1])), (Transition::Ejected, Transition::None));
+        assert_eq!(stats[0].judge(Verdict::SUCCESS, OUT, at(0), || 0.0), Transition::Readmitted);
+        assert_eq!(stats[1].judge(Verdict::FAILURE, IN, at(0), || 0.0), Transition::Ejected);
     }
 
     #[test]
     fn one_that_leaves_gives_its_ejection_back_and_takes_no_other() {
-        let (_, learnt) = pool(2);
-        fail(&learnt[0]);
-        learnt[0].switch_off();
-        assert_eq!((fail(&learnt[0]), fail(&learnt[1])), (Turn::None, Turn::Ejected));
+        let (_, stats) = pool(2);
+        fail(&stats[0]);
+        stats[0].switch_off();
+        assert_eq!((fail(&stats[0]), fail(&stats[1])), (Transition::None, Transition::Ejected));
     }
 
     #[test]
     fn a_refusal_counts_from_when_it_became_a_reserve() {
-        let (_, learnt) = pool(1);
-        let refuse = || learnt[0].judge(Verdict::REFUSED, IN, at(0), || 0.0);
+        let (_, stats) = pool(1);
+        let refuse = || stats[0].judge(Verdict::REFUSED, IN, at(0), || 0.0);
         refuse();
-        learnt[0].switch_off();
-        assert!(!learnt[0].was_refused());
+        stats[0].switch_off();
+        assert!(!stats[0].was_refused());
         refuse();
-        learnt[0].switch_off();
-        assert!(learnt[0].was_refused());
+        stats[0].switch_off();
+        assert!(stats[0].was_refused());
     }
 
     #[test]
     fn answers_of_500_eject_by_their_rate() {
-        let (_, learnt) = pool(2);
-        let errors = Verdict { breaker: Signal::ServerError, ..Verdict::SUCCESS };
-        let turns = (0..20).map(|_| learnt[0].judge(errors, IN, at(3), || 0.0));
-        assert_eq!(turns.filter(|turn| *turn == Turn::Ejected).count(), 1);
-        assert!(is_out(&learnt[0]));
+        let (_, stats) = pool(2);
+        let errors = Verdict { breaker: BreakerEvent::ServerError, ..Verdict::SUCCESS };
+        let transitions = (0..20).map(|_| stats[0].judge(errors, IN, at(3), || 0.0));
+        assert_eq!(transitions.filter(|transition| *transition == Transition::Ejected).count(), 1);
+        assert!(is_out(&stats[0]));
     }
 
     #[test]
     fn never_more_than_half_are_out_whatever_many_threads_find() {
-        let (_, learnt) = pool(6);
+        let (_, stats) = pool(6);
         let storm = |seed| {
             let mut draws = fastrand::Rng::with_seed(seed);
             for now in 0..200_000 {
-                let one = &learnt[draws.usize(..learnt.len())];
+                let one = &stats[draws.usize(..stats.len())];
                 match draws.u8(..10) {
                     0 => {
                         one.take_probe(at(now));
@@ -324,11 +326,11 @@ mod tests {
         thread::scope(|scope| {
             (0..4).for_each(|seed| drop(scope.spawn(move || storm(seed))));
         });
-        let out = || learnt.iter().filter(|learnt| is_out(learnt)).count();
+        let out = || stats.iter().filter(|stats| is_out(stats)).count();
         assert!(out() <= 3, "{} of 6", out());
         // Had an ejection been counted twice or lost, this would not come out even.
-        learnt.iter().for_each(|learnt| learnt.readmit(at(200_000)));
-        learnt.iter().for_each(|learnt| _ = fail(learnt));
+        stats.iter().for_each(|stats| stats.readmit(at(200_000)));
+        stats.iter().for_each(|stats| _ = fail(stats));
         assert_eq!(out(), 3);
     }
 }

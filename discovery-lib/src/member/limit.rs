@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// The ejections of one pool, shared by its members. It counts; who is out stands in the members' breakers.
 #[derive(Debug, Default)]
-pub(crate) struct Allowance {
+pub(crate) struct EjectionLimit {
     ejected: AtomicU32,
     allowed: AtomicU32,
 }
 
-impl Allowance {
+impl EjectionLimit {
     /// Sets it for a pool of so many members that are no reserves; says how many too many are ejected already.
     pub(crate) fn allow_half_of(&self, members: usize) -> usize {
         let half = u32::try_from(members / 2).unwrap_or(u32::MAX);
