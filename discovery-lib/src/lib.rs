@@ -70,6 +70,7 @@ mod later;
 mod lifetime;
 mod member;
 mod names;
+mod options;
 mod pool;
 #[cfg(feature = "program")]
 pub mod program;
@@ -81,12 +82,16 @@ pub mod serve;
 mod settings;
 mod watch;
 
+pub use balance::{Candidate, Candidates, Policy, RandomDraws, RoundRobin};
 pub use call::{Body, CallOptions, Client, FailedTry, RequestBody, TryError, headers};
 pub use discovery::Discovery;
 pub use error::Error;
 pub use instance::{Host, Instance, ServiceId, Status, Weights};
 pub use member::{BreakerEvent, Charge, MemberId, Rank, Verdict};
-pub use pool::{Explained, ExplainedMember, Explanation, InFlight, Pick, PickError, Pool};
+pub use options::{PoolOptions, ServiceOptions};
+pub use pool::{
+    Changes, Explained, ExplainedMember, Explanation, InFlight, Pick, PickError, PickOptions, Pool,
+};
 pub use query::{Consistency, Include, Query};
 pub use random::Random;
 pub use registration::{Advertise, Leaving, Registered, Registration, Signals, signal};

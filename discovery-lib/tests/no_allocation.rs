@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use discovery::{BreakerEvent, Charge, PickError, Pool, Verdict};
+use discovery::{
+    BreakerEvent, Charge, PickError, PickOptions, Pool, PoolOptions, RoundRobin, Verdict,
+};
 
 fn pool(members: u16) -> Pool {
     Pool::fixed("web", (1..=members).map(|port| SocketAddr::from(([127, 0, 0, 1], port))))
@@ -35,7 +37,7 @@ fn a_pick_its_outcome_and_its_end_allocate_nothing() {
             allocates_nothing(|| {
                 let pick = pool.pick().unwrap();
                 drop(pick.judge(Verdict { latency: charge, breaker: signal }));
-                pool.pick_repeatable().unwrap().succeed();
+                pool.pick_with(PickOptions::new().repeatable()).unwrap().succeed();
             });
         }
     }
@@ -46,13 +48,26 @@ fn trying_elsewhere_and_finding_nobody_allocate_nothing() {
     let (pool, nobody) = (pool(3), pool(0));
     allocates_nothing(|| {
         let first = pool.pick().unwrap();
-        let second = pool.pick_apart_from(&[first.member()]).unwrap();
-        let third = pool.pick_apart_from(&[first.member(), second.member()]).unwrap();
+        let second = pool.pick_with(PickOptions::new().apart_from(&[first.member()])).unwrap();
+        let third = pool
+            .pick_with(PickOptions::new().apart_from(&[first.member(), second.member()]))
+            .unwrap();
         let tried = [first.member(), second.member(), third.member()];
-        assert_eq!(pool.pick_apart_from(&tried).unwrap_err(), PickError::AllTried);
+        assert_eq!(
+            pool.pick_with(PickOptions::new().apart_from(&tried)).unwrap_err(),
+            PickError::AllTried
+        );
         first.fail();
         second.succeed();
         drop(third);
         assert_eq!(nobody.pick().unwrap_err(), PickError::NoInstances);
     });
+}
+
+#[test]
+fn a_pick_by_another_policy_allocates_nothing() {
+    let addresses = (1..=40).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let options = PoolOptions::new().policy(RoundRobin::default());
+    let pool = Pool::fixed_with("web", addresses, options).unwrap();
+    allocates_nothing(|| pool.pick().unwrap().succeed());
 }

@@ -1,36 +1,39 @@
-//! Choosing one of the members that are equally good now: a `Policy` prepares a `Picker` once a change, the picker chooses at each pick.
+//! Choosing an instance: `ranks` decides which members are eligible, a policy chooses among these.
 //!
-//! Which members are equally good is not decided here (`ranks`, `member::Rank`): one file a policy, and each sees a set of equals only.
+//! The members of each rank are prepared once per change of the pool. One file per policy: `p2c` (the default), `round_robin`; `custom` adapts
+//! the public [`Policy`] trait.
 
 mod alias;
+mod custom;
 mod p2c;
+mod policy;
 mod ranks;
+mod round_robin;
 
 use std::sync::Arc;
 
-use fastrand::Rng;
-
 use crate::member::{Member, Moment};
 
-pub(crate) use p2c::TwoChoices;
-pub(crate) use ranks::{May, Ranks};
+pub(crate) use policy::PolicyKind;
+pub use policy::{Candidate, Candidates, Policy, RandomDraws};
+use ranks::Tier;
+pub(crate) use ranks::{Probe, Ranks, Request};
+pub use round_robin::RoundRobin;
 
-/// How to choose, for any set of members.
-pub(crate) trait Policy {
-    type Picker: Picker;
+/// Whether a member may be chosen now.
+trait Eligible<'a>: FnMut(&'a Arc<Member>) -> bool {}
 
-    /// Prepares for these. Runs once a change, so that it may take its time.
-    fn picker(&self, members: Vec<Arc<Member>>) -> Self::Picker;
-}
+impl<'a, F: FnMut(&'a Arc<Member>) -> bool> Eligible<'a> for F {}
 
-/// How to choose, for one set of members.
-pub(crate) trait Picker {
-    /// One of those that may be taken; None only if there is none. Takes no lock and allocates nothing.
-    fn pick<'a>(
-        &'a self,
-        draws: &mut Rng,
+/// Chooses one member of a tier.
+trait Chooser {
+    /// An eligible member; None only if there is none. Takes no lock and does not allocate.
+    fn choose<'a>(
+        &self,
+        tier: &'a Tier,
+        draws: &mut RandomDraws,
         now: Moment,
-        may_take: impl FnMut(&'a Arc<Member>) -> bool,
+        eligible: &mut impl Eligible<'a>,
     ) -> Option<&'a Arc<Member>>;
 }
 

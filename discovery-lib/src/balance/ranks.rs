@@ -1,70 +1,113 @@
-//! The best rank that has anyone: members sorted by how good they are, once a change; which of them are ejected, at each pick.
+//! Which members are eligible for a pick: the best rank that has any, without ejected members and without those that the call has tried.
+//!
+//! Members are sorted by rank once per change of the pool; ejection is looked up at each pick.
 
 use std::sync::Arc;
 
-use fastrand::Rng;
-
-use super::{Picker, Policy};
+use super::{Chooser, PolicyKind, RandomDraws, alias::Alias, custom::Custom, p2c::TwoChoices};
 use crate::member::{Admission, Member, MemberId, Moment, Rank};
 
-/// A picker for each rank that Consul's word gives, best first; ejection is looked up at each pick.
+/// The members of a pool by the rank that Consul's status gives, best first.
 #[derive(Debug)]
-pub(crate) struct Ranks<P> {
+pub(crate) struct Ranks {
+    policy: PolicyKind,
     /// Passing, warning, spare.
-    live: [P; 3],
-    reserve: P,
+    live: [Tier; 3],
+    reserve: Tier,
 }
 
-/// Whether the call that a pick is for may be made twice, so that it may be the probe of one that is ejected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum May {
-    /// It may: if it fails, another is tried, and its caller sees nothing of it.
-    Probe,
-    /// It may not, or it is not known. It probes only one that has waited for long.
-    NotProbe,
+/// The members of one rank.
+#[derive(Debug)]
+pub(super) struct Tier {
+    pub(super) entries: Box<[Entry]>,
+    pub(super) by_weight: Alias,
 }
 
-/// Who was chosen.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) member: Arc<Member>,
+    /// One over its weight: the load of one call.
+    pub(super) per_call: f32,
+}
+
+/// Whether a call may probe an ejected member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Probe {
+    /// As soon as the ejection is over: the call can be repeated, so its caller does not notice a failure.
+    Allowed,
+    /// Only when no other call has probed the member for long: the call must not be repeated, or this is not known.
+    #[default]
+    Delayed,
+}
+
+/// What one pick asks for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Request<'a> {
+    pub(crate) tried: &'a [MemberId],
+    pub(crate) probe: Probe,
+    pub(crate) key: Option<u64>,
+}
+
+/// The chosen member.
 #[derive(Debug)]
 pub(crate) struct Choice<'a> {
     pub(crate) member: &'a Arc<Member>,
-    /// It is ejected: this is its probe, or there is nobody else.
+    /// It is ejected: the pick is its probe, or there is no other member.
     pub(crate) is_out: bool,
 }
 
-impl<P: Picker> Ranks<P> {
-    pub(crate) fn new(policy: &impl Policy<Picker = P>, members: &[Arc<Member>]) -> Self {
+impl Ranks {
+    pub(crate) fn new(policy: &PolicyKind, members: &[Arc<Member>]) -> Self {
         let of = |rank| {
-            let its = members.iter().filter(|member| member.rank_in_consul() == rank);
-            policy.picker(its.cloned().collect())
+            Tier::new(members.iter().filter(|it| it.rank_in_consul() == rank).cloned().collect())
         };
         Self {
+            policy: policy.clone(),
             live: [of(Rank::Passing), of(Rank::Warning), of(Rank::Spare)],
             reserve: of(Rank::Reserve),
         }
     }
 
-    /// One of the best rank that has anyone apart from those tried. One that is ejected and due is probed by the first try of a call only, if
-    /// that may be made twice: a call that has failed once needs a good one.
+    /// A member of the best rank that has an eligible one.
+    #[inline]
     pub(crate) fn pick(
         &self,
-        draws: &mut Rng,
+        draws: &mut RandomDraws,
         now: Moment,
-        tried: &[MemberId],
-        may: May,
+        request: Request<'_>,
     ) -> Option<Choice<'_>> {
-        let is_new = |member: &Arc<Member>| !tried.contains(&member.stats.id());
-        for picker in &self.live {
+        match &self.policy {
+            PolicyKind::TwoChoices => self.pick_by(&TwoChoices, draws, now, request),
+            PolicyKind::Custom(policy) => {
+                let custom = Custom { policy: &**policy, key: request.key };
+                self.pick_by(&custom, draws, now, request)
+            }
+        }
+    }
+
+    /// A member whose ejection is over is probed by the first try of a call only: a call that has failed once needs a healthy member.
+    #[inline]
+    fn pick_by<'s>(
+        &'s self,
+        chooser: &impl Chooser,
+        draws: &mut RandomDraws,
+        now: Moment,
+        request: Request<'_>,
+    ) -> Option<Choice<'s>> {
+        let Request { tried, probe, key: _ } = request;
+        let mut is_new = |member: &Arc<Member>| !tried.contains(&member.stats.id());
+        for tier in &self.live {
             let mut due = None;
-            let chosen = picker.pick(draws, now, |member| match member.stats.admission(now) {
+            let mut eligible = |member: &'s Arc<Member>| match member.stats.admission(now) {
                 Admission::In => is_new(member),
-                Admission::Due if may == May::NotProbe => false,
+                Admission::Due if probe == Probe::Delayed => false,
                 Admission::Out => false,
                 Admission::Due | Admission::Overdue => {
                     due = Some(member);
                     false
                 }
-            });
+            };
+            let chosen = chooser.choose(tier, draws, now, &mut eligible);
             if let Some(member) = due.filter(|it| tried.is_empty() && it.stats.take_probe(now)) {
                 return Some(Choice { member, is_out: true });
             }
@@ -72,13 +115,25 @@ impl<P: Picker> Ranks<P> {
                 return Some(Choice { member, is_out: false });
             }
         }
-        let ejected = self.live.iter().find_map(|picker| picker.pick(draws, now, is_new));
-        if let Some(member) = ejected {
+        let mut of = |tier| chooser.choose(tier, draws, now, &mut is_new);
+        if let Some(member) = self.live.iter().find_map(&mut of) {
             return Some(Choice { member, is_out: true });
         }
-        let may_take = |member: &Arc<Member>| !member.is_dropped() && is_new(member);
-        let member = self.reserve.pick(draws, now, may_take)?;
+        let mut eligible = |member: &Arc<Member>| !member.is_dropped() && is_new(member);
+        let member = chooser.choose(&self.reserve, draws, now, &mut eligible)?;
         Some(Choice { member, is_out: false })
+    }
+}
+
+impl Tier {
+    fn new(members: Vec<Arc<Member>>) -> Self {
+        let weights: Vec<u16> = members.iter().map(|member| member.instance.weight()).collect();
+        let entries = members
+            .into_iter()
+            .zip(&weights)
+            .map(|(member, &weight)| Entry { member, per_call: 1.0 / f32::from(weight.max(1)) })
+            .collect();
+        Self { entries, by_weight: Alias::new(&weights) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 use fastrand::Rng;
 use tokio::time::Instant;
 
-use super::{May, Policy, Ranks, TwoChoices};
+use super::{PolicyKind, Probe, RandomDraws, Ranks, Request};
 use crate::{
     Host, Instance, Verdict, Weights,
     member::{Call, EjectionLimit, Member, MemberStats, Moment},
@@ -54,8 +54,8 @@ fn seconds(now: Moment) -> u64 {
 struct Simulation {
     servers: Vec<Server>,
     members: Vec<Arc<Member>>,
-    ranks: Ranks<<TwoChoices as Policy>::Picker>,
-    draws: Rng,
+    ranks: Ranks,
+    draws: RandomDraws,
     now: Moment,
     /// When a call ends, whose it is, and what it then says.
     calls: BinaryHeap<Reverse<(Moment, usize, usize)>>,
@@ -71,20 +71,21 @@ impl Simulation {
 
     fn weighted(servers: &[(Server, u16)]) -> Self {
         let (epoch, limit) = (Instant::now(), Arc::<EjectionLimit>::default());
-        limit.allow_half_of(servers.len());
+        limit.allow(50, servers.len());
         let member = |(port, &(_, weight)): (u16, &(Server, u16))| {
             let weights = Weights { passing: weight, warning: weight };
             let instance =
                 Instance { weights, ..Instance::at("web", Host::from("10.0.0.1"), port) };
-            let stats = Arc::new(MemberStats::new(epoch, Arc::clone(&limit), epoch));
+            let stats =
+                Arc::new(MemberStats::new(epoch, Arc::clone(&limit), Arc::default(), epoch));
             Arc::new(Member { instance: Arc::new(instance), stats, reserve_until: None })
         };
         let members: Vec<_> = (1..).zip(servers).map(member).collect();
         Self {
             servers: servers.iter().map(|server| server.0).collect(),
-            ranks: Ranks::new(&TwoChoices, &members),
+            ranks: Ranks::new(&PolicyKind::TwoChoices, &members),
             members,
-            draws: Rng::with_seed(7),
+            draws: RandomDraws(Rng::with_seed(7)),
             now: Moment::default(),
             calls: BinaryHeap::new(),
             outcomes: Vec::new(),
@@ -96,7 +97,7 @@ impl Simulation {
     fn run(mut self, rate: f32, seconds: u64) -> Self {
         let end = self.now.after(Duration::from_secs(seconds));
         while self.now < end {
-            let gap = -(1.0 - self.draws.f32()).ln() / rate;
+            let gap = -(1.0 - self.draws.0.f32()).ln() / rate;
             self.now = self.now.after(Duration::from_secs_f32(gap));
             self.end_calls();
             self.call();
@@ -105,12 +106,18 @@ impl Simulation {
     }
 
     fn call(&mut self) {
-        let choice =
-            self.ranks.pick(&mut self.draws, self.now, &[], May::Probe).expect("somebody to call");
+        let choice = self
+            .ranks
+            .pick(
+                &mut self.draws,
+                self.now,
+                Request { probe: Probe::Allowed, ..Request::default() },
+            )
+            .expect("somebody to call");
         let call = Call { picked: self.now, is_out: choice.is_out };
         choice.member.stats.enter();
         let place = usize::from(choice.member.instance.port) - 1;
-        let (takes, verdict) = self.servers[place].answer(self.now, &mut self.draws);
+        let (takes, verdict) = self.servers[place].answer(self.now, &mut self.draws.0);
         self.calls.push(Reverse((self.now.after(takes), place, self.outcomes.len())));
         self.outcomes.push((call, verdict));
         self.picks.push((self.now, place));
@@ -257,7 +264,7 @@ fn nobody_better_means_the_ejected_serve_and_come_back() {
     let mut run = Simulation::new(&[Server::Hangs, Server::Answers { millis: 5 }]).run(500.0, 5);
     assert!(run.members[0].stats.ejected_until().is_some());
     run.servers[0] = Server::Answers { millis: 5 };
-    run.ranks = Ranks::new(&TwoChoices, &run.members[..1]);
+    run.ranks = Ranks::new(&PolicyKind::TwoChoices, &run.members[..1]);
     run.call();
     run.now = run.now.after(DEADLINE);
     run.end_calls();

@@ -11,7 +11,7 @@ use super::{
     tries::{Failure, Stop, Tries, outcome::TryOutcome},
     upstream::first_pick,
 };
-use crate::{Error, Pick, Pool};
+use crate::{Error, Pick, PickOptions, Pool};
 
 impl Pool {
     /// Connects to the best member, within 250 ms; when that fails, to another, at most ten in all. Before the first answer to who the
@@ -40,7 +40,8 @@ impl Pool {
         options.check()?;
         let now = Instant::now();
         let mut tries = Tries::new(Method::CONNECT, options, now);
-        let (mut pick, mut now) = first_pick(self, Self::pick_repeatable, &tries, now).await?;
+        let (mut pick, mut now) =
+            first_pick(self, PickOptions::new().repeatable(), &tries, now).await?;
         loop {
             let connect = tries.until().at_most(options.connect_timeout, now);
             let why = match dial(pick.instance(), self.names(), connect).await {
@@ -60,7 +61,8 @@ impl Pool {
             drop(pick.judge(verdict));
             now = Instant::now();
             let next = tries.failed(failed, now).and_then(|_| {
-                self.pick_apart_from(tries.apart_from()).map_err(|_| Stop::NobodyElse)
+                self.pick_with(PickOptions::new().apart_from(tries.apart_from()))
+                    .map_err(|_| Stop::NobodyElse)
             });
             pick = match next {
                 Ok(pick) => pick,

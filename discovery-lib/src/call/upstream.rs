@@ -20,7 +20,7 @@ use super::{
         outcome::{Retry, TryOutcome, is_repeatable},
     },
 };
-use crate::{BreakerEvent, Error, Pick, PickError, Pool, error::Kind};
+use crate::{BreakerEvent, Error, Pick, PickError, PickOptions, Pool, error::Kind};
 
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -74,8 +74,9 @@ impl Upstream {
         self.pool.touch(now);
         self.budget.request(now);
         let mut tries = Tries::new(request.method.clone(), options, now);
-        let pick = if is_repeatable(&request.method) { Pool::pick_repeatable } else { Pool::pick };
-        let (mut pick, mut now) = first_pick(&self.pool, pick, &tries, now).await?;
+        let picking = PickOptions::new();
+        let picking = if is_repeatable(&request.method) { picking.repeatable() } else { picking };
+        let (mut pick, mut now) = first_pick(&self.pool, picking, &tries, now).await?;
         loop {
             let miss = match self.attempt(pick, request, &tries, options, now).await {
                 Ok(answer) => return Ok(answer),
@@ -113,7 +114,10 @@ impl Upstream {
         if next > now {
             sleep_until(next).await;
         }
-        let pick = self.pool.pick_apart_from(tries.apart_from()).map_err(|_| Stop::NobodyElse)?;
+        let pick = self
+            .pool
+            .pick_with(PickOptions::new().apart_from(tries.apart_from()))
+            .map_err(|_| Stop::NobodyElse)?;
         if self.budget.retry(next) { Ok((pick, next)) } else { Err(Stop::Budget) }
     }
 
@@ -181,20 +185,20 @@ fn judge_answer(
 /// Picks a member, after the first list of instances has arrived; returns the time of the pick.
 pub(crate) async fn first_pick(
     pool: &Pool,
-    pick: fn(&Pool) -> Result<Pick, PickError>,
+    picking: PickOptions<'_>,
     tries: &Tries<'_>,
     now: Instant,
 ) -> Result<(Pick, Instant), Error> {
     let no_pick = |error: PickError| {
         Error::new(Kind::NoInstance, format!("no call to {}: {error}", pool.service()))
     };
-    match pick(pool) {
+    match pool.pick_with(picking) {
         Err(PickError::NoAnswerYet) => {}
         picked => return picked.map(|pick| (pick, now)).map_err(no_pick),
     }
     let wait = tries.ready_by(now);
     match timeout_at(wait.at, pool.ready()).await {
-        Ok(Ok(())) => pick(pool).map(|pick| (pick, Instant::now())).map_err(no_pick),
+        Ok(Ok(())) => pool.pick_with(picking).map(|pick| (pick, Instant::now())).map_err(no_pick),
         Ok(Err(error)) => Err(no_pick(PickError::NoAnswerYet).because(error)),
         Err(_) => {
             let (service, wait) = (pool.service(), Span(wait.span));

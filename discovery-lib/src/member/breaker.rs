@@ -12,14 +12,38 @@ use std::time::Duration;
 
 use super::{BreakerEvent, moment::Moment};
 
-/// So many failures in a row eject. At 200 requests a second on two members a hung one has as many after its first deadline.
-pub(crate) const FAILURES_MAX: u8 = 5;
+/// The largest number of consecutive failures that fits the word.
+pub(crate) const FAILURES_LIMIT: u8 = 63;
 
-/// The first ejection; each further one is twice as long. At least a second, so that what was counted before is not counted again after.
-const EJECTED_MIN: Duration = Duration::from_secs(1);
+/// When a member is ejected, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BreakerOptions {
+    /// Consecutive failures that eject. At 200 requests per second on two members a hung one has five after its first deadline.
+    pub(crate) failures_max: u8,
+    /// The first ejection; each further one is twice as long. At least a second, so that a sample is not counted again after it.
+    pub(crate) ejected_min: Duration,
+    /// The longest ejection, before jitter of up to a half more.
+    pub(crate) ejected_max: Duration,
+    /// The success rate is low below this percentage: one failing path among many must not eject an instance.
+    pub(crate) good_min_percent: u8,
+    /// The success rate is ignored for fewer samples.
+    pub(crate) samples_min: u32,
+    /// The window of the success rate, in whole seconds.
+    pub(crate) window: Duration,
+}
 
-/// The longest ejection, before jitter of up to a half more.
-const EJECTED_MAX: Duration = Duration::from_secs(60);
+impl Default for BreakerOptions {
+    fn default() -> Self {
+        Self {
+            failures_max: 5,
+            ejected_min: Duration::from_secs(1),
+            ejected_max: Duration::from_secs(60),
+            good_min_percent: 50,
+            samples_min: 20,
+            window: Duration::from_secs(10),
+        }
+    }
+}
 
 /// One earlier ejection is forgotten for so much time in rotation: who fails again soon after it came back stays out longer.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(30);
@@ -100,6 +124,7 @@ impl Breaker {
     pub(crate) fn on_event(
         self,
         signal: BreakerEvent,
+        options: &BreakerOptions,
         is_low: impl FnOnce(Moment) -> bool,
         now: Moment,
         draw: impl FnOnce() -> f32,
@@ -112,18 +137,19 @@ impl Breaker {
             BreakerEvent::ServerError => failures,
             BreakerEvent::Failure | BreakerEvent::Refused => failures.saturating_add(1),
         };
-        if failures < FAILURES_MAX && !is_low(since) {
+        if failures < options.failures_max && !is_low(since) {
             return Self::Healthy { failures, ejections, since };
         }
         let forgiven = now.since(since).as_secs() / FORGIVEN_AFTER.as_secs();
         let earlier = ejections.saturating_sub(u8::try_from(forgiven).unwrap_or(u8::MAX));
-        Self::ejected(earlier, now, draw())
+        Self::ejected(earlier, options, now, draw())
     }
 
     /// After the outcome of a pick that was made while it was out: of the probe, or of one that found nobody else.
     pub(crate) fn on_event_out(
         self,
         signal: BreakerEvent,
+        options: &BreakerOptions,
         now: Moment,
         draw: impl FnOnce() -> f32,
     ) -> Self {
@@ -138,7 +164,7 @@ impl Breaker {
             (Self::Probing { ejections, .. }, BreakerEvent::None) => {
                 Self::Ejected { ejections, until: now.after(PROBE_AGAIN) }
             }
-            (Self::Probing { ejections, .. }, _) => Self::ejected(ejections, now, draw()),
+            (Self::Probing { ejections, .. }, _) => Self::ejected(ejections, options, now, draw()),
         }
     }
 
@@ -152,8 +178,9 @@ impl Breaker {
         }
     }
 
-    fn ejected(earlier: u8, now: Moment, draw: f32) -> Self {
-        let full = EJECTED_MIN.saturating_mul(1 << earlier.min(16)).min(EJECTED_MAX);
+    fn ejected(earlier: u8, options: &BreakerOptions, now: Moment, draw: f32) -> Self {
+        let full =
+            options.ejected_min.saturating_mul(1 << earlier.min(16)).min(options.ejected_max);
         let until = now.after(full.mul_f32(1.0 + draw.clamp(0.0, 1.0) / 2.0));
         Self::Ejected { ejections: earlier.saturating_add(1), until }
     }

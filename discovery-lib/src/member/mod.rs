@@ -21,12 +21,13 @@ use tokio::time::Instant;
 
 use crate::Instance;
 
-pub(crate) use breaker::Admission;
+pub(crate) use breaker::{Admission, BreakerOptions, FAILURES_LIMIT};
 pub(crate) use limit::EjectionLimit;
 pub(crate) use moment::Moment;
 pub use rank::Rank;
 pub(crate) use stats::{Call, MemberStats, Transition};
 pub use verdict::{BreakerEvent, Charge, Verdict};
+pub(crate) use window::WINDOW_MAX;
 
 /// Which running copy is meant, for as long as this process lives: never that of another one, not even of another pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,24 +1,25 @@
-//! How good a member is now, in one place.
+//! The rank of a member.
 
 use crate::{Instance, Status};
 
-/// How good a member is now; the smaller the better. A pick takes from the best rank that has anyone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The rank of a member at a moment; smaller is better. A pick uses the best rank that has an eligible member. Serializes in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Rank {
     /// All checks pass.
     Passing,
-    /// A check warns: only when none is passing, by the weight for that.
+    /// A check warns: picked only when none is passing, by its weight for warning.
     Warning,
-    /// Passing or warning with a weight of 0: only when nobody else is.
+    /// Passing or warning with a weight of 0: picked only when there is no other of these.
     Spare,
-    /// Kept out because it failed its callers, whatever Consul says.
+    /// Ejected because calls to it failed, regardless of its status in Consul.
     Ejected,
     /// Vanished from Consul, or turned critical without maintenance, a short while ago: Consul may be wrong.
     Reserve,
 }
 
 impl Rank {
-    /// The rank that Consul's word gives, ejection aside. None for critical ones and those in maintenance: they are no members.
+    /// The rank by the status in Consul, without ejection. None for critical instances and those in maintenance: they are not members.
     pub(crate) fn of(instance: &Instance) -> Option<Self> {
         match instance.status {
             Status::Critical | Status::Maintenance => None,

@@ -4,12 +4,17 @@ use std::{
     any::Any,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU32, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
+
+use crate::PoolOptions;
 
 use super::{
     Admission, BreakerEvent, Charge, EjectionLimit, MemberId, Moment, Verdict,
@@ -30,6 +35,10 @@ pub(crate) struct MemberStats {
     id: MemberId,
     epoch: Instant,
     limit: Arc<EjectionLimit>,
+    options: Arc<PoolOptions>,
+    gone: AtomicBool,
+    /// Wakes the tasks that wait for `gone`.
+    gone_notify: Notify,
     /// What callers keep for this copy (connections): made when it is first asked for, gone with this.
     attached: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
@@ -51,7 +60,12 @@ pub(crate) enum Transition {
 }
 
 impl MemberStats {
-    pub(crate) fn new(epoch: Instant, limit: Arc<EjectionLimit>, now: Instant) -> Self {
+    pub(crate) fn new(
+        epoch: Instant,
+        limit: Arc<EjectionLimit>,
+        options: Arc<PoolOptions>,
+        now: Instant,
+    ) -> Self {
         Self {
             latency: Latency::default(),
             breaker: AtomicU64::new(Breaker::new(Moment::new(now, epoch)).pack()),
@@ -61,6 +75,9 @@ impl MemberStats {
             id: MemberId::next(),
             epoch,
             limit,
+            options,
+            gone: AtomicBool::new(false),
+            gone_notify: Notify::new(),
             attached: OnceLock::new(),
         }
     }
@@ -106,6 +123,30 @@ impl MemberStats {
         }
     }
 
+    /// A number from 0 to 1, for the jitter of an ejection.
+    pub(crate) fn draw(&self) -> f32 {
+        self.options.fraction()
+    }
+
+    /// It is no member any more, not even a reserve. Final.
+    pub(crate) fn set_gone(&self) {
+        self.gone.store(true, Release);
+        self.gone_notify.notify_waiters();
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Acquire)
+    }
+
+    /// Waits until it is gone. Cancel safe.
+    pub(crate) async fn gone(&self) {
+        // Created before the flag is read, so that a notification between the two is not missed.
+        let notified = self.gone_notify.notified();
+        if !self.is_gone() {
+            notified.await;
+        }
+    }
+
     pub(crate) fn enter(&self) {
         self.in_flight.fetch_add(1, Relaxed);
     }
@@ -126,7 +167,7 @@ impl MemberStats {
         verdict: Verdict,
         call: Call,
         now: Moment,
-        draw: fn() -> f32,
+        draw: impl Fn() -> f32 + Copy,
     ) -> Transition {
         let elapsed = now.since(call.picked);
         let transition = self.learn(verdict.breaker, call, elapsed, now, draw);
@@ -143,10 +184,12 @@ impl MemberStats {
         call: Call,
         elapsed: Duration,
         now: Moment,
-        draw: fn() -> f32,
+        draw: impl Fn() -> f32 + Copy,
     ) -> Transition {
         let transition = if call.is_out {
-            self.transition(|breaker| breaker.on_event_out(signal, now, draw))
+            self.transition(|breaker| {
+                breaker.on_event_out(signal, &self.options.breaker, now, draw)
+            })
         } else {
             self.hear(signal, now, draw)
         };
@@ -161,7 +204,7 @@ impl MemberStats {
         self.latency.charge(charge, elapsed, now);
     }
 
-    fn hear(&self, signal: BreakerEvent, now: Moment, draw: fn() -> f32) -> Transition {
+    fn hear(&self, signal: BreakerEvent, now: Moment, draw: impl Fn() -> f32 + Copy) -> Transition {
         let sample = match signal {
             BreakerEvent::None => return Transition::None,
             BreakerEvent::Success => Sample::Good,
@@ -173,8 +216,10 @@ impl MemberStats {
         if signal == BreakerEvent::Refused {
             self.refused.store(true, Relaxed);
         }
-        let is_low = |since| self.window.is_low(since, now);
-        self.transition(|breaker| breaker.on_event(signal, is_low, now, draw))
+        let is_low = |since| self.window.is_low(&self.options.breaker, since, now);
+        self.transition(|breaker| {
+            breaker.on_event(signal, &self.options.breaker, is_low, now, draw)
+        })
     }
 
     /// It is a reserve from now on, or has left: no longer judged.
@@ -240,8 +285,9 @@ mod tests {
 
     fn pool(members: usize) -> (Arc<EjectionLimit>, Vec<MemberStats>) {
         let (epoch, limit) = (Instant::now(), Arc::<EjectionLimit>::default());
-        limit.allow_half_of(members);
-        let stats = (0..members).map(|_| MemberStats::new(epoch, Arc::clone(&limit), epoch));
+        limit.allow(50, members);
+        let stats = (0..members)
+            .map(|_| MemberStats::new(epoch, Arc::clone(&limit), Arc::default(), epoch));
         (Arc::clone(&limit), stats.collect())
     }
 

@@ -2,18 +2,16 @@
 //!
 //! Counts rather than a moving average, since an average depends on the rate of calls and hides a burst.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
-use super::moment::Moment;
+use super::{breaker::BreakerOptions, moment::Moment};
 
-/// The window: so many buckets of one second.
-const BUCKETS: usize = 10;
-
-/// Fewer outcomes than this say nothing about a rate.
-const OUTCOMES_MIN: u32 = 20;
-
-/// The rate is low when fewer than half of the outcomes are good: one bad request path among many must not take an instance out.
-const GOOD_MIN_PERCENT: u32 = 50;
+/// The longest window, in buckets of one second.
+const BUCKETS: usize = 60;
+pub(crate) const WINDOW_MAX: Duration = Duration::from_secs(BUCKETS as u64);
 
 const COUNT_BITS: u32 = 16;
 /// Past so many outcomes in one second further ones are not counted.
@@ -57,9 +55,15 @@ pub(crate) enum Sample {
     Bad,
 }
 
-/// The outcomes of the last ten seconds of one member.
-#[derive(Debug, Default)]
+/// The samples of one member in the last minute.
+#[derive(Debug)]
 pub(crate) struct Window([AtomicU64; BUCKETS]);
+
+impl Default for Window {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; BUCKETS])
+    }
+}
 
 impl Window {
     pub(crate) fn record(&self, sample: Sample, now: Moment) {
@@ -71,8 +75,8 @@ impl Window {
     }
 
     /// Whether too few were good, among those since then and within the window.
-    pub(crate) fn is_low(&self, since: Moment, now: Moment) -> bool {
-        let span = now.since(since).as_secs().min(BUCKETS as u64 - 1);
+    pub(crate) fn is_low(&self, options: &BreakerOptions, since: Moment, now: Moment) -> bool {
+        let span = now.since(since).as_secs().min(options.window.as_secs() - 1);
         let (mut bad, mut all) = (0, 0);
         for bucket in self.0.iter().map(|word| Bucket::unpack(word.load(Relaxed))) {
             let age = second(now).wrapping_sub(bucket.second) & SECOND_MASK;
@@ -81,7 +85,7 @@ impl Window {
                 all += bucket.all;
             }
         }
-        all >= OUTCOMES_MIN && (all - bad) * 100 < all * GOOD_MIN_PERCENT
+        all >= options.samples_min && (all - bad) * 100 < all * u32::from(options.good_min_percent)
     }
 }
 
@@ -113,7 +117,11 @@ mod tests {
             [(0, 19, false), (0, 20, true), (9, 11, true), (10, 10, false), (90, 10, false)]
         {
             let window = window(&[(7, Sample::Good, good), (7, Sample::Bad, bad)]);
-            assert_eq!(window.is_low(at(0), at(7)), low, "{good} good, {bad} bad");
+            assert_eq!(
+                window.is_low(&BreakerOptions::default(), at(0), at(7)),
+                low,
+                "{good} good, {bad} bad"
+            );
         }
     }
 
@@ -123,7 +131,11 @@ mod tests {
         for (since, now, low) in
             [(0, 20, true), (0, 29, true), (0, 30, false), (20, 21, true), (21, 21, false)]
         {
-            assert_eq!(window.is_low(at(since), at(now)), low, "since {since}, at {now}");
+            assert_eq!(
+                window.is_low(&BreakerOptions::default(), at(since), at(now)),
+                low,
+                "since {since}, at {now}"
+            );
         }
     }
 
@@ -132,7 +144,7 @@ mod tests {
         let window = window(&[(20, Sample::Bad, 30)]);
         for bits in 5..32 {
             let now = 20 + (1 << bits);
-            assert!(!window.is_low(at(0), at(now)), "{now} s");
+            assert!(!window.is_low(&BreakerOptions::default(), at(0), at(now)), "{now} s");
         }
     }
 
@@ -152,10 +164,10 @@ mod tests {
                 window.record(if is_bad { Sample::Bad } else { Sample::Good }, at(second));
             }
             let now = seconds.last().map_or(0, |last| last.0);
-            let counted = seconds.iter().filter(|(second, _)| *second + BUCKETS as u64 > now);
+            let counted = seconds.iter().filter(|(second, _)| *second + 10 > now);
             let all = counted.clone().count();
             let good = counted.filter(|(_, is_bad)| !is_bad).count();
-            prop_assert_eq!(window.is_low(at(0), at(now)), all >= 20 && good * 2 < all);
+            prop_assert_eq!(window.is_low(&BreakerOptions::default(), at(0), at(now)), all >= 20 && good * 2 < all);
         }
     }
 }

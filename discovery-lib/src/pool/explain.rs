@@ -1,4 +1,4 @@
-//! Why the next pick would go where it goes, as data: for people and metrics, not for picking.
+//! The state of a pool as data, which explains the next pick: for operators and metrics.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -10,47 +10,66 @@ use crate::{
     member::{Member, MemberId, Moment, Rank},
 };
 
-/// A pool at a moment.
+/// The state of a pool at a moment. Serializes as
+///
+/// ```json
+/// {
+///   "service": "web",
+///   "snapshot": {"origin": "catalog", "index": 7, "age_ms": 12},
+///   "failure": null,
+///   "instances": [{
+///     "address": "10.0.0.1:80", "id": "web-1", "node": "larry", "status": "passing", "weight": 1, "rank": "passing",
+///     "latency_ms": 1.5, "in_flight": 0, "ejected_for_ms": null, "reserve_for_ms": null
+///   }]
+/// }
+/// ```
+///
+/// where `snapshot` is null before the first answer, and `rank` and what follows it are null for instances that are never picked.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Explanation {
-    /// What is known of the service, how old it is, and why nothing newer is known.
+    /// The service.
+    pub service: Arc<str>,
+    /// When this was so.
+    pub at: Instant,
+    /// The last answer, its age, and the failure since.
     pub watched: Watched,
     /// The best rank first, then those that are never picked.
     pub instances: Vec<Explained>,
 }
 
-/// One instance, and what callers have stats about it.
-#[derive(Debug, Clone)]
+/// One instance and its statistics.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Explained {
-    /// As Consul last said.
+    /// The instance as in the last answer.
     pub instance: Arc<Instance>,
-    /// What is known of it as a member; None if it is never picked as it is (critical, or in maintenance).
+    /// Its statistics as a member; None if it is never picked (critical, or in maintenance).
     pub member: Option<ExplainedMember>,
 }
 
-/// What callers have stats about a member.
+/// The statistics of a member.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct ExplainedMember {
-    /// Which running copy it is.
+    /// The identity of the running copy.
     pub id: MemberId,
-    /// How good it is.
+    /// Its rank at this moment.
     pub rank: Rank,
-    /// How quickly it answers, failures charged as slow answers; None before its first answer.
+    /// The latency estimate, with failures charged as slow answers; None before its first answer.
     pub latency: Option<Duration>,
-    /// So many calls use it now.
+    /// The number of calls that use it now.
     pub in_flight: u32,
     /// When its ejection ends; None if it is not ejected.
     pub ejected_until: Option<Instant>,
-    /// When its time as reserve ends; None if it is none.
+    /// When its time as reserve ends; None if it is not a reserve.
     pub reserve_until: Option<Instant>,
 }
 
 impl Pool {
-    /// Why the next pick would go where it goes.
+    /// The state of the pool, which explains the next pick.
     pub fn explain(&self) -> Explanation {
-        let explanation = explain(&self.state);
-        let latest = self.feed.as_ref().and_then(|feed| feed.latest());
-        Explanation { watched: latest.unwrap_or(explanation.watched), ..explanation }
+        Explanation { watched: self.watched(), ..explain(&self.state) }
     }
 }
 
@@ -66,7 +85,8 @@ fn explain(state: &PoolState) -> Explanation {
         .filter(|instance| !members.contains(&key(instance)))
         .map(|instance| Explained { instance: Arc::clone(instance), member: None });
     instances.extend(never);
-    Explanation { watched: published.watched.clone(), instances }
+    let service = Arc::clone(state.service());
+    Explanation { service, at: Instant::now(), watched: published.watched.clone(), instances }
 }
 
 impl Explained {

@@ -1,11 +1,15 @@
 //! The members of a service, ready to pick from.
 //!
-//! Members and picker are published together in one `ArcSwap`: a pick reads one consistent state, takes no lock, allocates nothing and waits for
-//! nobody. The states are made by one feeding task (`feed`), from full snapshots (`update`).
+//! The members and their ranks are published together in one `ArcSwap`: a pick reads one consistent state, takes no lock, does not allocate and
+//! does not wait. One task per pool (`feed`) derives the states from full snapshots (`update`).
 
+mod changes;
 mod explain;
 mod feed;
+mod filter;
+mod options;
 mod pick;
+mod serialize;
 mod standing;
 mod state;
 mod update;
@@ -16,32 +20,34 @@ use futures_core::Stream;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    Error, Instance, Origin, Snapshot, Watch, Watched,
-    balance::May,
+    Error, Instance, Origin, PoolOptions, Snapshot, Watch, Watched,
+    balance::RandomDraws,
     error::Kind,
     lifetime::{Background, Hold, LINGER},
-    member::{Call, MemberId},
+    member::Call,
     names::Names,
 };
+pub use changes::Changes;
 pub use explain::{Explained, ExplainedMember, Explanation};
 use feed::{Feed, Source};
+pub use options::PickOptions;
 pub use pick::{InFlight, Pick, PickError};
 pub(crate) use standing::Pools;
 use state::PoolState;
 
-/// The members of a service, ready to pick from. Cheap to clone; clones share what they learn.
+/// The members of a service, ready to pick from. Cheap to clone; clones share the members and their statistics.
 ///
-/// The task that feeds it ends with the last clone, whatever picks there are. A pool of [`Discovery::pool`](crate::Discovery::pool) is fed for
-/// another 60 s, so that the next one finds what is known and learnt. When the runtime where it is fed ends before it, it is started again on
-/// the runtime where it is used next, and begins as a new one does: knowing nothing.
+/// The task that feeds it ends with the last clone, even while picks exist. A pool of [`Discovery::pool`](crate::Discovery::pool) is fed for
+/// another 60 s, so that the next one starts with known members. When the runtime of its task ends first, the task is started again on the
+/// runtime where the pool is used next, and the pool starts without any knowledge.
 #[derive(Debug, Clone)]
 pub struct Pool {
     state: Arc<PoolState>,
     /// Keeps the feeding task alive; none for a fixed list.
     feed: Option<Arc<Feed>>,
-    /// Keeps a standing task running.
+    /// Keeps a shared task running.
     _hold: Option<Hold>,
-    /// Whom its watch asks, for errors; none where no watch of ours feeds it.
+    /// What its watch queries, for errors; None where no watch feeds it.
     whom: Option<Arc<str>>,
 }
 
@@ -51,7 +57,28 @@ impl Pool {
         service: impl Into<Arc<str>>,
         addresses: impl IntoIterator<Item = SocketAddr>,
     ) -> Self {
-        let service = service.into();
+        Self::of_addresses(service.into(), addresses, PoolOptions::default())
+    }
+
+    /// As [`Pool::fixed`], with options.
+    ///
+    /// # Errors
+    ///
+    /// An option is out of bounds: the error names the bound ([`Error::is_setting`]).
+    pub fn fixed_with(
+        service: impl Into<Arc<str>>,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+        options: PoolOptions,
+    ) -> Result<Self, Error> {
+        options.check()?;
+        Ok(Self::of_addresses(service.into(), addresses, options))
+    }
+
+    fn of_addresses(
+        service: Arc<str>,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+        options: PoolOptions,
+    ) -> Self {
         let instance = |address: SocketAddr| {
             let host = crate::Host::Ip(address.ip());
             Arc::new(Instance::at(Arc::clone(&service), host, address.port()))
@@ -59,7 +86,7 @@ impl Pool {
         let instances = addresses.into_iter().map(instance).collect();
         let now = Instant::now();
         let snapshot = Snapshot { instances, index: 0, origin: Origin::Fixed, as_of: now };
-        let state = Arc::new(PoolState::new(service, now));
+        let state = Arc::new(PoolState::new(service, Arc::new(options), now));
         state.publish(Watched { snapshot: Some(Arc::new(snapshot)), failure: None }, now);
         Self { state, feed: None, _hold: None, whom: None }
     }
@@ -70,16 +97,35 @@ impl Pool {
     ///
     /// Outside of a tokio runtime.
     pub fn from_watch(service: impl Into<Arc<str>>, watched: watch::Receiver<Watched>) -> Self {
-        Self::fed(service.into(), Source::watch(watched))
+        Self::fed(service.into(), Source::watch(watched), PoolOptions::default())
     }
 
-    /// A pool that follows a watch of its own while it is held or used. Not held yet.
+    /// As [`Pool::from_watch`], with options.
+    ///
+    /// # Errors
+    ///
+    /// An option is out of bounds: the error names the bound ([`Error::is_setting`]).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn from_watch_with(
+        service: impl Into<Arc<str>>,
+        watched: watch::Receiver<Watched>,
+        options: PoolOptions,
+    ) -> Result<Self, Error> {
+        options.check()?;
+        Ok(Self::fed(service.into(), Source::watch(watched), options))
+    }
+
+    /// A pool that starts a watch while it is held or used. Not held yet.
     fn standing(
         service: Arc<str>,
         whom: &str,
         watch: impl Fn() -> Watch + Send + Sync + 'static,
     ) -> Self {
-        let state = Arc::new(PoolState::new(service, Instant::now()));
+        let options = Arc::default();
+        let state = Arc::new(PoolState::new(service, options, Instant::now()));
         let feed = Arc::new(Feed::standing(&state, watch));
         Self { state, feed: Some(feed), _hold: None, whom: Some(whom.into()) }
     }
@@ -102,7 +148,7 @@ impl Pool {
         }
     }
 
-    /// Whether any instance is known that may be called.
+    /// Whether there is an instance that may be called.
     pub(crate) fn has_instances(&self) -> bool {
         self.state.published().has_any()
     }
@@ -116,14 +162,14 @@ impl Pool {
         self.feed.as_ref()?.background()
     }
 
-    /// Has it fed again, should the runtime have ended where it was. A read of memory otherwise.
+    /// Restarts the feeding task if its runtime has ended. Otherwise one read of memory.
     fn keep_fed(&self) {
         if let Some(background) = self.background() {
             background.keep_running();
         }
     }
 
-    /// Why there was no first answer in time: the failure of its watch, or whom that waits for.
+    /// Why there was no first answer in time: the failure of its watch, or what the watch waits for.
     pub(crate) fn silence(&self) -> Arc<Error> {
         let latest = self.feed.as_ref().and_then(|feed| feed.latest());
         latest.and_then(|watched| watched.failure).unwrap_or_else(|| {
@@ -141,11 +187,12 @@ impl Pool {
         service: impl Into<Arc<str>>,
         snapshots: impl Stream<Item = Snapshot> + Send + 'static,
     ) -> Self {
-        Self::fed(service.into(), Source::Stream(Box::pin(snapshots)))
+        Self::fed(service.into(), Source::Stream(Box::pin(snapshots)), PoolOptions::default())
     }
 
-    fn fed(service: Arc<str>, source: Source) -> Self {
-        let state = Arc::new(PoolState::new(service, Instant::now()));
+    fn fed(service: Arc<str>, source: Source, options: PoolOptions) -> Self {
+        let options = Arc::new(options);
+        let state = Arc::new(PoolState::new(service, options, Instant::now()));
         let feed = Arc::new(Feed::start(Arc::clone(&state), source));
         Self { state, feed: Some(feed), _hold: None, whom: None }
     }
@@ -159,58 +206,45 @@ impl Pool {
         self.state.names()
     }
 
-    /// Waits for the first answer, good or empty. Afterwards it returns at once. Cancel-safe.
+    /// Waits for the first answer, which may be empty. Afterwards it returns at once. Cancel safe.
     ///
     /// # Errors
     ///
-    /// If what feeds the pool has ended without any answer.
+    /// The source of the pool has ended without an answer.
     pub async fn ready(&self) -> Result<(), Error> {
         self.keep_fed();
         self.state.ready().await
     }
 
-    /// Takes a member for one call. No lock, no allocation, no await.
+    /// Picks an instance for one call that must not be repeated. Takes no lock, does not allocate and does not wait.
     ///
-    /// It is none that is ejected, unless there is no other, or none has been probed for a minute after its ejection was over: the call may be
-    /// one that must not be made twice.
+    /// An ejected instance is picked only if there is no other, or if its ejection was over for a minute without a probe.
     ///
     /// # Errors
     ///
-    /// If there is nobody to call.
+    /// There is no instance to call.
     pub fn pick(&self) -> Result<Pick, PickError> {
-        self.pick_of(&[], May::NotProbe)
+        self.pick_with(PickOptions::new())
     }
 
-    /// As [`Pool::pick`], for a call that may be made twice, such as a GET or a connection: it may be the probe of a member whose ejection is
-    /// over. When it fails, try again with [`Pool::pick_apart_from`].
+    /// Picks an instance for one call with options: whether it can be repeated, what it has tried, a key.
     ///
     /// # Errors
     ///
-    /// If there is nobody to call.
-    pub fn pick_repeatable(&self) -> Result<Pick, PickError> {
-        self.pick_of(&[], May::Probe)
-    }
-
-    /// As [`Pool::pick`], but none of those that this call has tried already; they may be of a worse rank, but are never ejected ones on probe.
-    ///
-    /// # Errors
-    ///
-    /// If there is nobody to call, or nobody else ([`PickError::AllTried`]): then [`Pool::pick`] takes one again.
-    pub fn pick_apart_from(&self, tried: &[MemberId]) -> Result<Pick, PickError> {
-        self.pick_of(tried, May::NotProbe)
-    }
-
-    fn pick_of(&self, tried: &[MemberId], may: May) -> Result<Pick, PickError> {
+    /// There is no instance to call, or no other one ([`PickError::AllTried`]): then [`Pool::pick`] returns one again.
+    #[inline]
+    pub fn pick_with(&self, options: PickOptions<'_>) -> Result<Pick, PickError> {
+        let PickOptions(request) = options;
         self.keep_fed();
         let published = self.state.published();
         let now = self.state.now();
-        let mut draws = fastrand::Rng::with_seed(fastrand::u64(..));
-        match published.ranks.pick(&mut draws, now, tried, may) {
+        let mut draws = RandomDraws(fastrand::Rng::with_seed(self.state.options.seed()));
+        match published.ranks.pick(&mut draws, now, request) {
             Some(choice) => {
                 let call = Call { picked: now, is_out: choice.is_out };
                 Ok(Pick::new(Arc::clone(choice.member), call))
             }
-            None if !tried.is_empty() && published.has_any() => Err(PickError::AllTried),
+            None if !request.tried.is_empty() && published.has_any() => Err(PickError::AllTried),
             None => Err(published.empty),
         }
     }

@@ -1,4 +1,4 @@
-//! One member taken for one call, and what became of it.
+//! One member picked for one call, and the result of the call.
 
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
@@ -9,15 +9,15 @@ use crate::{
     member::{BreakerEvent, Call, Charge, Member, MemberId, Moment, Transition, Verdict},
 };
 
-/// One member, taken for one call. Judge it once it is known how the call went; dropped without, the caller is taken to have left.
+/// One member, picked for one call. Judge it once the result of the call is known; a pick that is dropped counts as an abandoned call.
 ///
-/// Holds its member, never the pool: a pick of a pool that is gone is still good.
+/// It holds its member, not the pool: it remains valid after the pool is dropped.
 #[derive(Debug)]
-#[must_use = "a pick that is dropped counts as a call that its caller gave up"]
+#[must_use = "a pick that is dropped counts as an abandoned call"]
 pub struct Pick(InFlight);
 
-/// A call that has been judged and still uses its member, for instance while the body of the answer arrives. Dropped, it gives its place back.
-#[must_use = "dropping it says that the call is over"]
+/// A call that has been judged and still uses its member, for instance while the response body arrives. The call ends when this is dropped.
+#[must_use = "dropping it ends the call"]
 pub struct InFlight {
     member: Arc<Member>,
     call: Call,
@@ -39,32 +39,45 @@ impl Pick {
         Self(InFlight { member, call, stage: Stage::Picked })
     }
 
-    /// Whom to call.
+    /// The instance to call.
     pub fn instance(&self) -> &Arc<Instance> {
         &self.0.member.instance
     }
 
-    /// Which running copy this is, to keep connections by and to pick apart from.
+    /// The identity of the running copy, for [`PickOptions::apart_from`](crate::PickOptions::apart_from).
     pub fn member(&self) -> MemberId {
         self.0.member.stats.id()
     }
 
-    /// What callers keep for this copy, for as long as it is known: connections.
+    /// Whether the instance may still be called. False once it has left the pool: deregistered, replaced, or in maintenance; an instance that
+    /// vanished or turned critical is current while the pool holds it in reserve. One atomic read.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.0.is_current()
+    }
+
+    /// Waits until the instance has left the pool ([`Pick::is_current`]). For users of long connections, which should move to another
+    /// instance then. It never returns if the pool is dropped first. Cancel safe.
+    pub async fn gone(&self) {
+        self.0.gone().await;
+    }
+
+    /// What callers store with this copy while it is known: connections.
     pub(crate) fn attached<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
         self.0.member.stats.attached()
     }
 
-    /// It answered well, and is done with.
+    /// The call succeeded and is over.
     pub fn succeed(self) {
         drop(self.judge(Verdict::SUCCESS));
     }
 
-    /// It failed, and is done with.
+    /// The call failed and is over.
     pub fn fail(self) {
         drop(self.judge(Verdict::FAILURE));
     }
 
-    /// Says how it went, as soon as that is known; what is returned keeps the place until the call is over.
+    /// Records the result of the call. The returned value counts as a call in flight until it is dropped.
     pub fn judge(self, verdict: Verdict) -> InFlight {
         let Self(mut call) = self;
         call.judge(verdict);
@@ -80,11 +93,22 @@ impl Pick {
 }
 
 impl InFlight {
+    /// As [`Pick::is_current`].
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        !self.member.stats.is_gone()
+    }
+
+    /// As [`Pick::gone`].
+    pub async fn gone(&self) {
+        self.member.stats.gone().await;
+    }
+
     fn judge(&mut self, verdict: Verdict) {
         self.stage = Stage::Judged;
         let stats = &self.member.stats;
-        let transition = stats.judge(verdict, self.call, stats.now(), fastrand::f32);
-        self.tell(transition);
+        let transition = stats.judge(verdict, self.call, stats.now(), || stats.draw());
+        self.report(transition);
     }
 
     fn answered(&mut self) {
@@ -118,11 +142,11 @@ impl InFlight {
     fn end(&mut self, at: Moment, signal: BreakerEvent) {
         self.stage = Stage::Judged;
         let (stats, elapsed) = (&self.member.stats, at.since(self.call.picked));
-        let transition = stats.learn(signal, self.call, elapsed, stats.now(), fastrand::f32);
-        self.tell(transition);
+        let transition = stats.learn(signal, self.call, elapsed, stats.now(), || stats.draw());
+        self.report(transition);
     }
 
-    fn tell(&self, transition: Transition) {
+    fn report(&self, transition: Transition) {
         if transition != Transition::None {
             self.log(transition);
         }
@@ -132,8 +156,8 @@ impl InFlight {
     fn log(&self, transition: Transition) {
         let Instance { service, id, .. } = &*self.member.instance;
         match transition {
-            Transition::Ejected => warn!(%service, %id, "member ejected: it fails its callers"),
-            Transition::Readmitted => info!(%service, %id, "member readmitted: it answers again"),
+            Transition::Ejected => warn!(%service, %id, "instance ejected"),
+            Transition::Readmitted => info!(%service, %id, "instance readmitted"),
             Transition::None => {}
         }
     }
@@ -159,26 +183,27 @@ impl fmt::Debug for InFlight {
     }
 }
 
-/// Why there is nobody to call.
+/// Why there is no instance to call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PickError {
-    /// Nobody has answered yet who the instances are.
+    /// There is no answer yet to the query for the instances.
     NoAnswerYet,
     /// There are no instances.
     NoInstances,
-    /// There are instances, and none that may be called: critical, or in maintenance.
+    /// All instances are critical or in maintenance.
     NonePassing,
-    /// Those that may be called have all been tried.
+    /// All instances that may be called have been tried.
     AllTried,
 }
 
 impl fmt::Display for PickError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoAnswerYet => "nobody has answered yet who its instances are",
+            Self::NoAnswerYet => "its instances are not known yet",
             Self::NoInstances => "it has no instances",
             Self::NonePassing => "none of its instances is passing",
-            Self::AllTried => "each of its instances has been tried",
+            Self::AllTried => "all of its instances have been tried",
         })
     }
 }

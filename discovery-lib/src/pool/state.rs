@@ -1,6 +1,9 @@
-//! What a pool publishes, and how it is made from what was published before and a new answer.
+//! What a pool publishes, and how it is derived from the state before and a new answer.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, Weak},
+};
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::{sync::watch, time::Instant};
@@ -8,73 +11,103 @@ use tracing::debug;
 
 use super::{
     PickError,
+    filter::Predicate,
     update::{self, Known, Next},
 };
 use crate::{
-    Error, Instance, Watched,
-    balance::{Policy, Ranks, TwoChoices},
+    Error, Instance, PoolOptions, Watched,
+    balance::{PolicyKind, Ranks},
     error::Kind,
     member::{EjectionLimit, Member, MemberStats, Moment},
     names::Names,
 };
 
-type Picker = <TwoChoices as Policy>::Picker;
-
 /// One consistent state of a pool.
 #[derive(Debug)]
 pub(super) struct Published {
     pub(super) members: Vec<Arc<Member>>,
-    pub(super) ranks: Ranks<Picker>,
-    /// What a pick says if it finds nobody.
+    pub(super) ranks: Ranks,
+    /// The error of a pick that finds no member.
     pub(super) empty: PickError,
     pub(super) watched: Watched,
 }
 
-/// The states of a pool, one after the other. Many read, one writes: the feed.
+/// The states of a pool, one after the other. The feed writes them.
 #[derive(Debug)]
 pub(super) struct PoolState {
     service: Arc<str>,
     epoch: Instant,
     limit: Arc<EjectionLimit>,
-    names: Names,
+    names: Arc<Names>,
+    pub(super) options: Arc<PoolOptions>,
+    /// The part of its parent that a derived pool publishes; None for a pool of its own.
+    pub(super) keep: Option<Predicate>,
+    pub(super) derived: Mutex<Vec<Weak<Self>>>,
     published: ArcSwap<Published>,
     start: watch::Sender<Start>,
 }
 
-/// How far a pool has come.
+/// Whether a pool has its first answer. Its channel also signals each publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Start {
+pub(super) enum Start {
     NoAnswerYet,
     Answered,
     EndedWithoutAnswer,
 }
 
 impl Published {
-    fn nothing() -> Self {
-        Self {
-            members: Vec::new(),
-            ranks: Ranks::new(&TwoChoices, &[]),
-            empty: PickError::NoAnswerYet,
-            watched: Watched::default(),
-        }
+    pub(super) fn new(members: Vec<Arc<Member>>, watched: Watched, policy: &PolicyKind) -> Self {
+        let empty = match &watched.snapshot {
+            None => PickError::NoAnswerYet,
+            Some(snapshot) if snapshot.instances.is_empty() => PickError::NoInstances,
+            Some(_) => PickError::NonePassing,
+        };
+        Self { ranks: Ranks::new(policy, &members), members, empty, watched }
     }
 
-    /// Whether there is anyone who may be called.
+    fn nothing(policy: &PolicyKind) -> Self {
+        Self::new(Vec::new(), Watched::default(), policy)
+    }
+
+    /// Whether there is an instance that may be called.
     pub(super) fn has_any(&self) -> bool {
         !self.members.iter().all(|member| member.is_dropped())
     }
 }
 
 impl PoolState {
-    pub(super) fn new(service: Arc<str>, now: Instant) -> Self {
+    pub(super) fn new(service: Arc<str>, options: Arc<PoolOptions>, now: Instant) -> Self {
         Self {
             service,
             epoch: now,
             limit: Arc::default(),
-            names: Names::default(),
-            published: ArcSwap::from_pointee(Published::nothing()),
+            names: Arc::default(),
+            keep: None,
+            derived: Mutex::default(),
+            published: ArcSwap::from_pointee(Published::nothing(&options.policy)),
             start: watch::Sender::new(Start::NoAnswerYet),
+            options,
         }
+    }
+
+    /// A state that publishes a part of this one. It begins with nothing.
+    pub(super) fn deriving(&self, keep: Predicate) -> Self {
+        Self {
+            service: Arc::clone(&self.service),
+            epoch: self.epoch,
+            limit: Arc::clone(&self.limit),
+            names: Arc::clone(&self.names),
+            keep: Some(keep),
+            derived: Mutex::default(),
+            published: ArcSwap::from_pointee(Published::nothing(&self.options.policy)),
+            start: watch::Sender::new(*self.start.borrow()),
+            options: Arc::clone(&self.options),
+        }
+    }
+
+    /// Signals each publication.
+    pub(super) fn changed(&self) -> watch::Receiver<Start> {
+        self.start.subscribe()
     }
 
     /// The hosts of its members that are known by name.
@@ -94,31 +127,39 @@ impl PoolState {
         self.published.load()
     }
 
-    /// Publishes what this means for the members; says when to look again, if no answer comes before.
+    /// Publishes the members that follow from this. Returns when to publish again, if no answer comes before.
     pub(super) fn publish(&self, watched: Watched, now: Instant) -> Option<Instant> {
         let old = self.published.load_full();
-        let (answer, empty): (&[Arc<Instance>], _) = match &watched.snapshot {
-            None => (&[], PickError::NoAnswerYet),
-            Some(snapshot) if snapshot.instances.is_empty() => (&[], PickError::NoInstances),
-            Some(snapshot) => (&snapshot.instances, PickError::NonePassing),
-        };
+        let snapshot = watched.snapshot.as_ref();
+        let answer: &[Arc<Instance>] = snapshot.map_or(&[], |snapshot| &snapshot.instances);
         let known: Vec<_> = old.members.iter().map(|member| Known::of(member)).collect();
-        let next = update::update(&known, answer, now);
+        let next = update::update(&known, answer, self.options.reserve, now);
         let deadline = update::next_deadline(&next);
         let members: Vec<_> =
             next.into_iter().map(|next| self.member(next, &old.members, now)).collect();
         debug!(service = %self.service, members = members.len(), "pool published");
-        let ranks = Ranks::new(&TwoChoices, &members);
-        let is_answered = watched.snapshot.is_some();
-        self.published.store(Arc::new(Published { members, ranks, empty, watched }));
+        self.store(Published::new(members, watched, &self.options.policy));
         self.settle(&old.members, now);
-        if is_answered {
-            self.start.send_replace(Start::Answered);
-        }
+        self.announce();
         deadline
     }
 
-    /// The member that is to be: the same one where nothing has changed.
+    pub(super) fn store(&self, published: Published) {
+        self.published.store(Arc::new(published));
+        self.each_derived(|derived| derived.follow(&self.published()));
+    }
+
+    /// Wakes the tasks that wait for an answer or a change.
+    pub(super) fn announce(&self) {
+        let is_answered = self.published().watched.snapshot.is_some();
+        self.start.send_modify(|start| {
+            if is_answered {
+                *start = Start::Answered;
+            }
+        });
+    }
+
+    /// The next member: the same one where nothing has changed.
     fn member(&self, next: Next, old: &[Arc<Member>], now: Instant) -> Arc<Member> {
         let Next { instance, known, reserve_until } = next;
         let old = known.map(|place| &old[place]);
@@ -128,15 +169,17 @@ impl PoolState {
         {
             return Arc::clone(old);
         }
-        let stats = old.map_or_else(
-            || Arc::new(MemberStats::new(self.epoch, Arc::clone(&self.limit), now)),
-            |old| Arc::clone(&old.stats),
-        );
+        let stats = old.map_or_else(|| self.stats(now), |old| Arc::clone(&old.stats));
         Arc::new(Member { instance, stats, reserve_until })
     }
 
-    /// Ends the judging of those who have left or become reserves, begins it for those who are none any more, and keeps at most half
-    /// ejected.
+    fn stats(&self, now: Instant) -> Arc<MemberStats> {
+        let (limit, options) = (Arc::clone(&self.limit), Arc::clone(&self.options));
+        Arc::new(MemberStats::new(self.epoch, limit, options, now))
+    }
+
+    /// Switches the breakers of members that have left or are reserves off and those of others on, and readmits ejected members beyond the
+    /// limit.
     fn settle(&self, old: &[Arc<Member>], now: Instant) {
         let now = Moment::new(now, self.epoch);
         let published = self.published.load();
@@ -146,10 +189,14 @@ impl PoolState {
         for member in old.iter().filter(|member| !stays.contains(&member.stats.id())) {
             member.stats.switch_off();
         }
+        let known: HashSet<_> = published.members.iter().map(|member| member.stats.id()).collect();
+        for member in old.iter().filter(|member| !known.contains(&member.stats.id())) {
+            member.stats.set_gone();
+        }
         for member in &live {
             member.stats.switch_on(now);
         }
-        let too_many = self.limit.allow_half_of(live.len());
+        let too_many = self.limit.allow(self.options.ejected_max_percent, live.len());
         let out = |member: &&Arc<Member>| {
             Some((member.stats.ejected_until()?, Arc::clone(&member.stats)))
         };
@@ -162,21 +209,22 @@ impl PoolState {
 
     pub(super) async fn ready(&self) -> Result<(), Error> {
         let mut start = self.start.subscribe();
-        // Its sender is ours, so that it can't be gone.
+        // The sender is in self, so the channel is open.
         let start = start.wait_for(|start| *start != Start::NoAnswerYet).await;
         match start.map(|start| *start) {
             Ok(Start::Answered) => Ok(()),
             Ok(Start::NoAnswerYet | Start::EndedWithoutAnswer) | Err(_) => {
-                let text = format!("the watch of {} ended without any answer", self.service);
+                let text = format!("the watch of {} ended without an answer", self.service);
                 Err(Error::new(Kind::Unreachable, text))
             }
         }
     }
 
-    /// Begins anew, knowing nothing.
+    /// Starts again without any knowledge.
     pub(super) fn forget(&self) {
-        let old = self.published.swap(Arc::new(Published::nothing()));
+        let old = self.published.swap(Arc::new(Published::nothing(&self.options.policy)));
         self.start.send_replace(Start::NoAnswerYet);
+        self.each_derived(Self::forget);
         for member in &old.members {
             member.stats.switch_off();
         }
@@ -191,5 +239,6 @@ impl PoolState {
             }
             is_waiting
         });
+        self.each_derived(Self::end);
     }
 }

@@ -149,7 +149,10 @@ async fn scaled_to_zero_the_pool_is_empty_once_each_has_refused() {
         drop(fed.pool.pick().unwrap().judge(Verdict::REFUSED));
     }
     assert_eq!(fed.pool.pick().unwrap_err(), PickError::NoInstances);
-    assert_eq!(fed.pool.pick_apart_from(&[]).unwrap_err(), PickError::NoInstances);
+    assert_eq!(
+        fed.pool.pick_with(PickOptions::new().apart_from(&[])).unwrap_err(),
+        PickError::NoInstances
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,7 +210,7 @@ async fn a_pick_for_who_knows_what_is_no_probe_and_one_for_what_may_be_done_twic
         assert_eq!(port(&pick), 2);
         pick.succeed();
     }
-    let probe = fed.pool.pick_repeatable().unwrap();
+    let probe = fed.pool.pick_with(PickOptions::new().repeatable()).unwrap();
     assert_eq!(port(&probe), 1);
     probe.succeed();
     assert!((0..100).any(|_| port(&fed.pool.pick().unwrap()) == 1));
@@ -279,7 +282,10 @@ async fn a_fixed_pool_is_ready_and_gives_its_members() {
     assert_eq!((member.rank, member.in_flight), (Rank::Passing, 1));
     drop(call);
     assert_eq!(pool.explain().instances[0].member.unwrap().in_flight, 0);
-    assert_eq!(pool.pick_apart_from(&tried).unwrap_err(), PickError::AllTried);
+    assert_eq!(
+        pool.pick_with(PickOptions::new().apart_from(&tried)).unwrap_err(),
+        PickError::AllTried
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -294,4 +300,178 @@ async fn an_answer_that_says_the_same_keeps_the_age_small_though_nobody_is_woken
     });
     let snapshot = fed.pool.explain().watched.snapshot.unwrap();
     assert_eq!(snapshot.age(Instant::now()), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pick_is_told_when_its_instance_has_left_but_not_while_it_is_in_reserve() {
+    let both = || [instance(1, Status::Passing), instance(2, Status::Passing)];
+    for (next, is_current) in [
+        (vec![instance(1, Status::Warning)], true),
+        (vec![instance(1, Status::Critical)], true),
+        (vec![], true),
+        (vec![instance(1, Status::Maintenance)], false),
+    ] {
+        let fed = Fed::new();
+        fed.answer(both()).await;
+        let first = fed.pool.filter(|it| it.port == 1);
+        let (pick, call) = (first.pick().unwrap(), first.pick().unwrap().judge(Verdict::SUCCESS));
+        fed.answer(next.into_iter().chain([instance(2, Status::Passing)])).await;
+        assert_eq!((pick.is_current(), call.is_current()), (is_current, is_current));
+        let soon = Duration::from_secs(1);
+        assert_eq!(timeout(soon, pick.gone()).await.is_err(), is_current);
+        assert_eq!(timeout(soon, call.gone()).await.is_err(), is_current);
+        fed.answer([instance(2, Status::Passing)]).await;
+        // The reserve ends while both wait.
+        timeout(Duration::from_secs(70), async { tokio::join!(pick.gone(), call.gone()) })
+            .await
+            .expect("the end of the reserve");
+        drop((pick, call));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filtered_pool_follows_its_parent_and_shares_its_members() {
+    let fed = Fed::new();
+    let even = fed.pool.filter(|it| it.port % 2 == 0);
+    let four = even.filter(|it| it.port == 4);
+    assert_eq!(even.pick().unwrap_err(), PickError::NoAnswerYet);
+    fed.answer((1..=4).map(|port| instance(port, Status::Passing))).await;
+    Fed::ready(&four).await.unwrap();
+    let ports = |pool: &Pool| {
+        let mut ports: Vec<_> =
+            pool.explain().instances.iter().map(|it| it.instance.port).collect();
+        ports.sort_unstable();
+        ports
+    };
+    assert_eq!((ports(&even), ports(&four)), (vec![2, 4], vec![4]));
+    let pick = four.pick().unwrap();
+    assert_eq!(port(&pick), 4);
+    let in_flight = |pool: &Pool| {
+        pool.explain()
+            .instances
+            .iter()
+            .filter_map(|it| it.member)
+            .map(|it| it.in_flight)
+            .sum::<u32>()
+    };
+    assert_eq!((in_flight(&fed.pool), in_flight(&even)), (1, 1));
+    fed.answer([instance(1, Status::Passing), instance(4, Status::Maintenance)]).await;
+    assert_eq!(four.pick().unwrap_err(), PickError::NonePassing);
+    fed.answer([instance(1, Status::Passing)]).await;
+    assert_eq!(four.pick().unwrap_err(), PickError::NoInstances);
+    drop(fed.pool);
+    assert_eq!(port(&even.pick().unwrap()), 2, "in reserve");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_changes_yields_what_is_known_and_each_change_once() {
+    let fed = Fed::new();
+    let mut changes = fed.pool.changes();
+    let mut next = async |answered: bool| {
+        let next = std::future::poll_fn(|cx| std::pin::Pin::new(&mut changes).poll_next(cx));
+        let next = timeout(Duration::from_secs(1), next).await.ok().flatten();
+        assert_eq!(next.is_some(), answered);
+        next.map(|it| (it.snapshot.map(|it| it.instances.len()), it.failure.is_some()))
+    };
+    assert_eq!(next(true).await, Some((None, false)));
+    let failure = Some(Arc::new(Error::new(Kind::Timeout, "too late")));
+    fed.answers.send_replace(Watched { snapshot: None, failure: failure.clone() });
+    assert_eq!(next(true).await, Some((None, true)));
+    fed.answer([instance(1, Status::Passing)]).await;
+    assert_eq!(next(true).await, Some((Some(1), false)));
+    fed.answer([instance(1, Status::Passing)]).await;
+    next(false).await;
+    let snapshot = Some(Arc::new(snapshot([instance(1, Status::Passing)])));
+    fed.answers.send_replace(Watched { snapshot, failure });
+    assert_eq!(next(true).await, Some((Some(1), true)));
+}
+
+#[tokio::test]
+async fn an_explanation_serializes_with_the_documented_fields() {
+    let pool = Pool::fixed("web", ["127.0.0.1:80".parse().unwrap()]);
+    let json = serde_json::to_value(pool.explain()).unwrap();
+    let expected = serde_json::json!({
+        "service": "web",
+        "snapshot": { "origin": "fixed", "index": 0, "age_ms": json["snapshot"]["age_ms"] },
+        "failure": null,
+        "instances": [{
+            "address": "127.0.0.1:80", "id": "127.0.0.1:80", "node": "", "status": "passing", "weight": 1,
+            "rank": "passing", "latency_ms": null, "in_flight": 0, "ejected_for_ms": null, "reserve_for_ms": null,
+        }],
+    });
+    assert_eq!(json, expected);
+}
+
+#[tokio::test]
+async fn a_seed_reproduces_the_picks_of_a_pool() {
+    let picks = |seed| {
+        let addresses = (1..=40).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let options = PoolOptions::new().random(crate::Random::seeded(seed));
+        let pool = Pool::fixed_with("web", addresses, options).unwrap();
+        (0..50).map(|_| port(&pool.pick().unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(picks(1), picks(1));
+    assert_ne!(picks(1), picks(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn options_set_when_an_instance_is_ejected_and_how_long_the_reserve_lasts() {
+    let (answers, watched) = watch::channel(Watched::default());
+    let options =
+        PoolOptions::new().consecutive_failures(1).reserve(Duration::from_secs(5)).ejected_max(100);
+    let fed = Fed { pool: Pool::from_watch_with("web", watched, options).unwrap(), answers };
+    fed.answer([instance(1, Status::Passing)]).await;
+    fed.pool.pick().unwrap().fail();
+    assert_eq!(fed.ranks(), [(1, Some(Rank::Ejected))]);
+    fed.answer([]).await;
+    sleep(Duration::from_secs(4)).await;
+    assert!(fed.pool.pick().is_ok());
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(fed.pool.pick().unwrap_err(), PickError::NoInstances);
+    let error =
+        Pool::fixed_with("web", [], PoolOptions::new().consecutive_failures(0)).unwrap_err();
+    assert!(error.is_setting());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_sees_the_eligible_members_of_the_best_rank_alone() {
+    /// The last candidate, by an index beyond it, and the key as the number of candidates.
+    #[derive(Debug)]
+    struct Last;
+    impl crate::Policy for Last {
+        fn choose(
+            &self,
+            candidates: &crate::Candidates<'_>,
+            key: Option<u64>,
+            _: &mut RandomDraws,
+        ) -> usize {
+            assert_eq!(candidates.len() as u64, key.unwrap());
+            assert_eq!(candidates.iter().count(), candidates.len());
+            usize::MAX
+        }
+    }
+    let (answers, watched) = watch::channel(Watched::default());
+    let options = PoolOptions::new().consecutive_failures(1).policy(Last);
+    let fed = Fed { pool: Pool::from_watch_with("web", watched, options).unwrap(), answers };
+    let passing = (1..=3).map(|port| instance(port, Status::Passing));
+    fed.answer(passing.chain([instance(4, Status::Warning)])).await;
+    let with = |key| PickOptions::new().key(key);
+    let first = fed.pool.pick_with(with(3)).unwrap();
+    let tried = [first.member()];
+    assert_eq!(port(&first), 3);
+    assert_eq!(port(&fed.pool.pick_with(with(2).apart_from(&tried)).unwrap()), 2);
+    first.fail();
+    assert_eq!(port(&fed.pool.pick_with(with(2)).unwrap()), 2);
+    advance(Duration::from_secs(2)).await;
+    let probe = fed.pool.pick_with(with(2).repeatable()).unwrap();
+    assert_eq!(port(&probe), 3, "the probe is not a choice of the policy");
+}
+
+#[test]
+fn round_robin_picks_one_after_the_other() {
+    let addresses = (1..=3).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let options = PoolOptions::new().policy(crate::RoundRobin::default());
+    let pool = Pool::fixed_with("web", addresses, options).unwrap();
+    let ports: Vec<_> = (0..6).map(|_| port(&pool.pick().unwrap())).collect();
+    assert_eq!(ports, [1, 2, 3, 1, 2, 3]);
 }

@@ -1,7 +1,7 @@
-//! What a new answer means for the members of a pool: who stays, who is new, who becomes a reserve, who is gone. Pure.
+//! How a new answer changes the members of a pool: which stay, are new, become reserves, or are gone. Pure.
 //!
-//! Callers' knowledge stays with the running copy it was learnt about. Whether a registry lost its data can't be told from orderly leaving, so
-//! those that vanish or turn critical stay a while as reserve: called only when nobody better is left, and dropped at the first refusal.
+//! Statistics belong to a running copy. Loss of the registry's data can't be distinguished from deregistration, so instances that vanish or
+//! turn critical stay for a while as reserve: picked only when no better one is left, and dropped at the first refusal.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,9 +12,6 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{Host, Instance, ServiceId, Status, member::Member};
-
-/// How long one that vanished, or turned critical without maintenance, stays as reserve.
-pub(super) const RESERVE_MAX: Duration = Duration::from_secs(60);
 
 /// A member before the update.
 #[derive(Debug, Clone)]
@@ -36,8 +33,13 @@ pub(super) struct Next {
     pub(super) reserve_until: Option<Instant>,
 }
 
-/// The members after this answer: first those in it, in its order, then the reserves that are not.
-pub(super) fn update(known: &[Known<'_>], answer: &[Arc<Instance>], now: Instant) -> Vec<Next> {
+/// The members after this answer: first those in it, in its order, then the reserves that are not in it.
+pub(super) fn update(
+    known: &[Known<'_>],
+    answer: &[Arc<Instance>],
+    reserve: Duration,
+    now: Instant,
+) -> Vec<Next> {
     let places: HashMap<_, _> =
         known.iter().enumerate().map(|(place, it)| (key(it.instance), place)).collect();
     let answered = answer.iter().filter_map(|instance| {
@@ -45,20 +47,20 @@ pub(super) fn update(known: &[Known<'_>], answer: &[Arc<Instance>], now: Instant
         let known_at = places.get(&key(instance)).copied().filter(same);
         let reserve_until = match (instance.status, known_at) {
             (Status::Passing | Status::Warning, _) => None,
-            (Status::Critical, Some(place)) => Some(known[place].reserve(now)?),
+            (Status::Critical, Some(place)) => Some(known[place].reserve(reserve, now)?),
             (Status::Critical, None) | (Status::Maintenance, _) => return None,
         };
         Some(Next { instance: Arc::clone(instance), known: known_at, reserve_until })
     });
     let keys: HashSet<_> = answer.iter().map(|instance| key(instance)).collect();
     let addresses: HashSet<_> = answer.iter().map(|instance| address(instance)).collect();
-    // Who has another copy in its place, or another instance at its address, is not missing.
+    // An instance that was replaced by another copy, or whose address belongs to another instance, is not missing.
     let is_missing = |it: &Known<'_>| {
         !keys.contains(&key(it.instance)) && !addresses.contains(&address(it.instance))
     };
     let missing =
         known.iter().enumerate().filter(|(_, it)| is_missing(it)).filter_map(|(place, it)| {
-            let reserve_until = Some(it.reserve(now)?);
+            let reserve_until = Some(it.reserve(reserve, now)?);
             Some(Next { instance: Arc::clone(it.instance), known: Some(place), reserve_until })
         });
     answered.chain(missing).collect()
@@ -79,8 +81,8 @@ impl<'a> Known<'a> {
     }
 
     /// Until when it is a reserve; None if it has been one for long enough, or refused.
-    fn reserve(&self, now: Instant) -> Option<Instant> {
-        let until = self.reserve_until.unwrap_or(now + RESERVE_MAX);
+    fn reserve(&self, max: Duration, now: Instant) -> Option<Instant> {
+        let until = self.reserve_until.unwrap_or(now + max);
         (until > now && !self.is_dropped).then_some(until)
     }
 }

@@ -13,14 +13,12 @@ use fastrand::Rng;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::{May, Ranks};
+use super::{Probe, Ranks, Request};
 use crate::{
     Host, Instance, Status, Verdict, Weights,
-    balance::{Policy, TwoChoices},
+    balance::{PolicyKind, RandomDraws},
     member::{Call, EjectionLimit, Member, MemberId, MemberStats, Moment, Rank},
 };
-
-type TwoRanks = Ranks<<TwoChoices as Policy>::Picker>;
 
 /// Long before any ejection is over.
 const NOW: Moment = Moment::from_micros(1000);
@@ -37,7 +35,7 @@ fn member(rank: Rank, port: u16, limit: &Arc<EjectionLimit>) -> Arc<Member> {
     let epoch = Instant::now();
     let member = Member {
         instance: Arc::new(instance),
-        stats: Arc::new(MemberStats::new(epoch, Arc::clone(limit), epoch)),
+        stats: Arc::new(MemberStats::new(epoch, Arc::clone(limit), Arc::default(), epoch)),
         reserve_until: (rank == Rank::Reserve).then_some(epoch),
     };
     if rank == Rank::Reserve {
@@ -53,13 +51,21 @@ fn judge(member: &Member, verdict: Verdict, is_out: bool) {
     member.stats.judge(verdict, Call { picked: NOW, is_out }, NOW, || 0.0);
 }
 
-fn members(ranks: &[Rank]) -> (Vec<Arc<Member>>, TwoRanks) {
+fn members(ranks: &[Rank]) -> (Vec<Arc<Member>>, Ranks) {
     let limit = Arc::<EjectionLimit>::default();
-    limit.allow_half_of(2 * ranks.len());
+    limit.allow(50, 2 * ranks.len());
     let members: Vec<_> =
         (1..).zip(ranks).map(|(port, &rank)| member(rank, port, &limit)).collect();
-    let ranks = Ranks::new(&TwoChoices, &members);
+    let ranks = Ranks::new(&PolicyKind::TwoChoices, &members);
     (members, ranks)
+}
+
+fn draws(seed: u64) -> RandomDraws {
+    RandomDraws(Rng::with_seed(seed))
+}
+
+fn first(tried: &[MemberId], probe: Probe) -> Request<'_> {
+    Request { tried, probe, key: None }
 }
 
 fn rank() -> impl Strategy<Value = Rank> {
@@ -90,7 +96,7 @@ proptest! {
                 tried.push(member.stats.id());
             }
         }
-        let choice = ranks.pick(&mut Rng::with_seed(seed), NOW, &tried, May::Probe);
+        let choice = ranks.pick(&mut draws(seed), NOW, first(&tried, Probe::Allowed));
         prop_assert_eq!(choice.as_ref().map(|choice| choice.member.rank(NOW)), best);
         if let Some(choice) = choice {
             prop_assert!(!tried.contains(&choice.member.stats.id()));
@@ -102,10 +108,10 @@ proptest! {
 #[test]
 fn one_whose_ejection_is_over_is_probed_once_and_by_a_first_try_only() {
     let (members, ranks) = members(&[Rank::Ejected, Rank::Passing, Rank::Passing]);
-    let mut draws = Rng::with_seed(3);
+    let mut three = draws(3);
     let mut probes = |tried: &[MemberId], picks| {
         (0..picks)
-            .filter(|_| ranks.pick(&mut draws, LATER, tried, May::Probe).unwrap().is_out)
+            .filter(|_| ranks.pick(&mut three, LATER, first(tried, Probe::Allowed)).unwrap().is_out)
             .count()
     };
     assert_eq!(probes(&[members[1].stats.id()], 100), 0);
@@ -115,7 +121,7 @@ fn one_whose_ejection_is_over_is_probed_once_and_by_a_first_try_only() {
     let again = LATER.after(Duration::from_secs(2));
     assert!(
         (0..100)
-            .any(|_| ranks.pick(&mut Rng::with_seed(4), again, &[], May::Probe).unwrap().is_out)
+            .any(|_| ranks.pick(&mut draws(4), again, first(&[], Probe::Allowed)).unwrap().is_out)
     );
 }
 
@@ -124,11 +130,11 @@ fn a_call_that_must_not_be_made_twice_probes_only_one_that_nobody_probed_for_a_m
     let until = Moment::from_micros(1000).after(Duration::from_secs(1));
     for (later, probes) in [(0, 0), (59, 0), (60, 1), (3600, 1)] {
         let (_, ranks) = members(&[Rank::Ejected, Rank::Passing, Rank::Passing]);
-        let (now, mut draws) = (until.after(Duration::from_secs(later)), Rng::with_seed(3));
-        let mut is_probe = |may| ranks.pick(&mut draws, now, &[], may).unwrap().is_out;
-        let taken = (0..100).filter(|_| is_probe(May::NotProbe)).count();
+        let (now, mut draws) = (until.after(Duration::from_secs(later)), draws(3));
+        let mut is_probe = |may| ranks.pick(&mut draws, now, first(&[], may)).unwrap().is_out;
+        let taken = (0..100).filter(|_| is_probe(Probe::Delayed)).count();
         assert_eq!(taken, probes, "{later} s after its ejection");
-        let taken = (0..100).filter(|_| is_probe(May::Probe)).count();
+        let taken = (0..100).filter(|_| is_probe(Probe::Allowed)).count();
         assert_eq!(
             taken,
             1 - probes,
@@ -143,13 +149,14 @@ fn of_two_threads_at_the_same_moment_one_gets_the_probe() {
         let (_, ranks) = members(&[Rank::Ejected, Rank::Passing]);
         let here = AtomicU8::new(0);
         let probes = || {
-            let mut draws = Rng::new();
+            let mut draws = RandomDraws(Rng::new());
             here.fetch_add(1, Relaxed);
             // Spinning, since who is woken comes too late to meet the other.
             while here.load(Relaxed) < 2 {
                 thread::yield_now();
             }
-            let mut is_probe = || ranks.pick(&mut draws, LATER, &[], May::Probe).unwrap().is_out;
+            let mut is_probe =
+                || ranks.pick(&mut draws, LATER, first(&[], Probe::Allowed)).unwrap().is_out;
             (0..20).filter(|_| is_probe()).count()
         };
         let both = thread::scope(|scope| {

@@ -180,7 +180,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Pick, Pool};
+    use crate::{Pick, PickOptions, Pool};
 
     fn pool(size: u16) -> Pool {
         Pool::fixed("service2", (1..=size).map(|n| ([10, 0, 0, n as u8], 80).into()))
@@ -326,7 +326,7 @@ mod tests {
                 let answer = tries.limits(now).answer;
                 prop_assert!(answer.at <= now + Duration::from_secs(1) && answer.at <= start + Duration::from_secs(5));
                 prop_assert_eq!(tries.wants_fresh_connection(), has_closed);
-                let pick = pool.pick_apart_from(tries.apart_from()).unwrap();
+                let pick = pool.pick_with(PickOptions::new().apart_from(tries.apart_from())).unwrap();
                 prop_assert!(!out.contains(&pick.member()));
                 // Fresh connections are all that a try has from then on.
                 let reused = reused && !has_closed;

@@ -4,6 +4,17 @@ use proptest::prelude::*;
 
 use super::*;
 
+const OPTIONS: BreakerOptions = BreakerOptions {
+    failures_max: 5,
+    ejected_min: Duration::from_secs(1),
+    ejected_max: Duration::from_secs(60),
+    good_min_percent: 50,
+    samples_min: 20,
+    window: Duration::from_secs(10),
+};
+
+const FAILURES_MAX: u8 = OPTIONS.failures_max;
+
 const NEW: Breaker = Breaker::new(Moment::from_micros(0));
 
 fn at(millis: u64) -> Moment {
@@ -12,7 +23,7 @@ fn at(millis: u64) -> Moment {
 
 /// Without jitter, and with a success rate that is fine.
 fn on_event(breaker: Breaker, signal: BreakerEvent, now: Moment) -> Breaker {
-    breaker.on_event(signal, |_| false, now, || 0.0)
+    breaker.on_event(signal, &OPTIONS, |_| false, now, || 0.0)
 }
 
 fn failed_in_a_row(breaker: Breaker, times: u8, now: Moment) -> Breaker {
@@ -56,7 +67,7 @@ fn a_low_success_rate_ejects_and_only_failures_look_at_it() {
         (BreakerEvent::Success, false),
         (BreakerEvent::None, false),
     ] {
-        let after = NEW.on_event(signal, |_| true, at(1), || 0.0);
+        let after = NEW.on_event(signal, &OPTIONS, |_| true, at(1), || 0.0);
         assert_eq!(after.is_out(), out, "{signal:?}");
     }
 }
@@ -77,7 +88,7 @@ fn ejections_grow_up_to_a_limit_and_are_forgiven_by_and_by() {
 #[test]
 fn jitter_makes_an_ejection_up_to_a_half_longer() {
     for (draw, millis) in [(0.0, 1000), (0.5, 1250), (1.0, 1500)] {
-        assert_eq!(until(Breaker::ejected(0, at(0), draw)), at(millis));
+        assert_eq!(until(Breaker::ejected(0, &OPTIONS, at(0), draw)), at(millis));
     }
 }
 
@@ -95,7 +106,7 @@ fn one_probe_decides() {
         (BreakerEvent::ServerError, Some(2)),
         (BreakerEvent::None, Some(1)),
     ] {
-        let after = probing.on_event_out(signal, at(1001), || 0.0);
+        let after = probing.on_event_out(signal, &OPTIONS, at(1001), || 0.0);
         let seconds = after.is_out().then(|| until(after).since(at(1001)).as_secs());
         assert_eq!(seconds, out_for, "{signal:?}");
     }
@@ -121,9 +132,9 @@ fn those_called_before_the_ejection_are_late_and_those_who_found_nobody_else_can
         assert_eq!(on_event(out, signal, at(10)), out);
     }
     for signal in [BreakerEvent::Failure, BreakerEvent::ServerError, BreakerEvent::None] {
-        assert_eq!(out.on_event_out(signal, at(10), || 0.0), out);
+        assert_eq!(out.on_event_out(signal, &OPTIONS, at(10), || 0.0), out);
     }
-    assert!(!out.on_event_out(BreakerEvent::Success, at(10), || 0.0).is_out());
+    assert!(!out.on_event_out(BreakerEvent::Success, &OPTIONS, at(10), || 0.0).is_out());
 }
 
 #[test]
@@ -178,8 +189,8 @@ proptest! {
         for (event, wait, draw) in events {
             now = now.after(Duration::from_millis(wait));
             let after = match event {
-                Event::Event(signal, low) => breaker.on_event(signal, |_| low, now, || draw),
-                Event::EventOut(signal) => breaker.on_event_out(signal, now, || draw),
+                Event::Event(signal, low) => breaker.on_event(signal, &OPTIONS, |_| low, now, || draw),
+                Event::EventOut(signal) => breaker.on_event_out(signal, &OPTIONS, now, || draw),
                 Event::Probe => breaker.probed(now).unwrap_or(breaker),
             };
             if breaker.is_out() && !after.is_out() {
@@ -188,7 +199,7 @@ proptest! {
             if !breaker.is_out() && after.is_out() {
                 prop_assert!(matches!(event, Event::Event(BreakerEvent::Failure | BreakerEvent::Refused | BreakerEvent::ServerError, _)));
                 let wait = until(after).since(now);
-                prop_assert!(wait >= EJECTED_MIN && wait <= EJECTED_MAX.mul_f32(1.5));
+                prop_assert!(wait >= OPTIONS.ejected_min && wait <= OPTIONS.ejected_max.mul_f32(1.5));
             }
             if let Breaker::Healthy { failures, .. } = after {
                 prop_assert!(failures < FAILURES_MAX);

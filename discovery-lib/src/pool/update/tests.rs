@@ -38,7 +38,7 @@ impl Old {
 }
 
 fn updated(old: &[Old], answer: &[Arc<Instance>], now: Instant) -> Vec<Next> {
-    update(&old.iter().map(Old::known).collect::<Vec<_>>(), answer, now)
+    update(&old.iter().map(Old::known).collect::<Vec<_>>(), answer, Duration::from_secs(60), now)
 }
 
 /// What becomes of one that was a member, and not a reserve, when this is the answer.

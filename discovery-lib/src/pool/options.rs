@@ -1,0 +1,51 @@
+//! What one pick asks for.
+
+use crate::{
+    MemberId,
+    balance::{Probe, Request},
+};
+
+/// What one pick asks for. Default: the first try of a call that must not be repeated, without a key.
+///
+/// ```
+/// # use discovery::{PickOptions, Pool};
+/// # fn main() -> Result<(), discovery::PickError> {
+/// # let pool = Pool::fixed("web", ["127.0.0.1:8001".parse().unwrap(), "127.0.0.1:8002".parse().unwrap()]);
+/// let first = pool.pick_with(PickOptions::new().repeatable())?;
+/// let second = pool.pick_with(PickOptions::new().apart_from(&[first.member()]))?;
+/// assert_ne!(first.instance(), second.instance());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PickOptions<'a>(pub(super) Request<'a>);
+
+impl<'a> PickOptions<'a> {
+    /// The default.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For a call that can be repeated, such as a GET or a connection: it may probe a member whose ejection is over. When it fails, try again
+    /// with [`PickOptions::apart_from`].
+    #[must_use]
+    pub fn repeatable(mut self) -> Self {
+        self.0.probe = Probe::Allowed;
+        self
+    }
+
+    /// None of these members, which the call has tried already. The pick may be of a worse rank, but does not probe an ejected member.
+    #[must_use]
+    pub fn apart_from(mut self, tried: &'a [MemberId]) -> Self {
+        self.0.tried = tried;
+        self
+    }
+
+    /// A key for policies that choose by it; the default policy ignores it.
+    #[must_use]
+    pub fn key(mut self, key: u64) -> Self {
+        self.0.key = Some(key);
+        self
+    }
+}
