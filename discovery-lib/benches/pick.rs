@@ -1,5 +1,5 @@
-//! What a pick, its outcome and its end cost on a warm pool of 40, against the least that anything of the kind must do: read an `ArcSwap`, clone
-//! and drop the `Arc` of a member, and read the clock twice. Turn by turn in one run; ratios, not times.
+//! The cost of a pick, its verdict and its end on a warm pool of 40, relative to a baseline: read an `ArcSwap`, clone and drop the `Arc` of a
+//! member, and read the clock twice. Interleaved in one run; ratios, not times.
 //!
 //! `cargo bench -p discovery-lib --bench pick`
 #![expect(clippy::print_stdout, reason = "a bench tells what it measured")]

@@ -1,4 +1,4 @@
-//! A pick, its outcome and its end allocate nothing, whatever the outcome. A binary of its own, as it counts with its own allocator.
+//! A pick, its verdict and its end do not allocate, for any verdict. A separate binary, because it uses a counting allocator.
 
 use std::{net::SocketAddr, time::Duration};
 

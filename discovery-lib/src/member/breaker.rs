@@ -1,9 +1,9 @@
-//! When a member is kept out because it failed its callers, and how it comes back: a pure machine in one word.
+//! The circuit breaker of a member: when it is ejected, and how it is readmitted. A pure state machine in one word.
 //!
 //! ```text
-//! Healthy --failures in a row, or a low success rate--> Ejected --its time is over, a pick takes it--> Probing
+//! Healthy --failures in a row, or a low success rate--> Ejected --ejection over, a pick probes it--> Probing
 //! Healthy <-------------- the probe succeeds ------------------------------------------------------- Probing
-//!                      the probe fails: ejected for longer; it is abandoned: for a moment ------> Ejected
+//!                      probe failed: ejected for longer; abandoned: briefly ------> Ejected
 //! ```
 //!
 //! Not here: how many may be out at once (`limit`), nor what counts as a failure (whoever judges).
@@ -45,42 +45,42 @@ impl Default for BreakerOptions {
     }
 }
 
-/// One earlier ejection is forgotten for so much time in rotation: who fails again soon after it came back stays out longer.
+/// One earlier ejection is forgotten per this time in rotation: a member that fails again soon is ejected for longer.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(30);
 
-/// A probe without an answer holds its place so long; then another may try.
+/// A probe without a result blocks further probes for this time.
 const PROBE_MAX: Duration = Duration::from_secs(10);
 
-/// So long only a call that may be made twice probes one whose ejection is over. Then any does: a service that gets nothing but POSTs would
-/// never have it back otherwise.
+/// After an ejection, only repeatable calls probe for this time. Then any call does: otherwise a service that gets only POST requests would
+/// never readmit a member.
 const REPEATABLE_ONLY: Duration = Duration::from_secs(60);
 
-/// After a probe that said nothing (its caller left, or was told to slow down).
+/// After a probe without information (abandoned, or answered with 429).
 const PROBE_AGAIN: Duration = Duration::from_secs(1);
 
-/// Where a member stands with its callers.
+/// The state of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Breaker {
-    /// Not judged: a reserve, whose first refusal drops it, or one that has left the pool.
+    /// Not judged: a reserve, which its first refusal drops, or a member that has left the pool.
     Off,
-    /// In rotation since then, with so many failures in a row and so many ejections before.
+    /// In rotation since then, with consecutive failures and earlier ejections.
     Healthy { failures: u8, ejections: u8, since: Moment },
-    /// Kept out.
+    /// Ejected.
     Ejected { ejections: u8, until: Moment },
-    /// Kept out but for one pick, which has so long to tell.
+    /// Ejected, with one probe in progress until then.
     Probing { ejections: u8, until: Moment },
 }
 
-/// What a pick may do with a member.
+/// Whether a pick may choose a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// Take it.
+    /// Yes.
     In,
-    /// Leave it, while there is anyone else.
+    /// Only if there is no other.
     Out,
-    /// As `Out`, but one pick for a call that may be made twice may probe it.
+    /// As `Out`, but one repeatable call may probe it.
     Due,
-    /// As `Due`, for long: one pick for any call may probe it.
+    /// As `Due`, for a long time: one call of any kind may probe it.
     Overdue,
 }
 
@@ -108,7 +108,7 @@ impl Breaker {
         }
     }
 
-    /// Taken by the one pick that may probe it; None if another was quicker, or it is too early.
+    /// The state with a probe in progress; None if there is one already, or it is too early.
     pub(crate) fn probed(self, now: Moment) -> Option<Self> {
         match self {
             Self::Ejected { ejections, until } | Self::Probing { ejections, until }
@@ -120,7 +120,7 @@ impl Breaker {
         }
     }
 
-    /// After the outcome of a pick that was made while it was in. `is_low`: whether its success rate since then is too low. `draw`: 0 to 1.
+    /// The state after the result of a pick that was made in rotation. `is_low`: whether the success rate since then is too low. `draw`: 0 to 1.
     pub(crate) fn on_event(
         self,
         signal: BreakerEvent,
@@ -129,7 +129,7 @@ impl Breaker {
         now: Moment,
         draw: impl FnOnce() -> f32,
     ) -> Self {
-        // Those called before it was ejected are late: what they found has been acted upon.
+        // Results of calls from before the ejection have no effect.
         let Self::Healthy { failures, ejections, since } = self else { return self };
         let failures = match signal {
             BreakerEvent::None => return self,
@@ -145,7 +145,7 @@ impl Breaker {
         Self::ejected(earlier, options, now, draw())
     }
 
-    /// After the outcome of a pick that was made while it was out: of the probe, or of one that found nobody else.
+    /// The state after the result of a pick that was made while it was ejected: a probe, or a pick without an alternative.
     pub(crate) fn on_event_out(
         self,
         signal: BreakerEvent,
@@ -159,7 +159,7 @@ impl Breaker {
                 Self::Ejected { ejections, .. } | Self::Probing { ejections, .. },
                 BreakerEvent::Success,
             ) => Self::Healthy { failures: 0, ejections, since: now },
-            // Only the probe makes it longer, however many found nobody else.
+            // Only a probe extends the ejection.
             (Self::Ejected { .. }, _) => self,
             (Self::Probing { ejections, .. }, BreakerEvent::None) => {
                 Self::Ejected { ejections, until: now.after(PROBE_AGAIN) }
@@ -168,7 +168,7 @@ impl Breaker {
         }
     }
 
-    /// Let in again by the pool, because too many are out.
+    /// Readmitted by the pool, because too many are ejected.
     pub(crate) fn readmitted(self, now: Moment) -> Self {
         match self {
             Self::Ejected { ejections, .. } | Self::Probing { ejections, .. } => {

@@ -1,10 +1,10 @@
 //! How quickly a member answers: a peak-sensitive moving average and its time, in one atomic word.
 //!
-//! A slower answer than expected is believed at once, quicker ones only by and by (Finagle's Peak EWMA). Failures are charged as slow answers by
-//! those who judge them, so that failing fast never looks quick.
+//! A slower answer raises the estimate at once, quicker ones lower it gradually (Finagle's Peak EWMA). Failures are charged as slow answers, so a
+//! fast failure never counts as a quick answer.
 //!
-//! Time alone makes nobody quick: while a member is not called its estimate fades, but only down to that of the member that it is compared with.
-//! So one that was slow gets its next chance in time, and then as an equal, so that what is in flight still limits how many callers take it.
+//! The estimate of an unused member decays, but only down to that of the member that it is compared with. So a slow member is picked again after
+//! some time, and then as an equal: its calls in flight still limit its share.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -17,12 +17,12 @@ use super::{Charge, moment::Moment};
 /// 5 s charged to a member whose peers take 5 ms is forgotten after seven times this.
 const FADING: Duration = Duration::from_secs(5);
 
-/// Two members are equally quick while neither is so many times slower than the other. Without it the noise of single answers would decide
+/// Two members are equally quick unless one is this many times slower. Without it the noise of single answers would decide
 /// between two idle members, instead of their weights.
 const EQUAL: f32 = 2.0;
 
-/// A member that nobody has measured is taken to be as quick as the one it is compared with, but never slower than this: 1 s, the longest that
-/// a good try takes. So a newcomer is preferred to one that fails.
+/// A member without an estimate counts as equally quick as the one it is compared with, but never slower than this: 1 s, the longest that a
+/// successful try takes. So a new member is preferred to a failing one.
 const UNKNOWN_AT_MOST: f32 = 1_000_000.0;
 
 /// An estimate is stamped in ticks of 1.024 ms.
@@ -112,7 +112,7 @@ fn handicaps(one: Option<Estimate>, other: Option<Estimate>, now: Moment) -> (f3
     }
 }
 
-/// The estimate of one member, shared by all who call it.
+/// The estimate of one member, shared by all callers.
 #[derive(Debug, Default)]
 pub(crate) struct Latency(AtomicU64);
 
@@ -122,7 +122,7 @@ impl Latency {
         handicaps(self.load(), other.load(), now)
     }
 
-    /// The estimate as it was learnt, in whole microseconds; none where nobody has measured.
+    /// The estimate as it was learnt, in whole microseconds; None before the first answer.
     pub(crate) fn estimate(&self) -> Option<Duration> {
         self.load().map(|estimate| Duration::from_micros(estimate.micros.round() as u64))
     }
@@ -148,7 +148,7 @@ impl Latency {
         self.0.fetch_update(Relaxed, Relaxed, step).ok();
     }
 
-    /// Forgets all but this answer: of one that is back, what it was charged with while it failed is no longer true.
+    /// Restarts the estimate with this answer: after a readmission, the charges for its failures no longer apply.
     pub(crate) fn restart(&self, latency: Duration, now: Moment) {
         self.0.store(Estimate::new(latency, now).pack(), Relaxed);
     }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slower_answer_is_believed_at_once_and_a_quicker_one_by_and_by() {
+    fn a_slower_answer_is_believed_at_once_and_a_quicker_one_gradually() {
         let latency = Latency::default();
         let learn = |answer, now| {
             latency.charge(Charge::Measured, millis(answer), at(now));

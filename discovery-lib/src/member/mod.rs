@@ -1,7 +1,7 @@
-//! An instance and what callers have learnt about it: how quickly it answers, how many wait for it, whether it is kept out.
+//! An instance and its statistics: latency, calls in flight, ejection.
 //!
-//! What is learnt belongs to the running copy: it stays when Consul says something new of the same copy (weights, tags, status), and ends with
-//! it. All of it is atomic words, so that a pick and its outcome take no lock and allocate nothing.
+//! Statistics belong to a running copy: they are kept when its weights, tags or status change in Consul, and end with it. All of them are atomic
+//! words, so a pick and its result take no lock and do not allocate.
 
 mod breaker;
 mod latency;
@@ -29,7 +29,7 @@ pub(crate) use stats::{Call, MemberStats, Transition};
 pub use verdict::{BreakerEvent, Charge, Verdict};
 pub(crate) use window::WINDOW_MAX;
 
-/// Which running copy is meant, for as long as this process lives: never that of another one, not even of another pool.
+/// The identity of a running copy. Unique in this process, across pools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(u64);
 
@@ -40,8 +40,7 @@ impl MemberId {
     }
 }
 
-/// An instance as Consul says it is now, with what callers have learnt about this copy of it. A cache line of its own, as its count of
-/// references is written at each pick.
+/// An instance as it is in Consul now, with the statistics of this copy. Aligned to a cache line, because each pick writes its reference count.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Member {
@@ -52,22 +51,22 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// A reserve that refused a caller: never called again.
+    /// A reserve that refused a call: never picked again.
     pub(crate) fn is_dropped(&self) -> bool {
         self.reserve_until.is_some() && self.stats.was_refused()
     }
 
-    /// How good it is, as far as Consul knows.
+    /// Its rank by its status in Consul, without ejection.
     pub(crate) fn rank_in_consul(&self) -> Rank {
         if self.reserve_until.is_some() {
             Rank::Reserve
         } else {
-            // The pool lets nobody in who has none; if it did, this is where it does least harm.
+            // Members of a pool have a rank; this one is a harmless default.
             Rank::of(&self.instance).unwrap_or(Rank::Reserve)
         }
     }
 
-    /// How good it is at this moment.
+    /// Its rank at this moment.
     pub(crate) fn rank(&self, now: Moment) -> Rank {
         match self.stats.admission(now) {
             Admission::In => self.rank_in_consul(),

@@ -1,4 +1,4 @@
-//! Time as what callers learn is stamped with it: microseconds since the pool began, small enough for a word shared with other facts.
+//! Time stamps of statistics: microseconds since the creation of the pool, small enough to share a word with other values.
 //!
 //! Not a clock: the pool reads the clock once for a pick and once for its outcome, and hands moments to the pure parts.
 

@@ -39,15 +39,15 @@ pub(crate) struct MemberStats {
     gone: AtomicBool,
     /// Wakes the tasks that wait for `gone`.
     gone_notify: Notify,
-    /// What callers keep for this copy (connections): made when it is first asked for, gone with this.
+    /// What callers store with this copy (connections): created when first used, dropped with this.
     attached: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
-/// A pick, as far as its member is concerned.
+/// A pick, as its member records it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) picked: Moment,
-    /// The member was ejected when it was picked: as its probe, or because there was nobody else.
+    /// The member was ejected when it was picked: as its probe, or because there was no other.
     pub(crate) is_out: bool,
 }
 
@@ -90,7 +90,7 @@ impl MemberStats {
         self.id
     }
 
-    /// What callers keep for this copy: one thing of one type, which is not this layer's to know.
+    /// What callers store with this copy: one value of one type.
     pub(crate) fn attached<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
         let attached = self.attached.get_or_init(|| Arc::new(T::default()));
         Arc::clone(attached).downcast().unwrap_or_default()
@@ -104,7 +104,7 @@ impl MemberStats {
         self.in_flight.load(Relaxed)
     }
 
-    /// Whether a caller was refused; of a reserve: since it became one.
+    /// Whether a call was refused; for a reserve, since it became one.
     pub(crate) fn was_refused(&self) -> bool {
         self.refused.load(Relaxed)
     }
@@ -155,7 +155,7 @@ impl MemberStats {
         self.in_flight.fetch_sub(1, Relaxed);
     }
 
-    /// Takes the one place of a probe.
+    /// Starts a probe, unless there is one.
     pub(crate) fn take_probe(&self, now: Moment) -> bool {
         let step = |word| Breaker::unpack(word).probed(now).map(Breaker::pack);
         self.breaker.fetch_update(Relaxed, Relaxed, step).is_ok()
@@ -222,19 +222,19 @@ impl MemberStats {
         })
     }
 
-    /// It is a reserve from now on, or has left: no longer judged.
+    /// It is a reserve from now on, or has left: it is no longer judged.
     pub(crate) fn switch_off(&self) {
         if self.step(|_| Breaker::Off).is_some() {
             self.refused.store(false, Relaxed);
         }
     }
 
-    /// It is no reserve any more.
+    /// It is no longer a reserve.
     pub(crate) fn switch_on(&self, now: Moment) {
         self.step(|breaker| if breaker == Breaker::Off { Breaker::new(now) } else { breaker });
     }
 
-    /// Lets it in, although its time is not over: too many are out.
+    /// Ends its ejection early, because too many are ejected.
     pub(crate) fn readmit(&self, now: Moment) {
         self.step(|breaker| breaker.readmitted(now));
     }

@@ -1,57 +1,57 @@
-//! What a caller found out about a member, in the two currencies that count: latency, and good or bad.
+//! The result of a call: the latency that is charged, and the event for the breaker.
 
 use std::time::Duration;
 
-/// What an outcome says about the member that was called.
+/// The result of a call, as it counts for the member that was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// What is charged as its latency.
+    /// The latency that is charged.
     pub latency: Charge,
-    /// What counts for its ejection.
+    /// The event that counts for ejection.
     pub breaker: BreakerEvent,
 }
 
-/// How much latency an outcome is charged as. What has elapsed counts from the pick to the verdict.
+/// The latency that is charged. Elapsed time counts from the pick to the verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charge {
-    /// What has elapsed.
+    /// The elapsed time.
     Measured,
-    /// What has elapsed, but at least so much: else failing fast would look quick.
+    /// The elapsed time, but at least this: otherwise a fast failure would count as a quick answer.
     AtLeast(Duration),
-    /// What has elapsed where that is more than was expected, else nothing: the caller didn't wait for the end.
+    /// The elapsed time if it exceeds the estimate, else nothing: the caller did not wait for the end.
     IfAboveEstimate,
 }
 
-/// What an outcome counts as for ejection.
+/// The result of a call, as it counts for ejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerEvent {
-    /// It answered well.
+    /// The call succeeded.
     Success,
-    /// It failed: enough of them in a row, or too many of all, and it is ejected.
+    /// The call failed. Consecutive failures, or a low success rate, eject the instance.
     Failure,
-    /// A failure that says that nobody is there (refused, unreachable, not connected in time), or another service: a reserve is dropped at the first.
+    /// The call did not reach the instance (refused, unreachable, not connected in time), or reached another service. One drops a reserve.
     Refused,
-    /// It answered that it failed (500 and its like): counts in the success rate only.
+    /// A server error such as 500: counts for the success rate only.
     ServerError,
-    /// Says nothing about the member.
+    /// No information about the instance.
     None,
 }
 
 impl Verdict {
-    /// The least that a failure is charged as latency: 5 s.
+    /// The minimum latency that is charged for a failure: 5 s.
     pub const FAILURE_CHARGE: Duration = Duration::from_secs(5);
 
-    /// It answered well, just now.
+    /// The call succeeded.
     pub const SUCCESS: Self = Self { latency: Charge::Measured, breaker: BreakerEvent::Success };
 
-    /// It failed.
+    /// The call failed.
     pub const FAILURE: Self =
         Self { latency: Charge::AtLeast(Self::FAILURE_CHARGE), breaker: BreakerEvent::Failure };
 
-    /// Nobody was there.
+    /// The call did not reach the instance.
     pub const REFUSED: Self = Self { breaker: BreakerEvent::Refused, ..Self::FAILURE };
 
-    /// The caller gave up before it could tell.
+    /// The caller abandoned the call before its result was known.
     pub const ABANDONED: Self =
         Self { latency: Charge::IfAboveEstimate, breaker: BreakerEvent::None };
 }

@@ -1,6 +1,6 @@
-//! How many of the last outcomes were good: exact counts in buckets of a second.
+//! The success rate over the last seconds: exact counts in buckets of one second.
 //!
-//! Counts rather than a moving average, since an average depends on the rate of calls and hides a burst.
+//! Counts rather than a moving average, because an average depends on the rate of calls and hides a burst.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -14,12 +14,12 @@ const BUCKETS: usize = 60;
 pub(crate) const WINDOW_MAX: Duration = Duration::from_secs(BUCKETS as u64);
 
 const COUNT_BITS: u32 = 16;
-/// Past so many outcomes in one second further ones are not counted.
+/// Further samples of the same second are not counted.
 const COUNT_MAX: u32 = (1 << COUNT_BITS) - 1;
 /// The number of a second has the other 32 bits, 136 years.
 const SECOND_MASK: u64 = (1 << 32) - 1;
 
-/// The outcomes of one second.
+/// The samples of one second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Bucket {
     second: u64,
@@ -39,7 +39,7 @@ impl Bucket {
         Self { second: word >> (2 * COUNT_BITS), bad: count(word >> COUNT_BITS), all: count(word) }
     }
 
-    /// With one more outcome; a new second starts from nothing.
+    /// With one more sample; a new second starts at zero.
     fn after(self, sample: Sample, second: u64) -> Self {
         let fresh = if self.second == second { self } else { Self { second, bad: 0, all: 0 } };
         if fresh.all == COUNT_MAX {
@@ -74,7 +74,7 @@ impl Window {
         bucket.fetch_update(Relaxed, Relaxed, step).ok();
     }
 
-    /// Whether too few were good, among those since then and within the window.
+    /// Whether the success rate since then, within the window, is too low.
     pub(crate) fn is_low(&self, options: &BreakerOptions, since: Moment, now: Moment) -> bool {
         let span = now.since(since).as_secs().min(options.window.as_secs() - 1);
         let (mut bad, mut all) = (0, 0);

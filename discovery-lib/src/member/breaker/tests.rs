@@ -73,7 +73,7 @@ fn a_low_success_rate_ejects_and_only_failures_look_at_it() {
 }
 
 #[test]
-fn ejections_grow_up_to_a_limit_and_are_forgiven_by_and_by() {
+fn ejections_grow_up_to_a_limit_and_are_forgotten_gradually() {
     for (earlier, seconds) in [(0, 1), (1, 2), (2, 4), (5, 32), (6, 60), (200, 60), (255, 60)] {
         assert_eq!(until(ejected(earlier, at(0))), at(seconds * 1000), "{earlier} earlier");
     }
@@ -156,15 +156,15 @@ fn signal() -> impl Strategy<Value = BreakerEvent> {
 /// What may happen to a breaker: an outcome of a pick made while it was in (with the rate low or not) or out, or a probe.
 #[derive(Debug, Clone, Copy)]
 enum Event {
-    Event(BreakerEvent, bool),
-    EventOut(BreakerEvent),
+    WhileIn(BreakerEvent, bool),
+    WhileOut(BreakerEvent),
     Probe,
 }
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        6 => (signal(), prop::bool::weighted(0.1)).prop_map(|(signal, low)| Event::Event(signal, low)),
-        2 => signal().prop_map(Event::EventOut),
+        6 => (signal(), prop::bool::weighted(0.1)).prop_map(|(signal, low)| Event::WhileIn(signal, low)),
+        2 => signal().prop_map(Event::WhileOut),
         2 => Just(Event::Probe),
     ]
 }
@@ -189,15 +189,15 @@ proptest! {
         for (event, wait, draw) in events {
             now = now.after(Duration::from_millis(wait));
             let after = match event {
-                Event::Event(signal, low) => breaker.on_event(signal, &OPTIONS, |_| low, now, || draw),
-                Event::EventOut(signal) => breaker.on_event_out(signal, &OPTIONS, now, || draw),
+                Event::WhileIn(signal, low) => breaker.on_event(signal, &OPTIONS, |_| low, now, || draw),
+                Event::WhileOut(signal) => breaker.on_event_out(signal, &OPTIONS, now, || draw),
                 Event::Probe => breaker.probed(now).unwrap_or(breaker),
             };
             if breaker.is_out() && !after.is_out() {
-                prop_assert!(matches!(event, Event::EventOut(BreakerEvent::Success)));
+                prop_assert!(matches!(event, Event::WhileOut(BreakerEvent::Success)));
             }
             if !breaker.is_out() && after.is_out() {
-                prop_assert!(matches!(event, Event::Event(BreakerEvent::Failure | BreakerEvent::Refused | BreakerEvent::ServerError, _)));
+                prop_assert!(matches!(event, Event::WhileIn(BreakerEvent::Failure | BreakerEvent::Refused | BreakerEvent::ServerError, _)));
                 let wait = until(after).since(now);
                 prop_assert!(wait >= OPTIONS.ejected_min && wait <= OPTIONS.ejected_max.mul_f32(1.5));
             }
