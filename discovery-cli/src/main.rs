@@ -8,7 +8,6 @@ mod print;
 use std::{env, ffi::OsString, process::ExitCode};
 
 use clap::CommandFactory;
-use discovery::program;
 
 use command::Arguments;
 

@@ -72,8 +72,6 @@ mod member;
 mod names;
 mod options;
 mod pool;
-#[cfg(feature = "program")]
-pub mod program;
 mod query;
 mod random;
 mod redact;

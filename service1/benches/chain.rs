@@ -21,7 +21,6 @@ use std::{
 use bytes::Bytes;
 use discovery::{
     Discovery, Registration, headers,
-    program::{self, Outcome},
     serve::{Request, Server, text},
     signal,
 };
@@ -33,6 +32,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo},
 };
+use program::Outcome;
 use testkit::{
     http::Question,
     ratio::{Ratio, interleaved_async},

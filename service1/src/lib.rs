@@ -6,12 +6,8 @@ mod relay;
 use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
-use discovery::{
-    Discovery, Source,
-    program::{self, Outcome, ServiceArgs},
-    serve::Server,
-    signal,
-};
+use discovery::{Discovery, Source, serve::Server, signal};
+use program::{Outcome, ServiceArgs};
 
 use relay::Relay;
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use discovery::{
     Client, Error, headers,
-    program::chain,
     serve::{Request, text},
 };
 use http::{Response, StatusCode, response::Parts};
+use program::chain;
 
 /// The upstream's lines are some 50 bytes; what is longer than this is something else.
 const LINES_MAX: usize = 64 * 1024;

@@ -5,11 +5,11 @@ use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
 use clap::{CommandFactory, Parser};
 use discovery::{
     Discovery,
-    program::{self, Outcome, ServiceArgs},
     serve::{Request, Server, text},
     signal,
 };
 use http::StatusCode;
+use program::{Outcome, ServiceArgs};
 
 /// The last hop of the hello chain: registers in Consul and says who called it
 #[derive(Debug, Parser)]

@@ -6,11 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use discovery::{
-    program::{Outcome, address},
-    signal,
-};
+use discovery::signal;
 use discovery_agent::{Agent as Embedded, Builder};
+use program::{Outcome, address};
 
 use super::ports::{tcp_is_free, udp_is_free};
 use crate::print::say;

@@ -9,7 +9,7 @@ mod watch;
 
 use std::io;
 
-use discovery::program::Outcome;
+use program::Outcome;
 
 /// Service discovery on Consul.
 #[derive(Debug, clap::Parser)]

@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
 };
 
-use discovery::program::refused;
+use program::refused;
 
 /// That this address is free for TCP.
 ///

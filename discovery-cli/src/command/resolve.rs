@@ -1,6 +1,6 @@
 //! `resolve NAME`: the instances of a service, as the HTTP catalog says and as DNS says, side by side.
 
-use discovery::program::{Outcome, printable};
+use program::{Outcome, printable};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use discovery::{Instance, Status, program::Outcome};
+use discovery::{Instance, Status};
+use program::Outcome;
 use serde_json::json;
 use tokio::task::JoinSet;
 

@@ -2,10 +2,8 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use discovery::{
-    Instance, Status, Watched,
-    program::{Outcome, chain, printable},
-};
+use discovery::{Instance, Status, Watched};
+use program::{Outcome, chain, printable};
 use serde_json::{Value, json};
 
 use crate::{

@@ -4,8 +4,8 @@ use std::{env, sync::Arc, time::Duration};
 
 use discovery::{
     Discovery, Error, Instance, Query, Settings, Snapshot, Source, Watch, agent::ReadOptions,
-    program::chain,
 };
+use program::chain;
 use tokio::time::timeout;
 
 use super::{Line, Verdict, compare};

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt::Write};
 
-use discovery::program::printable;
+use program::printable;
 use serde_json::Value;
 
 /// A value on a line. Characters in strings that would command a terminal are escaped, also those that JSON allows as they are; whoever

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use discovery::program::printable;
+use program::printable;
 
 use super::{Paint, Tone};
 

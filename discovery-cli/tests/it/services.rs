@@ -40,7 +40,7 @@ async fn a_wrong_setting_ends_it_at_once_and_is_told() {
         (
             "LISTEN",
             "8001",
-            "--listen (LISTEN) is \"8001\": it takes an IP address and a port, like 0.0.0.0:8001 or [::1]:8001",
+            "--listen (LISTEN) is \"8001\": expected an IP address and a port, like 0.0.0.0:8001 or [::1]:8001",
         ),
         (
             "ADVERTISE",
@@ -50,12 +50,12 @@ async fn a_wrong_setting_ends_it_at_once_and_is_told() {
         (
             "SERVICE_NAME",
             "a/b",
-            "--service-name (SERVICE_NAME) is \"a/b\": it takes at most 63 letters, digits, -, _ and .",
+            "--service-name (SERVICE_NAME) is \"a/b\": expected 1 to 63 letters, digits, -, _ and .",
         ),
         (
             "UPSTREAM",
             "a b",
-            "--upstream (UPSTREAM) is \"a b\": it takes at most 63 letters, digits, -, _ and .",
+            "--upstream (UPSTREAM) is \"a b\": expected 1 to 63 letters, digits, -, _ and .",
         ),
         (
             "RESOLVE",
@@ -80,14 +80,14 @@ async fn a_wrong_setting_ends_it_at_once_and_is_told() {
         (
             "DRAIN",
             "2",
-            "--drain (DRAIN) is \"2\": it takes a time of at most an hour, like 2s, 500ms or 1m",
+            "--drain (DRAIN) is \"2\": expected a duration of at most 1 hour, like 2s, 500ms or 1m",
         ),
         (
             "ADMIN",
             "on",
-            "--admin (ADMIN) is \"on\": it takes an IP address and a port, like 0.0.0.0:8001 or [::1]:8001",
+            "--admin (ADMIN) is \"on\": expected an IP address and a port, like 0.0.0.0:8001 or [::1]:8001",
         ),
-        ("LOG_FORMAT", "xml", "LOG_FORMAT is \"xml\": it takes text or json"),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT is \"xml\": expected text or json"),
     ] {
         assert_eq!(
             failed("service1", &[(variable, value)]).await,
@@ -129,12 +129,12 @@ async fn an_address_in_use_is_told_with_the_setting_that_chooses_another() {
     let at = taken.local_addr().unwrap().to_string();
     for (variable, setting) in [("LISTEN", "--listen (LISTEN)"), ("ADMIN", "--admin (ADMIN)")] {
         let said = format!(
-            "error: {at} is in use: end what listens there, or choose another by {setting}"
+            "error: {at} is in use: stop the process that listens on it, or set another address with {setting}"
         );
         assert_eq!(failed("service2", &[(variable, &at)]).await, (Some(1), said));
     }
     let said =
-        "error: 192.0.2.1:80 is no address of this machine: choose another by --listen (LISTEN)";
+        "error: 192.0.2.1:80 is not an address of this machine: set another with --listen (LISTEN)";
     assert_eq!(failed("service2", &[("LISTEN", "192.0.2.1:80")]).await, (Some(1), said.into()));
 }
 

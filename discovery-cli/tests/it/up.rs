@@ -239,8 +239,9 @@ async fn a_port_in_use_is_told_with_its_flag_before_anything_starts() {
         let value = arguments.iter().position(|it| *it == flag).unwrap() + 1;
         arguments[value] = &at;
         let output = done(&mut discovery(&arguments)).await;
-        let said =
-            format!("error: {at} is in use: end what listens there, or choose another by {flag}\n");
+        let said = format!(
+            "error: {at} is in use: stop the process that listens on it, or set another address with {flag}\n"
+        );
         assert_eq!((text(&output.stderr), output.status.code()), (said, Some(1)));
     }
 }

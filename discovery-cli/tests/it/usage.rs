@@ -26,11 +26,11 @@ async fn a_wrong_value_is_told_with_its_flag_and_what_would_be_right() {
         ),
         (
             &["up", "--listen", "8001"],
-            "--listen is \"8001\": it takes an IP address and a port, like 0.0.0.0:8001 or [::1]:8001",
+            "--listen is \"8001\": expected an IP address and a port, like 0.0.0.0:8001 or [::1]:8001",
         ),
         (
             &["agent", "--http-listen", "localhost:8500"],
-            "--http-listen is \"localhost:8500\": it takes an IP address and a port, like 0.0.0.0:8001 or [::1]:8001",
+            "--http-listen is \"localhost:8500\": expected an IP address and a port, like 0.0.0.0:8001 or [::1]:8001",
         ),
         (
             &["agent", "--allow-host", "consul:8500"],
@@ -60,9 +60,9 @@ async fn a_wrong_variable_is_told_with_its_name() {
         (
             "RUST_LOG",
             "discovery=loud",
-            "RUST_LOG is \"discovery=loud\": it takes a level like info, or target=level",
+            "RUST_LOG is \"discovery=loud\": expected a level like info, or target=level",
         ),
-        ("LOG_FORMAT", "xml", "LOG_FORMAT is \"xml\": it takes text or json"),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT is \"xml\": expected text or json"),
     ] {
         refused(&["services"], &[(variable, value)], said).await;
     }

@@ -11,9 +11,9 @@ use std::{
 use discovery::{
     Discovery, DnsAddress, Host, Instance, Settings, Watch,
     agent::{Address, AgentSettings},
-    program::Outcome,
     registration::near,
 };
+use program::Outcome;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until, timeout},

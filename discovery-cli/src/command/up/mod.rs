@@ -9,10 +9,8 @@ mod words;
 
 use std::net::SocketAddr;
 
-use discovery::{
-    program::{Outcome, address},
-    signal,
-};
+use discovery::signal;
+use program::{Outcome, address};
 
 use super::{agent::Serving, ports::tcp_is_free};
 use crate::print::complain;

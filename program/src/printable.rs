@@ -1,31 +1,32 @@
-//! Text from elsewhere on a terminal: what would command the terminal is shown in place of being done.
+//! Escapes control characters in text from other systems before it is printed on a terminal.
 
 use std::{borrow::Cow, fmt::Write};
 
-/// The text with each control character, and each that changes the direction of the text after it, as Rust writes it in a string:
-/// `\u{1b}`, `\n`. Ids, tags and reasons come from whoever registered an instance; printed as they are, they could move the cursor, hide
-/// a line or set the title of a window (<https://unicode.org/reports/tr9/> for the directions).
+/// The text with each control character and each bidirectional formatting character (<https://unicode.org/reports/tr9/>) escaped as in a
+/// Rust string: `\u{1b}`, `\n`. Ids, tags and reasons come from other programs; unescaped, they could move the cursor, hide a line or set
+/// the title of a window.
 ///
 /// ```
-/// # use discovery::program::printable;
+/// # use program::printable;
 /// assert_eq!(printable("web-1"), "web-1");
 /// assert_eq!(printable("web\x1b[2J"), r"web\u{1b}[2J");
 /// ```
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(commands_terminal) {
+    if !text.chars().any(is_control) {
         return text.into();
     }
     let mut shown = String::with_capacity(text.len() * 2);
     for character in text.chars() {
-        match commands_terminal(character) {
-            true => write!(shown, "{}", character.escape_default()).expect("a String takes all"),
+        match is_control(character) {
+            true => write!(shown, "{}", character.escape_default())
+                .expect("writing to a String never fails"),
             false => shown.push(character),
         }
     }
     shown.into()
 }
 
-fn commands_terminal(character: char) -> bool {
+fn is_control(character: char) -> bool {
     let changes_direction = matches!(character,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     character.is_control() || changes_direction
@@ -36,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_commands_a_terminal_is_shown_and_the_rest_stays() {
+    fn control_characters_are_escaped_and_all_others_kept() {
         for (text, shown) in [
             ("", ""),
             ("längere Straße, 東京, 🦀", "längere Straße, 東京, 🦀"),

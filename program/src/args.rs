@@ -1,42 +1,43 @@
-//! The settings that every service has, as clap arguments: flags, and the variables that stand for them.
+//! The settings common to all services, as clap arguments: flags and environment variables.
 
 use std::{env, io, net::SocketAddr, time::Duration};
 
 use tokio::net::TcpListener;
 
-use super::{duration, listen};
-use crate::{Advertise, Error, Registration, Settings};
+use discovery::{Advertise, Error, Registration, Settings};
 
-/// A service's name, in bytes: what a label in DNS can have.
+use super::{duration, listen};
+
+/// The longest service name, in bytes: the limit of a DNS label.
 const NAME_MAX: usize = 63;
 
-/// What a service can be told, besides where it listens and what it is called, for which each has a default of its own. Flatten it into the
-/// program's arguments. What concerns Consul alone comes from CONSUL_* ([`ServiceArgs::settings`]).
+/// Settings of a service, except its listen address and its name, whose defaults differ per service. Flatten it into the program's
+/// arguments. Settings of the Consul client come from CONSUL_* ([`ServiceArgs::settings`]).
 #[derive(Debug, Clone, clap::Args)]
 #[non_exhaustive]
 pub struct ServiceArgs {
-    /// Where others reach it: HOST, HOST:PORT or :PORT; unset: the bound port, at the local address on the route to the agent
+    /// Address to publish in Consul: HOST, HOST:PORT or :PORT; unset: the bound port, at the local address on the route to the agent
     #[arg(long, env = "ADVERTISE", value_name = "ADDRESS")]
     pub advertise: Option<Advertise>,
-    /// Its id in Consul; unset: NAME-HOST-PORT
+    /// Id to register in Consul; unset: NAME-HOST-PORT
     #[arg(long, env = "SERVICE_ID", value_name = "ID")]
     pub service_id: Option<String>,
-    /// Consul's DNS: HOST:PORT, HOST or :PORT; unset: port 8600 of the agent's host
+    /// Address of Consul's DNS: HOST:PORT, HOST or :PORT; unset: port 8600 of the agent's host
     #[arg(long, env = "CONSUL_DNS_ADDR", value_name = "ADDRESS")]
     pub dns_addr: Option<String>,
-    /// How long it goes on serving once it is told to leave
+    /// Time to keep serving after a shutdown signal
     #[arg(long, env = "DRAIN", value_name = "TIME", default_value = "2s", value_parser = duration)]
     pub drain: Duration,
-    /// A second listener, with /metrics and /explain; unset: none
+    /// Address of a separate listener for /metrics and /explain; unset: none
     #[arg(long, env = "ADMIN", value_name = "IP:PORT", value_parser = address)]
     pub admin: Option<SocketAddr>,
 }
 
 impl ServiceArgs {
-    /// How to reach Consul: as CONSUL_* say, and `--dns-addr`.
+    /// The settings of the Consul client, from CONSUL_* and `--dns-addr`.
     ///
     /// # Errors
-    /// A variable can't be understood.
+    /// A variable has an invalid value.
     pub fn settings(&self) -> Result<Settings, Error> {
         Settings::from_vars(|name| match name {
             "CONSUL_DNS_ADDR" => self.dns_addr.clone(),
@@ -44,7 +45,7 @@ impl ServiceArgs {
         })
     }
 
-    /// What to register for a service of this name that listens at `local`.
+    /// The registration of a service with this name that listens on `local`.
     pub fn registration(&self, name: &str, local: SocketAddr) -> Registration {
         let registration =
             Registration::new(name, local).advertise(self.advertise.clone().unwrap_or_default());
@@ -54,10 +55,10 @@ impl ServiceArgs {
         }
     }
 
-    /// The second listener, where one is asked for.
+    /// The listener for `--admin`, if set.
     ///
     /// # Errors
-    /// Nothing can listen there.
+    /// The address cannot be bound.
     pub async fn admin(&self) -> io::Result<Option<TcpListener>> {
         match self.admin {
             Some(at) => listen(at, "--admin (ADMIN)").await.map(Some),
@@ -66,23 +67,23 @@ impl ServiceArgs {
     }
 }
 
-/// The name of a service, such as can stand in a URL.
+/// Parses the name of a service: 1 to 63 letters, digits, `-`, `_` and `.`, so that it can be the host of a URL.
 ///
 /// # Errors
-/// What would be right, as half a sentence.
+/// The accepted format, as a lowercase fragment.
 pub fn service_name(text: &str) -> Result<String, &'static str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if !text.is_empty() && text.len() <= NAME_MAX && text.chars().all(is_plain) {
         Ok(text.to_owned())
     } else {
-        Err("it takes at most 63 letters, digits, -, _ and .")
+        Err("expected 1 to 63 letters, digits, -, _ and .")
     }
 }
 
-/// An address to listen on: an IP address and a port; port 0 lets the system choose.
+/// Parses a listen address: an IP address and a port. With port 0 the system chooses a free port.
 ///
 /// # Errors
-/// What would be right, as half a sentence.
+/// The accepted format, as a lowercase fragment.
 pub fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(|_| "it takes an IP address and a port, like 0.0.0.0:8001 or [::1]:8001")
+    text.parse().map_err(|_| "expected an IP address and a port, like 0.0.0.0:8001 or [::1]:8001")
 }
