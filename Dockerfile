@@ -1,0 +1,68 @@
+# The programs, each alone in an otherwise empty image: docker build --target service1 (or service2, cli) .
+#
+# Each layer compiles code that changes less often than the code of the next layer: dependencies, the library, the
+# programs. It builds with BuildKit and with the classic builder, which builds all stages above the target.
+
+ARG RUST=rust:1.95-slim-bookworm
+
+# The workspace reduced to its dependencies: the manifests, and an empty program for each target.
+FROM ${RUST} AS manifests
+WORKDIR /workspace
+COPY . .
+RUN find . -type f -regextype posix-extended \
+      ! -regex '\./(Cargo\.lock|([^/]+/)?Cargo\.toml)' \
+      ! -regex '\./[^/]+/(src/(lib|main|bin/[^/]+)|(benches|examples|tests)/([^/]+|[^/]+/main))\.rs' -delete && \
+    echo '#![allow(dead_code)] fn main() {}' | tee $(find . -name '*.rs') >/dev/null && \
+    find . -type d -empty -delete
+
+# Static binaries. With an explicit target, even the host's own, the flags do not apply to build scripts and macros.
+# Without LTO, which would optimise all dependencies again after each edit: 60 s instead of 6.
+FROM ${RUST} AS build
+ENV CARGO_BUILD_TARGET=host-tuple RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_LTO=false
+WORKDIR /workspace
+COPY --from=manifests /workspace .
+RUN cargo build --release --locked -p service1 -p service2
+
+# Cargo recompiles files newer than its last build; a copied file keeps the time of the checkout, so touch it.
+COPY consul-wire/src consul-wire/src
+COPY http-connections/src http-connections/src
+COPY discovery-lib/src discovery-lib/src
+COPY program/src program/src
+RUN find consul-wire http-connections discovery-lib program -name '*.rs' -exec touch {} + && \
+    cargo build --release --locked -p service1 -p service2
+
+FROM build AS services
+COPY service1/src service1/src
+COPY service2/src service2/src
+RUN find service1 service2 -name '*.rs' -exec touch {} + && cargo build --release --locked -p service1 -p service2 && \
+    cp target/*/release/service1 target/*/release/service2 /
+
+FROM scratch AS service1
+COPY --from=services /service1 /service1
+USER 65532:65532
+EXPOSE 8001
+HEALTHCHECK --interval=2s --timeout=2s --retries=10 CMD ["/service1", "health"]
+ENTRYPOINT ["/service1"]
+
+FROM scratch AS service2
+COPY --from=services /service2 /service2
+USER 65532:65532
+EXPOSE 8002
+HEALTHCHECK --interval=2s --timeout=2s --retries=10 CMD ["/service2", "health"]
+ENTRYPOINT ["/service2"]
+
+FROM build AS command
+RUN cargo build --release --locked -p discovery-cli
+COPY discovery-agent/src discovery-agent/src
+COPY service1/src service1/src
+COPY service2/src service2/src
+COPY discovery-cli/src discovery-cli/src
+RUN find discovery-agent discovery-cli service1 service2 -name '*.rs' -exec touch {} + && \
+    cargo build --release --locked -p discovery-cli && \
+    cp target/*/release/discovery /
+
+# The command, for hosts without Rust: docker run --rm --network host discovery/cli resolve service2
+FROM scratch AS cli
+COPY --from=command /discovery /discovery
+USER 65532:65532
+ENTRYPOINT ["/discovery"]
