@@ -88,10 +88,11 @@ pub use instance::{Host, Instance, ServiceId, Status, Weights};
 pub use member::{BreakerEvent, Charge, MemberId, Rank, Verdict};
 pub use options::{PoolOptions, ServiceOptions};
 pub use pool::{
-    Changes, Explained, ExplainedMember, Explanation, InFlight, Pick, PickError, PickOptions, Pool,
+    Explained, ExplainedMember, Explanation, InFlight, Pick, PickError, PickOptions, Pool,
+    PoolChanges,
 };
 pub use query::{Consistency, Include, Query};
 pub use random::Random;
 pub use registration::{Advertise, Leaving, Registered, Registration, Signals, signal};
 pub use settings::{DnsAddress, Settings};
-pub use watch::{Changes, Origin, Snapshot, Source, Watch, Watched};
+pub use watch::{Origin, Snapshot, Source, Watch, WatchChanges, Watched};

@@ -1,4 +1,4 @@
-//! service1: says who called it, and what service2 says to it. The first hop of the hello chain, and the example of how to call a service
+//! service1: returns the two ends of its connection, followed by the answer of service2. The first hop of the hello chain, and the example of how to call a service
 //! by its name.
 
 mod relay;
@@ -27,26 +27,26 @@ struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Asks the running one whether it serves: exit code 0 or 1
+    /// Checks the health of the running service: exit code 0 or 1
     Health,
 }
 
-/// What it can be told.
+/// Its settings.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Settings {
-    /// Where it serves; with port 0 the system chooses one
+    /// Address to listen on; with port 0 the system chooses a port
     #[arg(long, env = "LISTEN", value_name = "IP:PORT", default_value = "0.0.0.0:8001", value_parser = program::address)]
     pub listen: SocketAddr,
-    /// What it is in Consul
+    /// Name to register in Consul
     #[arg(long, env = "SERVICE_NAME", value_name = "NAME", default_value = "service1", value_parser = program::service_name)]
     pub service_name: String,
-    /// The service that it calls
+    /// Name of the service to call
     #[arg(long, env = "UPSTREAM", value_name = "NAME", default_value = "service2", value_parser = program::service_name)]
     pub upstream: String,
-    /// How it finds that: catalog (Consul's HTTP API), dns, or fixed:HOST:PORT,...
+    /// How to find it: catalog (Consul's HTTP API), dns, or fixed:HOST:PORT,...
     #[arg(long, env = "RESOLVE", value_name = "HOW", default_value = "catalog")]
     pub resolve: Source,
-    /// What every service can be told.
+    /// Settings common to all services.
     #[command(flatten)]
     pub service: ServiceArgs,
 }
@@ -65,10 +65,10 @@ pub fn main(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
-/// Serves and is registered until a signal ends it in order.
+/// Serves and stays registered until a signal shuts it down gracefully.
 ///
 /// # Errors
-/// A setting is wrong, its address is in use, or a second signal ended it at once.
+/// A setting is invalid, its address is in use, or a second signal stopped it at once.
 pub async fn run(settings: Settings) -> Outcome {
     let Settings { listen, service_name, upstream, resolve, service } = settings;
     let discovery = Discovery::new(discovery::Settings { source: resolve, ..service.settings()? })?;

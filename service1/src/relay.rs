@@ -39,25 +39,26 @@ impl Relay {
         response
     }
 
-    /// What the upstream says.
+    /// The answer of the upstream.
     async fn ask(&self) -> Result<(Parts, String), (StatusCode, String)> {
         let failed = |err: Error| (status_of(&err), chain(&err));
         let url = format!("http://{}/", self.upstream);
         let (head, body) = self.client.get(&url).await.map_err(failed)?.into_parts();
         match head.status {
             StatusCode::OK => Ok((head, body.text(LINES_MAX).await.map_err(failed)?)),
-            // Nobody is left who could serve it: all that were tried said so.
-            StatusCode::SERVICE_UNAVAILABLE => {
-                Err((StatusCode::SERVICE_UNAVAILABLE, format!("{} can't serve now", self.upstream)))
-            }
+            // All instances that were tried returned 503.
+            StatusCode::SERVICE_UNAVAILABLE => Err((
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("{} is not available", self.upstream),
+            )),
             status => {
-                Err((StatusCode::BAD_GATEWAY, format!("{} answered {status}", self.upstream)))
+                Err((StatusCode::BAD_GATEWAY, format!("{} returned {status}", self.upstream)))
             }
         }
     }
 }
 
-/// What a failed call is to our own caller.
+/// The status to return for a failed call.
 fn status_of(err: &Error) -> StatusCode {
     if err.is_no_instance() {
         StatusCode::SERVICE_UNAVAILABLE
@@ -125,9 +126,9 @@ mod tests {
             (
                 "HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n",
                 502,
-                "service2 answered 500 Internal Server Error\n",
+                "service2 returned 500 Internal Server Error\n",
             ),
-            ("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", 503, "service2 can't serve now\n"),
+            ("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", 503, "service2 is not available\n"),
             ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\na\n", 502, "broke off"),
             (&long, 502, "longer than 65536 bytes"),
             ("220 mail ready\r\n", 502, "not HTTP"),

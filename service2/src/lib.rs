@@ -1,4 +1,4 @@
-//! service2: says who called it, and where. The last hop of the hello chain, and the smallest example of a service that can be discovered.
+//! service2: returns the two ends of its connection. The last hop of the hello chain, and the smallest example of a service that can be discovered.
 
 use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
 
@@ -11,7 +11,7 @@ use discovery::{
 use http::StatusCode;
 use program::{Outcome, ServiceArgs};
 
-/// The last hop of the hello chain: registers in Consul and says who called it
+/// The last hop of the hello chain: registers in Consul and returns the two ends of the connection
 #[derive(Debug, Parser)]
 #[command(
     name = "service2",
@@ -27,20 +27,20 @@ struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Asks the running one whether it serves: exit code 0 or 1
+    /// Checks the health of the running service: exit code 0 or 1
     Health,
 }
 
-/// What it can be told.
+/// Its settings.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Settings {
-    /// Where it serves; with port 0 the system chooses one
+    /// Address to listen on; with port 0 the system chooses a port
     #[arg(long, env = "LISTEN", value_name = "IP:PORT", default_value = "0.0.0.0:8002", value_parser = program::address)]
     pub listen: SocketAddr,
-    /// What it is in Consul
+    /// Name to register in Consul
     #[arg(long, env = "SERVICE_NAME", value_name = "NAME", default_value = "service2", value_parser = program::service_name)]
     pub service_name: String,
-    /// What every service can be told.
+    /// Settings common to all services.
     #[command(flatten)]
     pub service: ServiceArgs,
 }
@@ -59,10 +59,10 @@ pub fn main(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
-/// Serves and is registered until a signal ends it in order.
+/// Serves and stays registered until a signal shuts it down gracefully.
 ///
 /// # Errors
-/// A setting is wrong, its address is in use, or a second signal ended it at once.
+/// A setting is invalid, its address is in use, or a second signal stopped it at once.
 pub async fn run(settings: Settings) -> Outcome {
     let Settings { listen, service_name, service } = settings;
     let discovery = Discovery::new(service.settings()?)?;

@@ -18,22 +18,22 @@ use crate::print::say;
 #[command(after_help = "\
 Example: discovery agent --data-dir ./agent
 
-For development and tests. On more than one machine run Consul itself: programs are told where by
-CONSUL_HTTP_ADDR, and see no difference.")]
+For development and tests. On more than one machine, run Consul itself, and set CONSUL_HTTP_ADDR to
+its address: programs need no other change.")]
 pub(crate) struct Agent {
-    /// Where it serves Consul's HTTP API
+    /// Address to serve Consul's HTTP API on
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8500", value_parser = address)]
     http_listen: SocketAddr,
-    /// Where it serves Consul's DNS, by UDP and TCP
+    /// Address to serve Consul's DNS on, by UDP and TCP
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8600", value_parser = address)]
     dns_listen: SocketAddr,
-    /// Where it keeps what it knows from one run to the next; unset: in memory
+    /// Directory to keep the catalog in; unset: in memory
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Serves the HTTP API for this host name, too; without it only for IP addresses and localhost. May be repeated
+    /// Host name to answer HTTP requests for, besides IP addresses and localhost; may be repeated
     #[arg(long, value_name = "NAME", value_parser = host_name)]
     allow_host: Vec<String>,
-    /// One JSON object in place of the words
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
@@ -83,7 +83,7 @@ impl Agent {
 fn host_name(text: &str) -> Result<String, String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if text.is_empty() || !text.chars().all(is_part) {
-        return Err("it takes a host name without a port, like consul".to_owned());
+        return Err("expected a host name without a port, like consul".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -94,10 +94,10 @@ fn as_json(serving: Serving) -> serde_json::Result<String> {
 
 fn as_text(Serving { http, dns }: Serving, data_dir: Option<&Path>) -> String {
     let data = data_dir
-        .map_or("in memory, gone with this command".into(), |dir| dir.display().to_string());
+        .map_or("in memory, lost when this command exits".into(), |dir| dir.display().to_string());
     format!(
-        "The embedded agent, for this machine; on more than one, run Consul itself.\n  \
+        "The embedded agent, for this machine; for more than one machine, run Consul.\n  \
          http  {http}\n  dns   {dns}\n  data  {data}\n\
-         Programs find it by CONSUL_HTTP_ADDR={http} and CONSUL_DNS_ADDR={dns}. Ctrl-C ends it.\n"
+         Set CONSUL_HTTP_ADDR={http} and CONSUL_DNS_ADDR={dns} in programs. Ctrl-C stops it.\n"
     )
 }

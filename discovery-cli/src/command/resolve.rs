@@ -9,20 +9,20 @@ use crate::{
     print::{Paint, Table, Tone, json_line, say},
 };
 
-/// Lists the instances of a service, as Consul tells them by HTTP and by DNS
+/// Lists the instances of a service, as Consul returns them by HTTP and by DNS
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example: discovery resolve service2
 
-A line on which both differ ends in what differs. DNS leaves out what is critical or in maintenance;
-that is no difference.
-Exit code 1: one of both did not answer, or there is no instance.")]
+A line that differs between HTTP and DNS ends in the difference. DNS omits instances that are critical
+or in maintenance; that is not a difference.
+Exit code 1: HTTP or DNS did not answer, or there is no instance.")]
 pub(crate) struct Resolve {
     /// The service
     name: String,
     #[command(flatten)]
     ask: Ask,
-    /// One JSON object in place of the table
+    /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
 }
@@ -41,7 +41,7 @@ impl Resolve {
         }
         if sight.lines().is_empty() {
             return Err(format!(
-                "{name} has no instance; `discovery services` tells the names that have"
+                "{name} has no instance; `discovery services` lists the services that have"
             )
             .into());
         }

@@ -15,17 +15,17 @@ use crate::{
 /// Services that are looked at at once; Consul's agent closes connections beyond 200 of one client.
 const LOOKS_MAX: usize = 16;
 
-/// Lists all services, and how many instances of each Consul tells by HTTP and by DNS
+/// Lists all services, and how many instances of each Consul returns by HTTP and by DNS
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example: discovery services
 
-A line on which both differ ends in how many instances do; `discovery resolve NAME` tells which.
-Exit code 1: one of both did not answer.")]
+A line that differs ends in the number of differing instances; `discovery resolve NAME` lists them.
+Exit code 1: HTTP or DNS did not answer.")]
 pub(crate) struct Services {
     #[command(flatten)]
     ask: Ask,
-    /// One JSON array in place of the table
+    /// Print one JSON array instead of the table
     #[arg(long)]
     json: bool,
 }

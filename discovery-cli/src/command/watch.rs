@@ -11,19 +11,20 @@ use crate::{
     print::{Paint, Tone, json_line, say, time_of_day},
 };
 
-/// Tells changes among the instances of a service as they come, by HTTP and by DNS
+/// Prints changes to the instances of a service as they happen, by HTTP and by DNS
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example: discovery watch service2
 
-By HTTP a change shows at once, by DNS when that is asked next: while both differ, a line ends in
-how many each tells. A Consul that can't be reached is told, and ends nothing; Ctrl-C does.")]
+A change is seen at once by HTTP, and at the next query by DNS: while they differ, a line ends in
+both counts. While Consul is not reachable, the command prints the error and keeps trying. Ctrl-C stops
+it.")]
 pub(crate) struct Watch {
     /// The service
     name: String,
     #[command(flatten)]
     ask: Ask,
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }

@@ -25,7 +25,7 @@ pub(crate) struct Ask {
     /// A file with the ACL token
     #[arg(long, env = "CONSUL_HTTP_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<String>,
-    /// The datacenter to ask about; unset: the agent's own
+    /// Datacenter to query; unset: the datacenter of the agent
     #[arg(long, value_name = "NAME")]
     datacenter: Option<String>,
 }
@@ -135,7 +135,7 @@ impl Sight {
 fn with_hint(err: &Error) -> String {
     let text = chain(err);
     if err.status().is_none() && err.is_retryable() {
-        text + "; `discovery agent` starts one here, --http-addr and --dns-addr name another"
+        text + "; start one with `discovery agent`, or set --http-addr and --dns-addr"
     } else {
         text
     }

@@ -14,7 +14,8 @@ pub(crate) fn json_line(value: &Value) -> String {
         match printable(character.encode_utf8(&mut [0; 4])) {
             Cow::Borrowed(_) => line.push(character),
             Cow::Owned(_) => {
-                write!(line, "\\u{:04x}", u32::from(character)).expect("a String takes all");
+                write!(line, "\\u{:04x}", u32::from(character))
+                    .expect("writing to a String never fails");
             }
         }
     }

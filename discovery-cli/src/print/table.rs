@@ -35,11 +35,13 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     pub(crate) fn render(&self, paint: Paint) -> String {
         let mut written = String::new();
         let heading = self.line(self.heading.map(str::len).into_iter().zip(self.heading));
-        writeln!(written, "{}", paint.paint(Tone::Heading, &heading)).expect("a String takes all");
+        writeln!(written, "{}", paint.paint(Tone::Heading, &heading))
+            .expect("writing to a String never fails");
         for row in &self.rows {
             let cells = row.cells.iter().map(|cell| (cell.chars().count(), cell.as_str()));
             let line = self.line(cells);
-            writeln!(written, "{}", paint.paint(row.tone, &line)).expect("a String takes all");
+            writeln!(written, "{}", paint.paint(row.tone, &line))
+                .expect("writing to a String never fails");
         }
         written
     }

@@ -109,7 +109,7 @@ async fn a_name_without_instances_is_said_and_fails() {
     assert_eq!(text(&output.stdout), "nobody: 0 by HTTP, 0 by DNS\n");
     assert_eq!(
         text(&output.stderr),
-        "error: nobody has no instance; `discovery services` tells the names that have\n"
+        "error: nobody has no instance; `discovery services` lists the services that have\n"
     );
     assert_eq!(output.status.code(), Some(1));
 }
@@ -248,7 +248,7 @@ async fn an_agent_that_is_no_help_is_told_in_one_sentence() {
 #[tokio::test]
 async fn an_agent_alone_says_where_it_is_and_ends_in_order() {
     let mut running = Running::start(&mut discovery(&AGENT));
-    running.hear_words("Ctrl-C ends it.").await;
+    running.hear_words("Ctrl-C stops it.").await;
     let said = running.said();
     let at = |key| said.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap().trim();
     let (http, dns) = (at("http "), at("dns "));
@@ -298,7 +298,7 @@ async fn an_agent_warns_when_more_than_this_machine_reaches_it() {
     for (listen, warns) in [("127.0.0.1:0", false), ("0.0.0.0:0", true), ("[::]:0", true)] {
         let arguments = ["agent", "--http-listen", listen, "--dns-listen", "127.0.0.1:0"];
         let mut running = Running::start(&mut discovery(&arguments));
-        running.hear_words("Ctrl-C ends it.").await;
+        running.hear_words("Ctrl-C stops it.").await;
         running.signal(Signal::TERM);
         let said = running.ended().await.1;
         assert_eq!(said.contains("not on loopback"), warns, "{said}");

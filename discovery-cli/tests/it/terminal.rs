@@ -28,7 +28,7 @@ fn on_a_terminal(line: &str) -> Command {
 
 /// The processes of its table, from the agent's line on.
 fn pids(said: &str) -> Option<Vec<u32>> {
-    said.contains("Ctrl-C ends all.").then_some(())?;
+    said.contains("Ctrl-C stops all.").then_some(())?;
     let named = |line: &&str| {
         (line.starts_with("agent ") || line.starts_with("service")) && !line.contains(" | ")
     };
@@ -53,7 +53,7 @@ async fn ctrl_c_ends_all_in_order_and_nothing_is_left() {
     // A Ctrl-C that reached the whole group would make all of them leave at once.
     let line =
         |words: &[&str]| said.lines().position(|line| words.iter().all(|word| line.contains(word)));
-    let told = line(&["ending service1, then service2, then the agent"]);
+    let told = line(&["stopping service1, then service2, then the agent"]);
     let gone = line(&["service1 | ", "discovery::registration", "left"]);
     let next = line(&["service2-1 | ", "discovery::registration", "leaving"]);
     assert!(told.is_some() && told < gone && gone < next, "{said}");
@@ -64,7 +64,7 @@ async fn a_second_ctrl_c_ends_all_at_once() {
     let mut running = Running::start(&mut on_a_terminal(UP));
     let pids = running.hear(pids).await;
     running.type_in(CTRL_C).await;
-    running.hear_words("ending service1").await;
+    running.hear_words("stopping service1").await;
     running.type_in(CTRL_C).await;
     assert_eq!(running.ended().await.0, Some(1));
     gone(&pids).await;

@@ -39,7 +39,7 @@ struct Row {
 impl Up {
     async fn start(arguments: &[&str]) -> Self {
         let mut running = Running::start(&mut discovery(&[&ANYWHERE, arguments].concat()));
-        running.hear_words("Ctrl-C ends all.").await;
+        running.hear_words("Ctrl-C stops all.").await;
         let said = running.said();
         let table = said.lines().skip_while(|line| !line.starts_with("PROCESS")).skip(1);
         let rows = table.take_while(|line| !line.is_empty()).map(row).collect();
@@ -56,7 +56,7 @@ impl Up {
 
     /// Waits until a process runs again: as which one.
     async fn again(&mut self, name: &str) -> u32 {
-        let words = format!("{name} runs again: pid ");
+        let words = format!("{name} is running again: pid ");
         self.running
             .hear(|said| {
                 let line = said.lines().find_map(|line| line.strip_prefix(&words))?;
@@ -95,7 +95,7 @@ async fn one_that_is_killed_comes_back_and_no_request_fails() {
     let killed = up.row("service2-1").pid;
     send(killed, Signal::KILL).unwrap();
     up.running
-        .hear_words(&format!("service2-1 (pid {killed}) was killed; it is started again in 0.5 s"))
+        .hear_words(&format!("service2-1 (pid {killed}) was killed; restarting in 0.5 s"))
         .await;
     let again = up.again("service2-1").await;
     assert!(again != killed && is_alive(again));
@@ -132,13 +132,15 @@ async fn one_that_ends_in_order_stays_away() {
     let mut up = Up::start(&[]).await;
     let ended = up.row("service2-1").pid;
     send(ended, Signal::TERM).unwrap();
-    up.running.hear_words(&format!("service2-1 (pid {ended}) ended in order; it stays away")).await;
+    up.running
+        .hear_words(&format!("service2-1 (pid {ended}) shut down gracefully; not restarted"))
+        .await;
     let at = up.row("service1").at;
     assert_eq!(Question::get("/").send(at).await.unwrap().status, 200);
     // One that is killed later is back after the same pause: so this one would be, too.
     send(up.row("service2-2").pid, Signal::KILL).unwrap();
     up.again("service2-2").await;
-    assert!(!up.running.said().contains("service2-1 runs again"));
+    assert!(!up.running.said().contains("service2-1 is running again"));
 }
 
 /// Each command of "Try in another terminal", in the order printed.
@@ -152,7 +154,7 @@ async fn what_there_is_to_try_works_in_the_order_in_which_it_is_printed() {
     send(killed, Signal::KILL).unwrap();
     up.again("service2-1").await;
     send(ended, Signal::TERM).unwrap();
-    up.running.hear_words(&format!("(pid {ended}) ended in order; it stays away")).await;
+    up.running.hear_words(&format!("(pid {ended}) shut down gracefully; not restarted")).await;
     assert_eq!(Question::get("/").send(up.row("service1").at).await.unwrap().status, 200);
 }
 
@@ -188,7 +190,7 @@ async fn a_signal_ends_all_in_order_with_code_0() {
         assert_eq!(code, Some(0), "{said}");
         assert!(
             said.ends_with(
-                "ending service1, then service2, then the agent; Ctrl-C again ends them at once\n"
+                "stopping service1, then service2, then the agent; Ctrl-C again stops them at once\n"
             ),
             "{said}"
         );
@@ -203,7 +205,7 @@ async fn a_second_signal_ends_all_at_once() {
     send(up.row("service1").pid, Signal::STOP).unwrap();
     let (pids, mut running) = (up.pids(), up.running);
     running.signal(Signal::INT);
-    running.hear_words("ending").await;
+    running.hear_words("stopping").await;
     running.signal(Signal::INT);
     assert_eq!(running.ended().await.0, Some(1));
     gone(&pids).await;
@@ -286,5 +288,5 @@ async fn settings_of_the_users_own_programs_do_not_reach_the_chain() {
         ("RESOLVE", "nonsense"),
     ];
     let mut running = Running::start(discovery(&ANYWHERE).envs(variables));
-    running.hear_words("Ctrl-C ends all.").await;
+    running.hear_words("Ctrl-C stops all.").await;
 }

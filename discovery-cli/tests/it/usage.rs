@@ -14,15 +14,15 @@ async fn a_wrong_value_is_told_with_its_flag_and_what_would_be_right() {
     for (arguments, said) in [
         (
             &["up", "--scale", "3"][..],
-            "--scale is \"3\": it takes service2=N, with N of at most 50",
+            "--scale is \"3\": expected service2=N, with N of at most 50",
         ),
         (
             &["up", "--scale", "service1=2"],
-            "--scale is \"service1=2\": it takes service2=N, with N of at most 50",
+            "--scale is \"service1=2\": expected service2=N, with N of at most 50",
         ),
         (
             &["up", "--scale=service2=51"],
-            "--scale is \"service2=51\": it takes service2=N, with N of at most 50",
+            "--scale is \"service2=51\": expected service2=N, with N of at most 50",
         ),
         (
             &["up", "--listen", "8001"],
@@ -34,7 +34,7 @@ async fn a_wrong_value_is_told_with_its_flag_and_what_would_be_right() {
         ),
         (
             &["agent", "--allow-host", "consul:8500"],
-            "--allow-host is \"consul:8500\": it takes a host name without a port, like consul",
+            "--allow-host is \"consul:8500\": expected a host name without a port, like consul",
         ),
         (
             &["services", "--http-addr", "localhost"],

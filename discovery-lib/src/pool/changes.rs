@@ -17,19 +17,19 @@ type Next = Pin<Box<dyn Future<Output = watch::Receiver<Start>> + Send>>;
 
 /// The changes of a pool: what is known now, then each change of the instances or of the failure. See [`Pool::changes`].
 #[must_use = "a stream does nothing unless polled"]
-pub struct Changes {
+pub struct PoolChanges {
     pool: Pool,
     next: Next,
     last: Option<Watched>,
 }
 
 impl Pool {
-    /// The changes of its instances, with their age and the failure since the last answer: what is known now, then each change. Changes that
+    /// The changes of its instances, with their age and the failure since the last answer: what is known now, then each change. PoolChanges that
     /// come faster than they are read are merged. The stream never ends, and keeps the pool fed.
-    pub fn changes(&self) -> Changes {
+    pub fn changes(&self) -> PoolChanges {
         let mut changed = self.state.changed();
         changed.mark_changed();
-        Changes { pool: self.clone(), next: Box::pin(next(changed)), last: None }
+        PoolChanges { pool: self.clone(), next: Box::pin(next(changed)), last: None }
     }
 
     /// What is known now.
@@ -51,7 +51,7 @@ async fn next(mut changed: watch::Receiver<Start>) -> watch::Receiver<Start> {
     changed
 }
 
-impl Stream for Changes {
+impl Stream for PoolChanges {
     type Item = Watched;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Watched>> {
@@ -73,8 +73,8 @@ fn is_same(one: &Watched, other: &Watched) -> bool {
     one.failure.is_some() == other.failure.is_some() && instances(one) == instances(other)
 }
 
-impl fmt::Debug for Changes {
+impl fmt::Debug for PoolChanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Changes").field("service", self.pool.service()).finish_non_exhaustive()
+        f.debug_struct("PoolChanges").field("service", self.pool.service()).finish_non_exhaustive()
     }
 }

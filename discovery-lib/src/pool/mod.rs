@@ -27,7 +27,7 @@ use crate::{
     member::Call,
     names::Names,
 };
-pub use changes::Changes;
+pub use changes::PoolChanges;
 pub use explain::{Explained, ExplainedMember, Explanation};
 use feed::{Feed, Source};
 pub use options::PickOptions;

@@ -38,7 +38,7 @@ pub(super) struct Poller {
 }
 
 /// A stream of the changes of a watch ([`Watch::changes`]). It never ends.
-pub struct Changes {
+pub struct WatchChanges {
     next: ReusableBoxFuture<'static, (Watch, Watched)>,
 }
 
@@ -83,8 +83,8 @@ impl Watch {
 
     /// The changes as a stream, each with the failure and the age of its snapshot. If several changes happen between two reads, only the
     /// last one is yielded.
-    pub fn changes(self) -> Changes {
-        Changes { next: ReusableBoxFuture::new(next(self)) }
+    pub fn changes(self) -> WatchChanges {
+        WatchChanges { next: ReusableBoxFuture::new(next(self)) }
     }
 
     /// The channel itself, for use with [`Pool::from_watch`](crate::Pool::from_watch) or `select!`; what is known already counts as a change.
@@ -101,7 +101,7 @@ async fn next(mut watch: Watch) -> (Watch, Watched) {
     (watch, watched)
 }
 
-impl Stream for Changes {
+impl Stream for WatchChanges {
     type Item = Watched;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Watched>> {
@@ -111,8 +111,8 @@ impl Stream for Changes {
     }
 }
 
-impl fmt::Debug for Changes {
+impl fmt::Debug for WatchChanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Changes").finish_non_exhaustive()
+        f.debug_struct("WatchChanges").finish_non_exhaustive()
     }
 }

@@ -24,7 +24,7 @@ mod srv;
 mod task;
 mod watches;
 
-pub use handle::{Changes, Watch};
+pub use handle::{WatchChanges, Watch};
 pub use snapshot::{Origin, Snapshot, Watched};
 pub use source::Source;
 pub(crate) use watches::{LINGERING_MAX, Watches};

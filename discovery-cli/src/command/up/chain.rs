@@ -1,4 +1,4 @@
-//! The running chain: started in order, watched over, ended in order.
+//! The running chain: started in order, watched over, shut down gracefully.
 
 use std::{
     error::Error,
@@ -110,7 +110,7 @@ impl Chain {
                 _ = watch2.changed() => {}
                 () = sleep_until(self.up_by), if !self.board.is_up() => {
                     let missing = self.board.missing().join(", ");
-                    return Err(format!("not at work in time: {missing}; what they log is above").into());
+                    return Err(format!("not running in time: {missing}; see their logs above").into());
                 }
             }
             let seen: Vec<_> = self.watches.iter().flat_map(instances).collect();
@@ -145,9 +145,9 @@ fn instances(watch: &Watch) -> Vec<Arc<Instance>> {
 async fn serving(agent: &mut Child) -> Result<Serving, Failure> {
     let line = timeout(AGENT_WITHIN, agent.first_line())
         .await
-        .map_err(|_| "the agent does not start")??;
+        .map_err(|_| "the agent did not start in time")??;
     if line.is_empty() {
-        return Err(format!("{AGENT} {}: what it logs is above", how(agent.ended().await?)).into());
+        return Err(format!("{AGENT} {}: see its log above", how(agent.ended().await?)).into());
     }
     Ok(serde_json::from_str(&line)?)
 }
@@ -164,9 +164,9 @@ fn settings(at: Serving) -> Result<Settings, discovery::Error> {
 fn too_early(saying: &Saying) -> String {
     match saying {
         Saying::Ended { name, status, .. } => {
-            format!("{name} {}: what it logs is above", how(*status))
+            format!("{name} {}: see its log above", how(*status))
         }
-        Saying::Lost { name, why } => format!("{name} can't be started: {why}"),
+        Saying::Lost { name, why } => format!("{name} cannot be started: {why}"),
         Saying::Up(_) | Saying::Again(_) => "not all were at work".into(),
     }
 }

@@ -82,7 +82,7 @@ impl Child {
     pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {
         let status = self.process.wait().await?;
         if timeout(LAST_WORDS_WITHIN, &mut self.log).await.is_err() {
-            debug!("somebody else holds the log of a child that has ended");
+            debug!("the log of an ended child is still open");
         }
         Ok(status)
     }
@@ -115,10 +115,10 @@ async fn forward(name: String, log: Option<impl AsyncRead + Unpin>) {
 /// How a process ended, for people.
 pub(super) fn how(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
-        (Some(0), _) => "ended in order".into(),
+        (Some(0), _) => "shut down gracefully".into(),
         (Some(code), _) => format!("failed with exit code {code}"),
         (None, Some(9)) => "was killed".into(),
-        (None, signal) => format!("was ended by signal {}", signal.unwrap_or_default()),
+        (None, signal) => format!("was stopped by signal {}", signal.unwrap_or_default()),
     }
 }
 

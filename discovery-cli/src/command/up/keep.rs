@@ -92,9 +92,9 @@ async fn keep(
     }
 }
 
-/// Where nobody listens any more, `up` is ending, and its children with it.
+/// Where the receiver is closed, `up` is ending, and its children with it.
 async fn tell(news: &mpsc::Sender<News>, what: News) {
     if let Err(unheard) = news.send(what).await {
-        tracing::debug!(news = ?unheard.0, "nobody listens any more");
+        tracing::debug!(news = ?unheard.0, "the receiver is closed");
     }
 }

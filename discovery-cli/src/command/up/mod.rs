@@ -24,23 +24,23 @@ const SCALE_MAX: usize = 50;
 #[command(after_help = "\
 Example: discovery up --scale service2=3
 
-Each part is a process of its own. One that is killed is started again; one that ends in order stays
-away. Ctrl-C ends all, in order and the agent last; a second Ctrl-C ends them at once. However this
-command ends, its processes end with it.")]
+Each part is a separate process. A killed process is restarted; a process that shuts down gracefully is
+not. Ctrl-C stops all gracefully, the agent last; a second Ctrl-C stops them at once. No process outlives
+this command.")]
 pub(crate) struct Up {
-    /// How many instances of service2
+    /// Number of instances of service2
     #[arg(long, value_name = "service2=N", default_value = "service2=2", value_parser = scale)]
     scale: usize,
-    /// Where service1 serves
+    /// Address of service1
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8001", value_parser = address)]
     listen: SocketAddr,
-    /// Where the agent serves Consul's HTTP API
+    /// Address of the agent's HTTP API
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8500", value_parser = address)]
     http_listen: SocketAddr,
-    /// Where the agent serves Consul's DNS, by UDP and TCP
+    /// Address of the agent's DNS, by UDP and TCP
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8600", value_parser = address)]
     dns_listen: SocketAddr,
-    /// One JSON object a line in place of the words
+    /// Print one JSON object per line instead of text
     #[arg(long)]
     json: bool,
 }
@@ -49,7 +49,7 @@ fn scale(text: &str) -> Result<usize, String> {
     text.strip_prefix("service2=")
         .and_then(|count| count.parse().ok())
         .filter(|count| *count <= SCALE_MAX)
-        .ok_or_else(|| format!("it takes service2=N, with N of at most {SCALE_MAX}"))
+        .ok_or_else(|| format!("expected service2=N, with N of at most {SCALE_MAX}"))
 }
 
 impl Up {
@@ -69,7 +69,7 @@ impl Up {
         let outcome = tokio::select! {
             outcome = chain.watch_over() => outcome,
             signal = signals.next() => {
-                complain("ending service1, then service2, then the agent; Ctrl-C again ends them at once");
+                complain("stopping service1, then service2, then the agent; Ctrl-C again stops them at once");
                 Ok(signal?)
             }
         };
@@ -77,7 +77,7 @@ impl Up {
             () = chain.end() => outcome,
             signal = signals.next() => {
                 signal?;
-                Err("a second signal ended it at once".into())
+                Err("a second signal stopped it at once".into())
             }
         }
     }

@@ -18,24 +18,24 @@ pub(super) fn as_text(saying: &Saying, serving: Serving, paint: Paint) -> String
     match saying {
         Saying::Up(entries) => {
             let table = table(entries, serving).render(paint);
-            format!("{table}\n{}\nCtrl-C ends all.\n", to_try(entries, serving))
+            format!("{table}\n{}\nCtrl-C stops all.\n", to_try(entries, serving))
         }
         Saying::Ended { name, pid, status, again_in } => {
             let then = match again_in {
-                Some(pause) => format!("it is started again in {} s", pause.as_secs_f64()),
-                None => "it stays away".into(),
+                Some(pause) => format!("restarting in {} s", pause.as_secs_f64()),
+                None => "not restarted".into(),
             };
             format!("{name} (pid {}) {}; {then}\n", shown(*pid), how(*status))
         }
         Saying::Again(entry) => {
             format!(
-                "{} runs again: pid {}, {}\n",
+                "{} is running again: pid {}, {}\n",
                 entry.name,
                 shown(entry.pid),
                 place(entry, serving)
             )
         }
-        Saying::Lost { name, why } => format!("{name} can't be started again: {why}\n"),
+        Saying::Lost { name, why } => format!("{name} cannot be restarted: {why}\n"),
     }
 }
 
@@ -90,18 +90,18 @@ fn to_try(entries: &[Entry], Serving { http, dns }: Serving) -> String {
         entries.iter().filter(|entry| entry.name != "service1" && entry.name != AGENT);
     let mut tries = Vec::new();
     for at in service1 {
-        tries.push((format!("curl http://{at}/"), "four lines: who called whom"));
+        tries.push((format!("curl http://{at}/"), "four lines: both ends of both connections"));
     }
     let question = format!("dig @{} -p {} service2.service.consul SRV", dns.ip(), dns.port());
     tries.push((question, "the instances of service2, by DNS"));
     let question = format!("curl 'http://{http}/v1/health/service/service2?passing'");
     tries.push((question, "the same, by HTTP"));
     if let Some(pid) = service2.next().map(|entry| shown(entry.pid)) {
-        tries.push((format!("kill -9 {pid}"), "call again: no call fails, and it comes back"));
+        tries.push((format!("kill -9 {pid}"), "call again: no call fails, and it is restarted"));
     }
     // Another one: the killed one comes back under another pid.
     if let Some(pid) = service2.next().map(|entry| shown(entry.pid)) {
-        tries.push((format!("kill {pid}"), "this one leaves in order, and stays away"));
+        tries.push((format!("kill {pid}"), "this one shuts down gracefully, and is not restarted"));
     }
     let width = tries.iter().map(|(typed, _)| typed.len()).max().unwrap_or(0);
     let lines = tries.iter().map(|(typed, why)| format!("  {typed:width$}  {why}\n"));
