@@ -24,7 +24,7 @@ mod srv;
 mod task;
 mod watches;
 
-pub use handle::{WatchChanges, Watch};
+pub use handle::{Watch, WatchChanges};
 pub use snapshot::{Origin, Snapshot, Watched};
 pub use source::Source;
 pub(crate) use watches::{LINGERING_MAX, Watches};
