@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Client, Error, Pool, Query, Random, Registered, Registration, Settings, Snapshot, Watch,
-    agent::AgentClient, lifetime::LINGER, pool::Pools, watch::Watches,
+    Client, DiscoveryBuilder, Error, Pool, Query, Random, Registered, Registration, Settings,
+    Snapshot, Watch, agent::AgentClient, lifetime::LINGER, pool::Pools, watch::Watches,
 };
 
 /// Service discovery through one Consul agent. Cheap to clone; clones share connections. There is no global state: two of them in one
@@ -28,6 +28,7 @@ pub struct Discovery {
     watches: Watches,
     pools: Arc<Pools>,
     client: Client,
+    random: Random,
 }
 
 impl Discovery {
@@ -36,20 +37,23 @@ impl Discovery {
     /// # Errors
     /// No HTTP client can be built from the settings.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        Self::with_random(settings, Random::from_entropy())
+        Self::builder(settings).build()
     }
 
-    /// Discovery that draws its random numbers from this source, so that a seed reproduces the backoffs and jitters of its watches.
-    ///
-    /// # Errors
-    /// As for [`Discovery::new`].
-    pub fn with_random(settings: Settings, random: Random) -> Result<Self, Error> {
-        let agent = AgentClient::new(settings.agent.clone())?;
-        let watches = Watches::new(agent.clone(), &settings, random);
-        let pools = Arc::new(Pools::new(watches.clone()));
-        let found = pools.clone();
-        let client = Client::new(move |service| found.pool(service.into()));
-        Ok(Self { settings: Arc::new(settings), agent, watches, pools, client })
+    /// Discovery with these settings, and with options for all or for single services.
+    pub fn builder(settings: Settings) -> DiscoveryBuilder {
+        DiscoveryBuilder::new(settings)
+    }
+
+    pub(crate) fn assemble(
+        settings: Settings,
+        random: Random,
+        agent: AgentClient,
+        watches: Watches,
+        pools: Arc<Pools>,
+        client: Client,
+    ) -> Self {
+        Self { settings: Arc::new(settings), agent, watches, pools, client, random }
     }
 
     /// Discovery with settings from the environment of this process ([`Settings::from_vars`]). Connects to nothing yet.

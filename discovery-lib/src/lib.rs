@@ -62,6 +62,7 @@
 pub mod agent;
 mod backoff;
 mod balance;
+mod builder;
 mod call;
 mod discovery;
 mod error;
@@ -81,6 +82,7 @@ mod settings;
 mod watch;
 
 pub use balance::{Candidate, Candidates, Policy, RandomDraws, RoundRobin};
+pub use builder::DiscoveryBuilder;
 pub use call::{Body, CallOptions, Client, FailedTry, RequestBody, TryError, headers};
 pub use discovery::Discovery;
 pub use error::Error;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    Error, Policy, Random,
+    CallOptions, Error, Policy, Random,
     balance::PolicyKind,
     error::Kind,
     member::{BreakerOptions, FAILURES_LIMIT, WINDOW_MAX},
@@ -24,6 +24,8 @@ use crate::{
 pub struct ServiceOptions {
     /// How instances are chosen and ejected.
     pub pool: PoolOptions,
+    /// Timeouts, tries and connections of calls.
+    pub call: CallOptions,
 }
 
 impl ServiceOptions {
@@ -37,6 +39,19 @@ impl ServiceOptions {
     #[must_use]
     pub fn pool(self, pool: PoolOptions) -> Self {
         Self { pool, ..self }
+    }
+
+    /// Sets timeouts, tries and connections of calls.
+    #[must_use]
+    pub fn call(self, call: CallOptions) -> Self {
+        Self { call, ..self }
+    }
+
+    /// # Errors
+    /// A value is out of bounds: the error names it and the bound.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.pool.check()?;
+        self.call.check()
     }
 }
 
@@ -132,6 +147,12 @@ impl PoolOptions {
     #[must_use]
     pub fn random(mut self, random: Random) -> Self {
         self.random = Some(random);
+        self
+    }
+
+    /// With a sequence of this source, unless it has a source already.
+    pub(crate) fn or_random(mut self, random: &Random) -> Self {
+        self.random.get_or_insert_with(|| random.fork());
         self
     }
 

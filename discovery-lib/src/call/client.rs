@@ -28,7 +28,7 @@ pub struct Client {
     shared: Arc<Shared>,
 }
 
-type Find = Arc<dyn Fn(&str) -> Pool + Send + Sync>;
+pub(crate) type Find = Arc<dyn Fn(&str) -> Pool + Send + Sync>;
 
 struct Shared {
     find: Find,
@@ -50,7 +50,7 @@ impl Client {
         Self::build(Arc::new(find), CallOptions::default(), HashMap::new())
     }
 
-    fn build(
+    pub(crate) fn build(
         find: Find,
         options: CallOptions,
         of_services: HashMap<Box<str>, CallOptions>,

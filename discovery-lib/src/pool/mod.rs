@@ -32,7 +32,7 @@ pub use explain::{Explained, ExplainedMember, Explanation};
 use feed::{Feed, Source};
 pub use options::PickOptions;
 pub use pick::{InFlight, Pick, PickError};
-pub(crate) use standing::Pools;
+pub(crate) use standing::{Pools, PoolsOptions};
 use state::PoolState;
 
 /// The members of a service, ready to pick from. Cheap to clone; clones share the members and their statistics.
@@ -122,9 +122,9 @@ impl Pool {
     fn standing(
         service: Arc<str>,
         whom: &str,
+        options: Arc<PoolOptions>,
         watch: impl Fn() -> Watch + Send + Sync + 'static,
     ) -> Self {
-        let options = Arc::default();
         let state = Arc::new(PoolState::new(service, options, Instant::now()));
         let feed = Arc::new(Feed::standing(&state, watch));
         Self { state, feed: Some(feed), _hold: None, whom: Some(whom.into()) }

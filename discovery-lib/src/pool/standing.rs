@@ -2,13 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use super::{Pool, feed::Feed};
 use crate::{
-    Query,
+    PoolOptions, Query, Random, ServiceOptions,
     lifetime::{Background, Usage, make_room},
     watch::{self, Watches},
 };
@@ -20,14 +20,15 @@ const LINGERING_MAX: usize = watch::LINGERING_MAX;
 #[derive(Debug)]
 pub(crate) struct Pools {
     watches: Watches,
+    options: PoolsOptions,
     /// None of them is held here.
     pools: Mutex<HashMap<Query, Pool>>,
 }
 
 impl Pools {
     /// Pools that are fed by these watches.
-    pub(crate) fn new(watches: Watches) -> Self {
-        Self { watches, pools: Mutex::default() }
+    pub(crate) fn new(watches: Watches, options: PoolsOptions) -> Self {
+        Self { watches, options, pools: Mutex::default() }
     }
 
     /// The pool of the query, which is created if there is none.
@@ -44,12 +45,42 @@ impl Pools {
         make_room(&mut pools, LINGERING_MAX, Pool::usage);
         let endpoints = self.watches.endpoints(&query);
         let (watches, key) = (self.watches.clone(), query.clone());
+        let options = self.options.of(&key.service);
         // The pool lingers, so its watch need not.
         let watch = move || watches.watch(&query, Duration::ZERO);
-        let pool = Pool::standing(key.service.clone(), &endpoints, watch);
+        let pool = Pool::standing(key.service.clone(), &endpoints, options, watch);
         let held = pool.held();
         pools.insert(key, pool);
         held
+    }
+}
+
+/// The options of the pools of one program.
+#[derive(Debug)]
+pub(crate) struct PoolsOptions {
+    all: Arc<PoolOptions>,
+    of_services: HashMap<Arc<str>, Arc<PoolOptions>>,
+    /// Given to each pool that has no source of its own.
+    random: Option<Random>,
+}
+
+impl PoolsOptions {
+    pub(crate) fn new(
+        all: ServiceOptions,
+        of_services: HashMap<Arc<str>, ServiceOptions>,
+        random: Option<Random>,
+    ) -> Self {
+        let of_services =
+            of_services.into_iter().map(|(name, options)| (name, Arc::new(options.pool)));
+        Self { all: Arc::new(all.pool), of_services: of_services.collect(), random }
+    }
+
+    fn of(&self, service: &str) -> Arc<PoolOptions> {
+        let options = self.of_services.get(service).unwrap_or(&self.all);
+        match &self.random {
+            Some(random) => Arc::new(PoolOptions::clone(options).or_random(random)),
+            None => Arc::clone(options),
+        }
     }
 }
 
@@ -75,7 +106,8 @@ mod tests {
         let agent = AgentClient::new(AgentSettings::default()).unwrap();
         let source = "fixed:127.0.0.1:80".parse().unwrap();
         let settings = Settings { source, ..Settings::default() };
-        Pools::new(Watches::new(agent, &settings, Random::seeded(1)))
+        let options = PoolsOptions::new(ServiceOptions::default(), HashMap::new(), None);
+        Pools::new(Watches::new(agent, &settings, Random::seeded(1)), options)
     }
 
     #[tokio::test]
