@@ -6,23 +6,23 @@
 //! a pool that still works.
 //!
 //! ```
-//! use discovery::{Discovery, Registration, serve::{Server, text}, signal};
+//! use discovery::{Discovery, Registration, serve::{Server, text}, shutdown_signal};
 //! use http::StatusCode;
 //! use tokio::{net::TcpListener, time::Duration};
-//! # use discovery::{Settings, registration::Signals};
+//! # use discovery::{Settings, registration::ShutdownSignal};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let agent = discovery_agent::Agent::start().await?;
 //! # let settings = Settings::from_vars(|name| (name == "CONSUL_HTTP_ADDR").then(|| agent.http_addr().to_string()))?;
-//! # let (trigger, signal) = Signals::by_hand();
-//! # let signal = || signal;
+//! # let (trigger, signal) = ShutdownSignal::manual();
+//! # let shutdown_signal = || signal;
 //! let discovery = Discovery::from_env()?;
 //! # let discovery = Discovery::new(settings)?;
 //! let listener = TcpListener::bind("127.0.0.1:0").await?;
 //! let registered = discovery.register(Registration::new("service1", listener.local_addr()?).tag("v1"))?;
 //! let server = Server::new().get("/", async |request| text(StatusCode::OK, format!("hello {}\n", request.remote)));
-//! let serving = registered.serve_until(signal(), Duration::from_secs(2), |leaving| server.run(listener, leaving));
+//! let serving = registered.serve_until(shutdown_signal(), Duration::from_secs(2), |leaving| server.run(listener, leaving));
 //!
 //! // Meanwhile, here or in any other program:
 //! let calling = async {
@@ -95,6 +95,6 @@ pub use pool::{
 };
 pub use query::{Consistency, Include, Query};
 pub use random::Random;
-pub use registration::{Advertise, Leaving, Registered, Registration, Signals, signal};
+pub use registration::{Advertise, Lifecycle, Registered, Registration, ShutdownSignal, shutdown_signal};
 pub use settings::{DnsAddress, Settings};
 pub use watch::{Origin, Snapshot, Source, Watch, WatchChanges, Watched};

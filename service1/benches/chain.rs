@@ -22,7 +22,7 @@ use bytes::Bytes;
 use discovery::{
     Discovery, Registration, headers,
     serve::{Request, Server, text},
-    signal,
+    shutdown_signal,
 };
 use discovery_agent::Agent;
 use http::{Response, StatusCode};
@@ -166,7 +166,7 @@ async fn serve_fixed(url: String) -> Outcome {
     let registration = Registration::new("fixed", listener.local_addr()?);
     let registered = Discovery::from_env()?.register(registration)?;
     registered
-        .serve_until(signal(), Duration::ZERO, |leaving| server.run(listener, leaving))
+        .serve_until(shutdown_signal(), Duration::ZERO, |lifecycle| server.run(listener, lifecycle))
         .await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ mod relay;
 use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
-use discovery::{Discovery, Source, serve::Server, signal};
+use discovery::{Discovery, Source, serve::Server, shutdown_signal};
 use program::{Outcome, ServiceArgs};
 
 use relay::Relay;
@@ -81,7 +81,7 @@ pub async fn run(settings: Settings) -> Outcome {
     let registered =
         discovery.register(service.registration(&service_name, listener.local_addr()?))?;
     registered
-        .serve_until(signal(), service.drain, |leaving| server.run(listener, leaving))
+        .serve_until(shutdown_signal(), service.drain, |lifecycle| server.run(listener, lifecycle))
         .await?;
     Ok(())
 }

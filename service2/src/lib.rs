@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser};
 use discovery::{
     Discovery,
     serve::{Request, Server, text},
-    signal,
+    shutdown_signal,
 };
 use http::StatusCode;
 use program::{Outcome, ServiceArgs};
@@ -71,7 +71,7 @@ pub async fn run(settings: Settings) -> Outcome {
     let registered =
         discovery.register(service.registration(&service_name, listener.local_addr()?))?;
     registered
-        .serve_until(signal(), service.drain, |leaving| server.run(listener, leaving))
+        .serve_until(shutdown_signal(), service.drain, |lifecycle| server.run(listener, lifecycle))
         .await?;
     Ok(())
 }

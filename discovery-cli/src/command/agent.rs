@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use discovery::signal;
+use discovery::shutdown_signal;
 use discovery_agent::{Agent as Embedded, Builder};
 use program::{Outcome, address};
 
@@ -59,7 +59,7 @@ impl Serving {
 
 impl Agent {
     pub(super) async fn run(self) -> Outcome {
-        let mut signals = signal();
+        let mut signals = shutdown_signal();
         let Self { http_listen, dns_listen, data_dir, allow_host, json } = self;
         Serving { http: http_listen, dns: dns_listen }.is_free()?;
         let agent = Embedded::builder().http_listen(http_listen).dns_listen(dns_listen);

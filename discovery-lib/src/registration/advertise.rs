@@ -58,7 +58,7 @@ impl Advertise {
     ) -> Result<Place, Error> {
         let bound = local.ip().to_canonical();
         if self.host.is_some() {
-            return Ok(Place::Told);
+            return Ok(Place::Advertised);
         }
         if !bound.is_unspecified() {
             return Ok(Place::At(bound));
@@ -192,7 +192,7 @@ mod tests {
         let unix = || "unix:///run/consul.sock".parse::<Address>().unwrap();
         let at = |ip: &str| Place::At(ip.parse().unwrap());
         for (told, local, agent, place) in [
-            (Some("web"), "0.0.0.0:80", near(), Place::Told),
+            (Some("web"), "0.0.0.0:80", near(), Place::Advertised),
             (None, "10.1.2.3:80", near(), at("10.1.2.3")),
             (None, "[::ffff:10.1.2.3]:80", unix(), at("10.1.2.3")),
             (None, "127.0.0.1:80", near(), at("127.0.0.1")),

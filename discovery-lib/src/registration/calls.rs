@@ -3,7 +3,7 @@
 use tokio::time::timeout;
 
 use super::{
-    machine::{Beat, Catalog, Event, Found, Outcome, Place},
+    machine::{Catalog, Event, Found, Heartbeat, Place, RegisterOutcome},
     probe,
     subject::Subject,
     sweep::sweep,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What the agent shows as the output of the check.
-const BEAT_NOTE: &str = "it runs";
+const HEARTBEAT_NOTE: &str = "it runs";
 /// Why an instance is in maintenance.
 const LEAVING_REASON: &str = "it is leaving";
 
@@ -31,7 +31,7 @@ pub(super) struct Ended {
 pub(super) enum Call {
     Probe,
     Register,
-    Beat,
+    Heartbeat,
     Look,
     Sweep,
     Maintain,
@@ -47,12 +47,12 @@ pub(super) async fn register(agent: &AgentClient, subject: &Subject, place: Plac
     let host = published(agent, subject, place).await;
     let registered = agent.register(&subject.body(host.as_ref())).await;
     let event = Event::Registered(match &registered {
-        Ok(()) => Outcome::Done,
+        Ok(()) => RegisterOutcome::Done,
         // An agent without a quorum answers too late or with an error, and still does it.
-        Err(err) if err.is_timeout() => Outcome::Unknown,
-        Err(err) if err.status().is_some_and(|s| s.is_server_error()) => Outcome::Unknown,
-        Err(err) if err.is_refused() => Outcome::Refused,
-        Err(_) => Outcome::Failed,
+        Err(err) if err.is_timeout() => RegisterOutcome::Unknown,
+        Err(err) if err.status().is_some_and(|s| s.is_server_error()) => RegisterOutcome::Unknown,
+        Err(err) if err.is_refused() => RegisterOutcome::Refused,
+        Err(_) => RegisterOutcome::Failed,
     });
     Ended { call: Call::Register, event, failure: registered.err() }
 }
@@ -60,7 +60,7 @@ pub(super) async fn register(agent: &AgentClient, subject: &Subject, place: Plac
 /// The host that the record has. An instance that listens on loopback needs none if its agent's node is there too.
 async fn published(agent: &AgentClient, subject: &Subject, place: Place) -> Option<Host> {
     match place {
-        Place::Told => subject.registration.advertise.host.clone(),
+        Place::Advertised => subject.registration.advertise.host.clone(),
         Place::Node => None,
         Place::At(ip) if ip.is_loopback() => {
             let own = Host::Ip(ip);
@@ -70,15 +70,19 @@ async fn published(agent: &AgentClient, subject: &Subject, place: Place) -> Opti
     }
 }
 
-pub(super) async fn beat(agent: &AgentClient, subject: &Subject, epoch: u32) -> Ended {
-    let passed = agent.pass(&subject.check_id, BEAT_NOTE).await;
-    let beat = match &passed {
-        Ok(()) => Beat::Passed,
-        Err(err) if err.is_forgotten() => Beat::Forgotten,
-        Err(err) if err.is_refused() => Beat::Refused,
-        Err(_) => Beat::Unknown,
+pub(super) async fn heartbeat(agent: &AgentClient, subject: &Subject, epoch: u32) -> Ended {
+    let passed = agent.pass(&subject.check_id, HEARTBEAT_NOTE).await;
+    let heartbeat = match &passed {
+        Ok(()) => Heartbeat::Passed,
+        Err(err) if err.is_forgotten() => Heartbeat::Forgotten,
+        Err(err) if err.is_refused() => Heartbeat::Refused,
+        Err(_) => Heartbeat::Unknown,
     };
-    Ended { call: Call::Beat, event: Event::Beaten { epoch, beat }, failure: passed.err() }
+    Ended {
+        call: Call::Heartbeat,
+        event: Event::HeartbeatEnded { epoch, heartbeat },
+        failure: passed.err(),
+    }
 }
 
 pub(super) async fn look(

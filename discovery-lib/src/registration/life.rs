@@ -12,7 +12,7 @@ use tokio::{
 };
 use tracing::info;
 
-use super::{Leaving, Registered, Signals, leaving::Stage, task::Report};
+use super::{Lifecycle, Registered, ShutdownSignal, lifecycle::Stage, task::Report};
 use crate::{
     error::{Error, Kind},
     later::later,
@@ -28,23 +28,23 @@ const AGENT_GRACE: Duration = Duration::from_secs(1);
 impl Registered {
     /// Serves until a signal comes, then ends in order; the whole life of a server. Returns what `serve` returned.
     ///
-    /// `serve` makes the server. It is polled at once, whatever Consul does, and calls [`Leaving::set_accepting`] when it is about to accept
+    /// `serve` makes the server. It is polled at once, whatever Consul does, and calls [`Lifecycle::set_accepting`] when it is about to accept
     /// ([`serve::Server`](crate::serve::Server) does): nothing is registered before, because a bound port takes connections long before its
     /// program does. On the first signal the instance goes on serving for `drain`
-    /// so that callers learn that it leaves: at once it is in maintenance, at half time deregistered; then [`Leaving::drained`] tells the
+    /// so that callers learn that it leaves: at once it is in maintenance, at half time deregistered; then [`Lifecycle::drained`] tells the
     /// server to stop accepting. An agent that doesn't answer delays the end by at most a second. A server that ends by itself is
     /// deregistered.
     ///
     /// ```no_run
-    /// use discovery::{Discovery, Leaving, Registration, signal};
+    /// use discovery::{Discovery, Lifecycle, Registration, shutdown_signal};
     /// use tokio::{net::TcpListener, select, time::Duration};
     ///
-    /// async fn serve(listener: TcpListener, leaving: Leaving) -> std::io::Result<()> {
-    ///     leaving.set_accepting();
+    /// async fn serve(listener: TcpListener, lifecycle: Lifecycle) -> std::io::Result<()> {
+    ///     lifecycle.set_accepting();
     ///     loop {
     ///         select! {
     ///             accepted = listener.accept() => drop(accepted?), // Serve it here.
-    ///             () = leaving.drained() => return Ok(()),
+    ///             () = lifecycle.drained() => return Ok(()),
     ///         }
     ///     }
     /// }
@@ -53,7 +53,7 @@ impl Registered {
     /// let discovery = Discovery::from_env()?;
     /// let listener = TcpListener::bind("0.0.0.0:0").await?;
     /// let registered = discovery.register(Registration::new("service1", listener.local_addr()?).tag("v1"))?;
-    /// registered.serve_until(signal(), Duration::from_secs(2), |leaving| serve(listener, leaving)).await??;
+    /// registered.serve_until(shutdown_signal(), Duration::from_secs(2), |lifecycle| serve(listener, lifecycle)).await??;
     /// # Ok(())
     /// # }
     /// ```
@@ -63,12 +63,12 @@ impl Registered {
     /// signal cut it short; requests were still in flight 10 s after the drain.
     pub async fn serve_until<T>(
         self,
-        mut signals: Signals,
+        mut signals: ShutdownSignal,
         drain: Duration,
-        serve: impl AsyncFnOnce(Leaving) -> T,
+        serve: impl AsyncFnOnce(Lifecycle) -> T,
     ) -> Result<T, Error> {
-        let (stage_tx, leaving) = Leaving::new(self.reports(), self.subject());
-        let mut serving = pin!(serve(leaving));
+        let (stage_tx, lifecycle) = Lifecycle::new(self.reports(), self.subject());
+        let mut serving = pin!(serve(lifecycle));
         select! {
             ended = &mut serving => {
                 self.leave().await;

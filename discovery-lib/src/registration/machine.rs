@@ -1,43 +1,45 @@
 //! The registrar: what to say to the agent, and when. A pure machine: (state, event, now, draw) -> effects; [`super::task`] carries them.
 //!
 //! ```text
-//! Probing -> Registering -> Standing (at the agent, then in the catalog) -> Replaced
+//! Probing -> Registering -> Active (at the agent, then in the catalog) -> Replaced
 //!    ^- failed or refused -'   |
 //!    '- lost, or moved --------'                         any of them -> Leaving -> Left
 //! ```
 //!
 //! What it holds to, and the simulation in `machine/tests.rs` checks:
 //! - never two registrations in flight, and none once it leaves;
-//! - a beat every [`BEAT_EVERY`] while it stands, whatever hangs;
+//! - a beat every [`HEARTBEAT_EVERY`] while it stands, whatever hangs;
 //! - silence means "don't know", never "forgotten": it leads to another look, not to another registration;
 //! - an instance that the catalog no longer has is registered again, although its agent has it: Consul's own repair takes a minute or two;
 //! - each registration follows a probe of the address that it publishes;
 //! - another run under its id is left alone: no beats for it, and no deregistration.
 
+mod active;
+mod deregistration;
 mod event;
-mod leaving;
-mod standing;
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub use event::State;
-pub(super) use event::{Beat, Catalog, Effect, Event, Found, Leave, Outcome, Place, Probed, Tell};
+pub use event::RegistrationState;
+pub(super) use event::{
+    Catalog, Effect, Event, Found, Heartbeat, Leave, Notice, Place, Probed, RegisterOutcome,
+};
 
 use crate::{
     agent::LOCAL_WITHIN,
     backoff::{backoff, spread},
 };
-use leaving::Leaving;
-use standing::Standing;
+use active::Active;
+use deregistration::Deregistration;
 
 /// From one beat to the next. A third of [`TTL`], so that two may be lost.
-pub(super) const BEAT_EVERY: Duration = Duration::from_secs(5);
+pub(super) const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 /// The agent takes an instance for dead that it hasn't heard of for so long.
 pub(super) const TTL: Duration = Duration::from_secs(15);
 /// What holds the number of beats in flight at one, and two around a new registration.
-const _: () = assert!(LOCAL_WITHIN.as_nanos() < BEAT_EVERY.as_nanos());
+const _: () = assert!(LOCAL_WITHIN.as_nanos() < HEARTBEAT_EVERY.as_nanos());
 /// The longest pause after failures.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 /// The longest pause after a refusal: only a person mends it.
@@ -67,9 +69,9 @@ enum Phase {
     Probing(Turn),
     /// A registration is in flight.
     Registering,
-    Standing(Standing),
+    Active(Active),
     Replaced,
-    Leaving(Leaving),
+    Leaving(Deregistration),
     Left,
 }
 
@@ -95,19 +97,19 @@ impl Machine {
         }
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self) -> RegistrationState {
         match self.phase {
-            Phase::Probing(_) | Phase::Registering | Phase::Standing(_) if self.refused => {
-                State::Refused
+            Phase::Probing(_) | Phase::Registering | Phase::Active(_) if self.refused => {
+                RegistrationState::Refused
             }
-            Phase::Probing(_) if self.place.is_none() => State::Probing,
-            Phase::Probing(_) | Phase::Registering => State::Registering,
-            Phase::Standing(Standing { sure: false, .. }) => State::Registering,
-            Phase::Standing(Standing { in_catalog: false, .. }) => State::Registered,
-            Phase::Standing(_) => State::Ready,
-            Phase::Replaced => State::Replaced,
-            Phase::Leaving(_) => State::Leaving,
-            Phase::Left => State::Left,
+            Phase::Probing(_) if self.place.is_none() => RegistrationState::Probing,
+            Phase::Probing(_) | Phase::Registering => RegistrationState::Registering,
+            Phase::Active(Active { sure: false, .. }) => RegistrationState::Registering,
+            Phase::Active(Active { in_catalog: false, .. }) => RegistrationState::Registered,
+            Phase::Active(_) => RegistrationState::Ready,
+            Phase::Replaced => RegistrationState::Replaced,
+            Phase::Leaving(_) => RegistrationState::Leaving,
+            Phase::Left => RegistrationState::Left,
         }
     }
 
@@ -120,7 +122,7 @@ impl Machine {
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         match self.phase {
             Phase::Probing(turn) => turn.at(),
-            Phase::Standing(standing) => Some(standing.wakes_at()),
+            Phase::Active(active) => Some(active.wakes_at()),
             Phase::Leaving(leaving) => Some(leaving.wakes_at()),
             Phase::Registering | Phase::Replaced | Phase::Left => None,
         }
@@ -132,7 +134,9 @@ impl Machine {
             Event::Tick => self.tick(now),
             Event::Probed(probed) => self.probed(probed, now, draw),
             Event::Registered(outcome) => self.registered(outcome, now, draw),
-            Event::Beaten { epoch, beat } => self.beaten(epoch, beat, now, draw),
+            Event::HeartbeatEnded { epoch, heartbeat } => {
+                self.heartbeat_ended(epoch, heartbeat, now, draw)
+            }
             Event::Looked { epoch, found, place } => self.looked(epoch, found, place, now, draw),
             Event::Leave(order) => self.leave(order),
             Event::Swept => {}
@@ -145,7 +149,7 @@ impl Machine {
     fn tick(&mut self, now: Instant) {
         match self.phase {
             Phase::Probing(turn) if turn.is_due(now) => self.probe(),
-            Phase::Standing(standing) => self.tick_standing(standing, now),
+            Phase::Active(active) => self.tick_active(active, now),
             Phase::Leaving(leaving) => self.tick_leaving(leaving, now),
             Phase::Probing(_) | Phase::Registering | Phase::Replaced | Phase::Left => {}
         }
@@ -183,18 +187,18 @@ impl Machine {
         self.phase = Phase::Probing(Turn::At(now + spread(REFUSED_PAUSE, draw)));
     }
 
-    fn registered(&mut self, outcome: Outcome, now: Instant, draw: f64) {
+    fn registered(&mut self, outcome: RegisterOutcome, now: Instant, draw: f64) {
         match (self.phase, outcome) {
             (Phase::Leaving(leaving), _) => self.registered_leaving(leaving, outcome),
-            (Phase::Registering, Outcome::Failed) => {
+            (Phase::Registering, RegisterOutcome::Failed) => {
                 self.refused = false;
                 self.phase = Phase::Probing(self.after_backoff(now, draw));
             }
-            (Phase::Registering, Outcome::Refused) => self.refused(now, draw),
-            (Phase::Registering, Outcome::Done | Outcome::Unknown) => {
+            (Phase::Registering, RegisterOutcome::Refused) => self.refused(now, draw),
+            (Phase::Registering, RegisterOutcome::Done | RegisterOutcome::Unknown) => {
                 self.refused = false;
                 self.epoch += 1;
-                self.tick_standing(Standing::new(outcome, now), now);
+                self.tick_active(Active::new(outcome, now), now);
             }
             _ => {}
         }
@@ -205,8 +209,8 @@ impl Machine {
             return;
         }
         match self.phase {
-            Phase::Standing(standing) => {
-                self.looked_standing(standing, found, now, draw);
+            Phase::Active(active) => {
+                self.looked_active(active, found, now, draw);
                 self.follow(place);
             }
             Phase::Leaving(leaving) => self.looked_leaving(leaving, found, now, draw),
@@ -219,8 +223,8 @@ impl Machine {
         !matches!(self.phase, Phase::Replaced | Phase::Left) && self.epoch > 0
     }
 
-    fn tell(&mut self, tell: Tell) {
-        self.effects.push(Effect::Tell(tell));
+    fn notify(&mut self, notice: Notice) {
+        self.effects.push(Effect::Notice(notice));
     }
 
     fn after_backoff(&mut self, now: Instant, draw: f64) -> Turn {

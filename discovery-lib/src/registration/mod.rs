@@ -6,13 +6,13 @@
 
 mod advertise;
 mod calls;
-mod leaving;
 mod life;
+mod lifecycle;
 mod limits;
 mod machine;
 mod probe;
 mod registered;
-mod signals;
+mod shutdown;
 mod subject;
 mod sweep;
 mod task;
@@ -20,11 +20,11 @@ mod task;
 use std::{collections::BTreeMap, net::SocketAddr};
 
 pub use advertise::Advertise;
-pub use leaving::Leaving;
 pub(crate) use life::FINISH_WITHIN;
-pub use machine::State;
+pub use lifecycle::Lifecycle;
+pub use machine::RegistrationState;
 pub use registered::Registered;
-pub use signals::{Signals, Trigger, signal};
+pub use shutdown::{ShutdownSignal, Trigger, shutdown_signal};
 pub use subject::near;
 
 use probe::Probe;

@@ -133,7 +133,7 @@ async fn reach(agent: &AgentClient, subject: &Subject, place: Place) -> Result<(
     let port = subject.registration.port();
     let published = match place {
         Place::At(ip) => Some(Host::Ip(ip)),
-        Place::Told => subject.registration.advertise.host.clone(),
+        Place::Advertised => subject.registration.advertise.host.clone(),
         // Its own address first: without it there is nothing to ask the agent for.
         Place::Node => {
             connect(&Host::Ip(near.ip()), near.port()).await.map_err(|err| silent(near, err))?;

@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Registration,
-    machine::{Leave, State},
+    machine::{Leave, RegistrationState},
     subject::Subject,
     task::{Registrar, Report},
 };
@@ -28,7 +28,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 /// is tried again slowly.
 ///
 /// Nothing is registered before the program accepts connections: [`serve::Server`](crate::serve::Server) says so by itself, any other server by
-/// [`set_accepting`](Self::set_accepting) or [`Leaving::set_accepting`](crate::Leaving::set_accepting).
+/// [`set_accepting`](Self::set_accepting) or [`Lifecycle::set_accepting`](crate::Lifecycle::set_accepting).
 ///
 /// Dropping it ends the beats and all calls, without deregistration: the agent takes the instance for dead 15 s later, and drops it a
 /// minute after that. [`leave`](Self::leave) and [`serve_until`](Self::serve_until) end in order.
@@ -70,11 +70,11 @@ impl Registered {
     }
 
     /// How far the registration is now.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> RegistrationState {
         self.report_rx.borrow().state
     }
 
-    /// Why it is [`State::Refused`]; none while it is not.
+    /// Why it is [`RegistrationState::Refused`]; none while it is not.
     pub fn refusal(&self) -> Option<Error> {
         self.report_rx.borrow().refusal.as_deref().cloned()
     }
@@ -93,13 +93,15 @@ impl Registered {
     pub async fn ready(&self) -> Result<(), Error> {
         let mut report_rx = self.report_rx.clone();
         let settled = |report: &Report| {
-            report.was_ready || report.state == State::Replaced || report.refusal.is_some()
+            report.was_ready
+                || report.state == RegistrationState::Replaced
+                || report.refusal.is_some()
         };
         let ended = |text| Err(Error::new(Kind::Ended, text));
         match report_rx.wait_for(settled).await.map(|report| report.clone()) {
             Ok(report) if report.is_ready() => Ok(()),
             Ok(Report { refusal: Some(refusal), .. }) => Err(Error::clone(&refusal)),
-            Ok(report) if report.state == State::Replaced => {
+            Ok(report) if report.state == RegistrationState::Replaced => {
                 ended(format!("another run took the id {}", self.id()))
             }
             Ok(_) | Err(_) => ended(format!("{} is no longer kept registered", self.id())),
@@ -107,9 +109,12 @@ impl Registered {
     }
 
     /// Waits for the next change of [`state`](Self::state) or [`refusal`](Self::refusal), and returns the state; none once it is
-    /// [`State::Replaced`] or over, for then there are no more changes. Cancel-safe.
-    pub async fn changed(&mut self) -> Option<State> {
-        let is_over = matches!(self.state(), State::Replaced | State::Left | State::Abandoned);
+    /// [`RegistrationState::Replaced`] or over, for then there are no more changes. Cancel-safe.
+    pub async fn changed(&mut self) -> Option<RegistrationState> {
+        let is_over = matches!(
+            self.state(),
+            RegistrationState::Replaced | RegistrationState::Left | RegistrationState::Abandoned
+        );
         if is_over && !self.report_rx.has_changed().ok()? {
             return None;
         }
@@ -144,8 +149,13 @@ impl Registered {
 
 impl Report {
     pub(super) fn is_ready(&self) -> bool {
-        let ended =
-            matches!(self.state, State::Replaced | State::Leaving | State::Left | State::Abandoned);
+        let ended = matches!(
+            self.state,
+            RegistrationState::Replaced
+                | RegistrationState::Leaving
+                | RegistrationState::Left
+                | RegistrationState::Abandoned
+        );
         self.was_ready && !ended
     }
 }

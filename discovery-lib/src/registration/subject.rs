@@ -18,7 +18,7 @@ use tracing::warn;
 
 use super::{
     Registration,
-    machine::{BEAT_EVERY, Place, TTL},
+    machine::{HEARTBEAT_EVERY, Place, TTL},
     probe::Gate,
 };
 use crate::{Host, ServiceId, agent::run_of, instance::INCARNATION};
@@ -75,7 +75,7 @@ impl Subject {
     /// Whether the agent's record leads to this place.
     pub(super) fn is_published(&self, record: &AgentService, place: Place) -> bool {
         let address = match place {
-            Place::Told => self.registration.advertise.host.as_ref().map(written),
+            Place::Advertised => self.registration.advertise.host.as_ref().map(written),
             Place::Node => None,
             // One that the agent's node has too is left out.
             Place::At(ip) if ip.is_loopback() && record.address.is_empty() => None,
@@ -107,7 +107,7 @@ impl Subject {
             weights: Weights { passing: weights.passing, warning: weights.warning },
             checks: vec![CheckRegistration {
                 check_id: self.check_id.clone(),
-                name: format!("{name} says every {} s that it runs", BEAT_EVERY.as_secs()),
+                name: format!("{name} says every {} s that it runs", HEARTBEAT_EVERY.as_secs()),
                 ttl: format!("{}s", TTL.as_secs()),
                 status: CheckStatus::Passing,
                 deregister_critical_service_after: DEREGISTER_CRITICAL_AFTER.to_owned(),

@@ -12,7 +12,10 @@ use tracing::{debug, info, warn};
 
 use super::{
     calls::{self, Call, Ended},
-    machine::{Beat, Effect, Event, Leave, Machine, Outcome, Probed, State, Tell},
+    machine::{
+        Effect, Event, Heartbeat, Leave, Machine, Notice, Probed, RegisterOutcome,
+        RegistrationState,
+    },
     subject::Subject,
 };
 use crate::{agent::AgentClient, error::Error};
@@ -20,10 +23,10 @@ use crate::{agent::AgentClient, error::Error};
 /// What others may know of the registrar.
 #[derive(Debug, Clone)]
 pub(super) struct Report {
-    pub(super) state: State,
-    /// It was [`State::Ready`] once.
+    pub(super) state: RegistrationState,
+    /// It was [`RegistrationState::Ready`] once.
     pub(super) was_ready: bool,
-    /// Why it is [`State::Refused`], while it is.
+    /// Why it is [`RegistrationState::Refused`], while it is.
     pub(super) refusal: Option<Arc<Error>>,
 }
 
@@ -44,7 +47,7 @@ impl Registrar {
         agent: AgentClient,
         subject: Arc<Subject>,
     ) -> (Self, watch::Receiver<Report>) {
-        let report = Report { state: State::Probing, was_ready: false, refusal: None };
+        let report = Report { state: RegistrationState::Probing, was_ready: false, refusal: None };
         let (report_tx, report_rx) = watch::channel(report);
         let registrar = Self {
             agent,
@@ -61,7 +64,7 @@ impl Registrar {
     /// Ends when it was told to leave and did, or gave up on it.
     pub(super) async fn run(mut self, mut leave_rx: oneshot::Receiver<Leave>) {
         let mut staying = true;
-        while self.machine.state() != State::Left {
+        while self.machine.state() != RegistrationState::Left {
             let wakes_at = self.machine.wakes_at();
             let event = select! {
                 Some(ended) = self.calls.join_next() => {
@@ -97,8 +100,8 @@ impl Registrar {
             Effect::Register { place } => {
                 self.spawn(async move { calls::register(&agent, &subject, place).await });
             }
-            Effect::Beat { epoch } => {
-                self.spawn(async move { calls::beat(&agent, &subject, epoch).await });
+            Effect::Heartbeat { epoch } => {
+                self.spawn(async move { calls::heartbeat(&agent, &subject, epoch).await });
             }
             Effect::Look { epoch, catalog } => self
                 .spawn(async move { calls::look(&agent, &subject, epoch, catalog, place).await }),
@@ -107,7 +110,7 @@ impl Registrar {
             Effect::Deregister => {
                 self.spawn(async move { calls::deregister(&agent, &subject).await });
             }
-            Effect::Tell(tell) => self.tell(tell),
+            Effect::Notice(notice) => self.notify(notice),
         }
     }
 
@@ -118,54 +121,56 @@ impl Registrar {
     fn publish(&self) {
         let state = self.machine.state();
         let before = self.report_tx.borrow().clone();
-        let refusal = self.refusal.clone().filter(|_| state == State::Refused);
+        let refusal = self.refusal.clone().filter(|_| state == RegistrationState::Refused);
         let is_new = |refusal| before.refusal.as_ref().is_none_or(|it| !Arc::ptr_eq(it, refusal));
         if state == before.state && !refusal.as_ref().is_some_and(is_new) {
             return;
         }
-        let was_ready = before.was_ready || state == State::Ready;
+        let was_ready = before.was_ready || state == RegistrationState::Ready;
         self.report_tx.send_replace(Report { state, was_ready, refusal });
         if state != before.state {
             self.log_state(state);
         }
     }
 
-    fn log_state(&self, state: State) {
+    fn log_state(&self, state: RegistrationState) {
         let (service, id) = (&self.subject.registration.name, &self.subject.id);
         match state {
-            State::Ready => info!(%service, %id, "registered, and found in the catalog"),
-            State::Replaced => {
+            RegistrationState::Ready => {
+                info!(%service, %id, "registered, and found in the catalog")
+            }
+            RegistrationState::Replaced => {
                 warn!(%service, %id, "another run registered under this id; leaving it alone");
             }
-            State::Left => info!(%service, %id, "left"),
-            State::Refused => {
+            RegistrationState::Left => info!(%service, %id, "left"),
+            RegistrationState::Refused => {
                 warn!(%service, %id, "refused; tried again slowly, because only a person can mend it");
             }
-            State::Probing
-            | State::Registering
-            | State::Registered
-            | State::Leaving
-            | State::Abandoned => {
+            RegistrationState::Probing
+            | RegistrationState::Registering
+            | RegistrationState::Registered
+            | RegistrationState::Leaving
+            | RegistrationState::Abandoned => {
                 debug!(%service, %id, ?state, "registration moved on");
             }
         }
     }
 
-    fn tell(&self, tell: Tell) {
+    fn notify(&self, notice: Notice) {
         let (service, id) = (&self.subject.registration.name, &self.subject.id);
-        match tell {
-            Tell::Unseen => warn!(
+        match notice {
+            Notice::Unseen => warn!(
                 %service, %id,
                 "registered, but not in the catalog: is there a leader, and may the token read the service and its node?"
             ),
-            Tell::Lost => {
+            Notice::Lost => {
                 warn!(%service, %id, "no longer registered as it should be; registering again");
             }
-            Tell::Moved => warn!(
+            Notice::Moved => warn!(
                 %service, %id,
                 "this machine's address is no longer the published one; registering the new one"
             ),
-            Tell::GaveUp => warn!(
+            Notice::GaveUp => warn!(
                 %service, %id,
                 "ended before the agent confirmed the deregistration; it drops the service once its check runs out"
             ),
@@ -195,11 +200,11 @@ impl Registrar {
 impl Drop for Registrar {
     fn drop(&mut self) {
         let state = self.machine.state();
-        if state == State::Left {
+        if state == RegistrationState::Left {
             return;
         }
-        self.report_tx.send_modify(|report| report.state = State::Abandoned);
-        if state != State::Replaced && self.machine.place().is_some() {
+        self.report_tx.send_modify(|report| report.state = RegistrationState::Abandoned);
+        if state != RegistrationState::Replaced && self.machine.place().is_some() {
             let (service, id) = (&self.subject.registration.name, &self.subject.id);
             warn!(%service, %id, "the registrar ended without having left; nothing keeps it registered any more");
         }
@@ -210,8 +215,8 @@ fn is_refusal(event: Event) -> bool {
     matches!(
         event,
         Event::Probed(Probed::Refused)
-            | Event::Registered(Outcome::Refused)
-            | Event::Beaten { beat: Beat::Refused, .. }
+            | Event::Registered(RegisterOutcome::Refused)
+            | Event::HeartbeatEnded { heartbeat: Heartbeat::Refused, .. }
     )
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn serve(listener: TcpListener, answers: Answers, places: usize
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            () = answers.leaving.drained() => break,
+            () = answers.lifecycle.drained() => break,
             Some(ended) = connections.join_next() => report(ended),
             (stream, remote, place) = acceptor.next() => {
                 connections.spawn(connection(stream, remote, place, answers.clone()));

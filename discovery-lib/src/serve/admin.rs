@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::Instant};
 
 use super::{format::Format, metrics, routes::Routes, statuses::Statuses, text};
-use crate::{Explained, Leaving, Pool};
+use crate::{Explained, Lifecycle, Pool};
 
 /// Few ask: what collects numbers, and people.
 pub(super) const CONNECTIONS_MAX: usize = 64;
@@ -20,17 +20,17 @@ pub(super) struct Admin {
     pub(super) pools: Vec<Pool>,
 }
 
-pub(super) fn routes(leaving: Leaving, statuses: Arc<Statuses>, pools: Vec<Pool>) -> Routes {
+pub(super) fn routes(lifecycle: Lifecycle, statuses: Arc<Statuses>, pools: Vec<Pool>) -> Routes {
     let pools: Arc<[Pool]> = pools.into();
     let mut routes = Routes::default();
-    let (known, explained) = (leaving.clone(), pools.clone());
+    let (known, explained) = (lifecycle.clone(), pools.clone());
     routes.add(Method::GET, "/metrics", move |request| {
         let format = Format::wanted(&request.head.headers);
         let body = metrics::render(&known, &statuses, &explained, format);
         async move { typed(body, format.content_type()) }
     });
     routes.add(Method::GET, "/explain", move |_| {
-        let body = format!("{:#}\n", explain(&leaving, &pools, Instant::now()));
+        let body = format!("{:#}\n", explain(&lifecycle, &pools, Instant::now()));
         async { typed(body, "application/json") }
     });
     routes
@@ -43,13 +43,13 @@ fn typed(body: String, content_type: &'static str) -> Response<Bytes> {
 }
 
 /// Who this is, and why its next call to each service would go where it goes.
-fn explain(leaving: &Leaving, pools: &[Pool], now: Instant) -> Value {
+fn explain(lifecycle: &Lifecycle, pools: &[Pool], now: Instant) -> Value {
     json!({
-        "service": leaving.service(),
-        "id": leaving.id().as_str(),
-        "node": leaving.node(),
-        "registration": word(leaving.state()),
-        "ready": leaving.is_ready(),
+        "service": lifecycle.service(),
+        "id": lifecycle.id().as_str(),
+        "node": lifecycle.node(),
+        "registration": word(lifecycle.state()),
+        "ready": lifecycle.is_ready(),
         "calls": pools.iter().map(|pool| explain_pool(pool, now)).collect::<Vec<_>>(),
     })
 }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::{Request, routes::Routes, statuses::Statuses, text};
 use crate::{
-    Leaving,
+    Lifecycle,
     headers::{INSTANCE, SERVICE},
 };
 
@@ -27,7 +27,7 @@ const BODY_WITHIN: Duration = Duration::from_secs(30);
 pub(super) struct Answers {
     pub(super) routes: Routes,
     pub(super) statuses: Arc<Statuses>,
-    pub(super) leaving: Leaving,
+    pub(super) lifecycle: Lifecycle,
 }
 
 impl Answers {
@@ -56,7 +56,7 @@ impl Answers {
 
     /// Addresses are used again: who was here before may still be called.
     fn misdirected(&self, head: &Parts) -> Option<Response<Bytes>> {
-        let service = self.leaving.service();
+        let service = self.lifecycle.service();
         let meant = head.headers.get(SERVICE)?;
         (!meant.as_bytes().eq_ignore_ascii_case(service.as_bytes()))
             .then(|| text(StatusCode::MISDIRECTED_REQUEST, format!("this is {service}\n")))
@@ -73,15 +73,15 @@ impl Answers {
                 headers.append(INSTANCE, other);
             }
         }
-        if self.leaving.has_begun() {
+        if self.lifecycle.has_begun() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
     }
 
     /// `<id>@<node>`; before the node is known, `<id>@`. None for an id that can't stand in a header.
     fn own_name(&self) -> Option<HeaderValue> {
-        let node = self.leaving.node().unwrap_or_default();
-        HeaderValue::try_from(format!("{}@{node}", self.leaving.id())).ok()
+        let node = self.lifecycle.node().unwrap_or_default();
+        HeaderValue::try_from(format!("{}@{node}", self.lifecycle.id())).ok()
     }
 }
 

@@ -12,19 +12,19 @@ use tokio::time::Instant;
 use tracing::error;
 
 use super::{admin::word, format::Format, statuses::Statuses};
-use crate::{Leaving, Pool, Rank, registration::State};
+use crate::{Lifecycle, Pool, Rank, registration::RegistrationState};
 
 /// Every state has its line, so that one that ended is seen to end.
-const STATES: [State; 9] = [
-    State::Probing,
-    State::Registering,
-    State::Refused,
-    State::Registered,
-    State::Ready,
-    State::Replaced,
-    State::Leaving,
-    State::Left,
-    State::Abandoned,
+const STATES: [RegistrationState; 9] = [
+    RegistrationState::Probing,
+    RegistrationState::Registering,
+    RegistrationState::Refused,
+    RegistrationState::Registered,
+    RegistrationState::Ready,
+    RegistrationState::Replaced,
+    RegistrationState::Leaving,
+    RegistrationState::Left,
+    RegistrationState::Abandoned,
 ];
 const RANKS: [Rank; 5] = [Rank::Passing, Rank::Warning, Rank::Spare, Rank::Ejected, Rank::Reserve];
 
@@ -32,14 +32,18 @@ type Labels = Vec<(&'static str, String)>;
 
 /// All of them now.
 pub(super) fn render(
-    leaving: &Leaving,
+    lifecycle: &Lifecycle,
     statuses: &Statuses,
     pools: &[Pool],
     format: Format,
 ) -> String {
     let mut registry = Registry::with_prefix("discovery");
     registry.register("requests", "Requests answered, by status", requests(statuses));
-    registry.register("registration", "1 for the state of the registration", registration(leaving));
+    registry.register(
+        "registration",
+        "1 for the state of the registration",
+        registration(lifecycle),
+    );
     registry.register("members", "Members of a pool, by rank", members(pools));
     registry.register(
         "snapshot_age_seconds",
@@ -61,10 +65,10 @@ fn requests(statuses: &Statuses) -> Family<Labels, Counter> {
     requests
 }
 
-fn registration(leaving: &Leaving) -> Family<Labels, Gauge> {
+fn registration(lifecycle: &Lifecycle) -> Family<Labels, Gauge> {
     let registration = Family::<Labels, Gauge>::default();
     for state in STATES {
-        let is_now = leaving.state() == state;
+        let is_now = lifecycle.state() == state;
         registration.get_or_create(&vec![("state", word(state))]).set(is_now.into());
     }
     registration

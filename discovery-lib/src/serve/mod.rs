@@ -2,7 +2,7 @@
 //!
 //! It says of itself what discovery asks of a service: `/health` and `/ready`, `Discovery-Instance` on every answer, 421 to a request that
 //! was meant for another service, and while leaving `Connection: close`. It serves until it is drained, so no answer of a handler says
-//! `Discovery-Leaving`; only `/ready` does. It is not for streams, TLS or HTTP/2: there, take another server and ask [`Leaving`] yourself.
+//! `Discovery-Leaving`; only `/ready` does. It is not for streams, TLS or HTTP/2: there, take another server and ask [`Lifecycle`] yourself.
 
 mod accept;
 mod admin;
@@ -23,7 +23,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use tokio::net::TcpListener;
 use tracing::info;
 
-use crate::{Leaving, Pool};
+use crate::{Lifecycle, Pool};
 use admin::Admin;
 use answer::Answers;
 use routes::Routes;
@@ -61,7 +61,7 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
 /// let listener = TcpListener::bind("0.0.0.0:0").await?;
 /// let registered = Discovery::from_env()?.register(Registration::new("hello", listener.local_addr()?))?;
 /// let server = Server::new().get("/", async |request| text(http::StatusCode::OK, format!("hello {}\n", request.remote)));
-/// registered.serve_until(signal(), Duration::from_secs(2), |leaving| server.run(listener, leaving)).await?;
+/// registered.serve_until(shutdown_signal(), Duration::from_secs(2), |lifecycle| server.run(listener, lifecycle)).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -118,23 +118,23 @@ impl Server {
     /// request in hand are closed when places run short.
     ///
     /// Dropping the future breaks off whatever is in flight.
-    pub async fn run(self, listener: TcpListener, leaving: Leaving) {
+    pub async fn run(self, listener: TcpListener, lifecycle: Lifecycle) {
         let statuses = Arc::new(Statuses::default());
         let answers = |routes: Routes, statuses| Answers {
-            routes: routes.with_health(&leaving),
+            routes: routes.with_health(&lifecycle),
             statuses,
-            leaving: leaving.clone(),
+            lifecycle: lifecycle.clone(),
         };
         if let Ok(at) = listener.local_addr() {
-            info!(service = leaving.service(), id = %leaving.id(), %at, "serving");
+            info!(service = lifecycle.service(), id = %lifecycle.id(), %at, "serving");
         }
-        leaving.set_accepting();
+        lifecycle.set_accepting();
         let main = answers(self.routes, Arc::clone(&statuses));
         let main = accept::serve(listener, main, accept::CONNECTIONS_MAX);
         match self.admin {
             None => main.await,
             Some(Admin { listener, pools }) => {
-                let routes = admin::routes(leaving.clone(), statuses, pools);
+                let routes = admin::routes(lifecycle.clone(), statuses, pools);
                 let admin = answers(routes, Arc::default());
                 tokio::join!(main, accept::serve(listener, admin, admin::CONNECTIONS_MAX));
             }

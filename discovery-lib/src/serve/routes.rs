@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use super::{Request, text};
-use crate::{Leaving, headers::LEAVING, registration::State};
+use crate::{Lifecycle, headers::LEAVING, registration::RegistrationState};
 
 type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
 type Handler = Arc<dyn Fn(Request) -> Answering + Send + Sync>;
@@ -39,11 +39,11 @@ impl Routes {
 
     /// With the two paths by which others learn how this process stands. `/health` says that it serves, whatever Consul or its upstreams do;
     /// `/ready`, whether others find it.
-    pub(super) fn with_health(mut self, leaving: &Leaving) -> Self {
-        let leaving = leaving.clone();
+    pub(super) fn with_health(mut self, lifecycle: &Lifecycle) -> Self {
+        let lifecycle = lifecycle.clone();
         self.add(Method::GET, "/health", async |_| text(StatusCode::OK, "serving\n"));
         self.add(Method::GET, "/ready", move |_| {
-            let answer = readiness(&leaving);
+            let answer = readiness(&lifecycle);
             async { answer }
         });
         self
@@ -79,10 +79,10 @@ impl Routes {
     }
 }
 
-fn readiness(leaving: &Leaving) -> Response<Bytes> {
-    match (leaving.is_ready(), leaving.has_begun()) {
+fn readiness(lifecycle: &Lifecycle) -> Response<Bytes> {
+    match (lifecycle.is_ready(), lifecycle.has_begun()) {
         (true, _) => text(StatusCode::OK, "ready\n"),
-        (false, false) => text(StatusCode::SERVICE_UNAVAILABLE, not_ready(leaving.state())),
+        (false, false) => text(StatusCode::SERVICE_UNAVAILABLE, not_ready(lifecycle.state())),
         (false, true) => {
             let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "leaving\n");
             response.headers_mut().insert(LEAVING, HeaderValue::from_static("true"));
@@ -91,10 +91,10 @@ fn readiness(leaving: &Leaving) -> Response<Bytes> {
     }
 }
 
-fn not_ready(state: State) -> &'static str {
+fn not_ready(state: RegistrationState) -> &'static str {
     match state {
-        State::Replaced => "another run took its id\n",
-        State::Refused => "its registration is refused\n",
+        RegistrationState::Replaced => "another run took its id\n",
+        RegistrationState::Refused => "its registration is refused\n",
         _ => "not registered yet\n",
     }
 }

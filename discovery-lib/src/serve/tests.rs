@@ -18,7 +18,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    Client, Discovery, Error, Registration, Settings, Signals,
+    Client, Discovery, Error, Registration, Settings, ShutdownSignal,
     headers::{INSTANCE, LEAVING, SERVICE},
     registration::Trigger,
 };
@@ -45,9 +45,9 @@ async fn start_with_drain(server: Server, drain: Duration) -> World {
     let at = listener.local_addr().unwrap();
     let registration = Registration::new("web", at).id("web-1");
     let registered = Discovery::new(settings).unwrap().register(registration).unwrap();
-    let (trigger, signals) = Signals::by_hand();
+    let (trigger, signals) = ShutdownSignal::manual();
     let serving = tokio::spawn(
-        registered.serve_until(signals, drain, move |leaving| server.run(listener, leaving)),
+        registered.serve_until(signals, drain, move |lifecycle| server.run(listener, lifecycle)),
     );
     World { at, trigger, serving }
 }

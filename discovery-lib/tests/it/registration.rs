@@ -8,7 +8,7 @@ mod unseen;
 
 use std::time::Duration;
 
-use discovery::{Registered, Registration, registration::State};
+use discovery::{Registered, Registration, registration::RegistrationState};
 use testkit::proxy::Mode;
 use tokio::{
     net::TcpListener,
@@ -44,7 +44,7 @@ async fn ready(registered: &Registered) {
     timeout(SOON, registered.ready()).await.expect("not ready in time").unwrap();
 }
 
-async fn reaches(registered: &mut Registered, state: State) {
+async fn reaches(registered: &mut Registered, state: RegistrationState) {
     let reached = async {
         while registered.state() != state {
             registered.changed().await.expect("ended in another state");
@@ -88,7 +88,7 @@ async fn what_is_ready_is_in_the_catalog() {
         let registered = start(&world, registration);
         ready(&registered).await;
         assert!(registered.is_ready());
-        assert_eq!(registered.state(), State::Ready);
+        assert_eq!(registered.state(), RegistrationState::Ready);
         let entries = world.direct.health(&"web".into(), None).await.unwrap().body;
         let service = &entries[0].service;
         assert_eq!((service.id.as_str(), service.address.as_str()), ("web-1", ""));
@@ -197,7 +197,7 @@ async fn an_old_run_stops_beating_for_its_successor() {
         ready(&old).await;
         let new = start(&world, web(&listener));
         ready(&new).await;
-        reaches(&mut old, State::Replaced).await;
+        reaches(&mut old, RegistrationState::Replaced).await;
         assert!(!old.is_ready());
         assert_eq!(old.changed().await, None, "nothing changes after the end");
         // The newer one crashes; nobody speaks for it any more.
@@ -218,7 +218,7 @@ async fn nothing_is_registered_before_it_listens() {
     drop(place);
     let registered = start(&world, registration);
     sleep(Duration::from_secs(1)).await;
-    assert_eq!((registered.state(), world.http.requests()), (State::Probing, 0));
+    assert_eq!((registered.state(), world.http.requests()), (RegistrationState::Probing, 0));
     let _place = TcpListener::bind(at).await.unwrap();
     ready(&registered).await;
 }
@@ -261,7 +261,7 @@ async fn a_silent_agent_takes_nothing_from_a_registration() {
         world.http.set(Mode::Hang).await.unwrap();
         sleep(A_BEAT).await;
         assert!(registered.is_ready());
-        assert_eq!(registered.state(), State::Ready);
+        assert_eq!(registered.state(), RegistrationState::Ready);
         world.http.set(Mode::Pass).await.unwrap();
         registered.leave().await;
         until_shown(&world, &[]).await;

@@ -9,7 +9,7 @@ mod words;
 
 use std::net::SocketAddr;
 
-use discovery::signal;
+use discovery::shutdown_signal;
 use program::{Outcome, address};
 
 use super::{agent::Serving, ports::tcp_is_free};
@@ -59,7 +59,7 @@ impl Up {
     }
 
     pub(super) async fn run(self) -> Outcome {
-        let mut signals = signal();
+        let mut signals = shutdown_signal();
         tcp_is_free(self.listen, "--listen")?;
         self.agent().is_free()?;
         let mut chain = tokio::select! {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// How far a registration is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum RegistrationState {
     /// It does not accept connections yet, or nothing answers at the address that would be published.
     Probing,
     /// The agent doesn't have it, or nobody knows; being registered, over and over.
@@ -36,9 +36,9 @@ pub(in crate::registration) enum Event {
     /// A probe ended.
     Probed(Probed),
     /// A registration ended.
-    Registered(Outcome),
+    Registered(RegisterOutcome),
     /// A beat ended.
-    Beaten { epoch: u32, beat: Beat },
+    HeartbeatEnded { epoch: u32, heartbeat: Heartbeat },
     /// A look ended. It also tells where the instance is now, as far as that is known.
     Looked { epoch: u32, found: Found, place: Option<Place> },
     /// The program wants to end.
@@ -64,7 +64,7 @@ pub(in crate::registration) struct Leave {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registration) enum Place {
     /// The one that it was told.
-    Told,
+    Advertised,
     /// None of its own, so that Consul uses that of the agent's node.
     Node,
     /// An address of this machine.
@@ -84,7 +84,7 @@ pub(in crate::registration) enum Probed {
 
 /// What became of a beat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::registration) enum Beat {
+pub(in crate::registration) enum Heartbeat {
     Passed,
     /// The agent no longer knows the check.
     Forgotten,
@@ -95,7 +95,7 @@ pub(in crate::registration) enum Beat {
 
 /// What became of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::registration) enum Outcome {
+pub(in crate::registration) enum RegisterOutcome {
     Done,
     /// Surely not.
     Failed,
@@ -129,7 +129,7 @@ pub(in crate::registration) enum Catalog {
     Unknown,
 }
 
-/// What is to be done. Each but `Tell` leads to exactly one event.
+/// What is to be done. Each but `Notice` leads to exactly one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registration) enum Effect {
     /// Does it accept, where is it, and does anything answer there?
@@ -137,7 +137,7 @@ pub(in crate::registration) enum Effect {
     Register {
         place: Place,
     },
-    Beat {
+    Heartbeat {
         epoch: u32,
     },
     /// Does the agent have it? And the catalog, where that is asked for?
@@ -149,12 +149,12 @@ pub(in crate::registration) enum Effect {
     Sweep,
     Maintain,
     Deregister,
-    Tell(Tell),
+    Notice(Notice),
 }
 
 /// What a person should know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::registration) enum Tell {
+pub(in crate::registration) enum Notice {
     /// At the agent for a while, and still not in the catalog.
     Unseen,
     /// The agent no longer has it as it should be.

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::{
-    standing::{CATALOG_EVERY, LOOK_EVERY},
+    active::{CATALOG_EVERY, LOOK_EVERY},
     *,
 };
 use crate::agent::REGISTER_WITHIN;
@@ -64,7 +64,7 @@ fn some(fault: impl Strategy<Value = Fault>) -> impl Strategy<Value = Vec<(Durat
 fn ready(seed: u64) -> World {
     let mut world = World::new(seed);
     world.run_until(READY_BY);
-    assert_eq!(world.state(), State::Ready);
+    assert_eq!(world.state(), RegistrationState::Ready);
     world.begins_now()
 }
 
@@ -73,7 +73,7 @@ proptest! {
     fn whatever_happened_it_is_found_again(seed: u64, faults in some(any_fault())) {
         let mut world = ready(seed).with(&faults);
         world.run_until(FAULTS_END + WELL_WITHIN);
-        prop_assert_eq!(world.state(), State::Ready);
+        prop_assert_eq!(world.state(), RegistrationState::Ready);
         prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
         prop_assert_eq!(world.catalog(), Catalog::Has);
     }
@@ -82,7 +82,7 @@ proptest! {
     fn whatever_happened_at_its_start_it_is_found(seed: u64, faults in some(any_fault())) {
         let mut world = World::new(seed).with(&faults);
         world.run_until(FAULTS_END + REPAIRED_WITHIN + WELL_WITHIN);
-        prop_assert_eq!(world.state(), State::Ready);
+        prop_assert_eq!(world.state(), RegistrationState::Ready);
         prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
         prop_assert_eq!(world.catalog(), Catalog::Has);
     }
@@ -97,7 +97,7 @@ proptest! {
         let mut world = ready(seed).with(&faults);
         world.run_until(at * drops as u32 + CATALOG_EVERY + LOOK_EVERY + Duration::from_secs(3));
         prop_assert_eq!(world.catalog(), Catalog::Has);
-        prop_assert_eq!(world.state(), State::Ready);
+        prop_assert_eq!(world.state(), RegistrationState::Ready);
     }
 
     #[test]
@@ -111,7 +111,7 @@ proptest! {
         let agent_back_after = Duration::from_secs(if faults.is_empty() { 0 } else { 40 });
         world.run_until(at + agent_back_after + LOOK_EVERY + Duration::from_secs(1));
         prop_assert_eq!(world.record, Some(Record::Ours(place(1))));
-        prop_assert_eq!(world.state(), State::Ready);
+        prop_assert_eq!(world.state(), RegistrationState::Ready);
     }
 
     #[test]
@@ -131,7 +131,7 @@ proptest! {
         let mut world = ready(seed).with(&[(at, Fault::Edits)]);
         world.run_until(at + LOOK_EVERY + Duration::from_secs(1));
         prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
-        prop_assert_eq!(world.state(), State::Ready);
+        prop_assert_eq!(world.state(), RegistrationState::Ready);
     }
 
     #[test]
@@ -141,14 +141,14 @@ proptest! {
             .with(&[(forgets_at, Fault::Refuses(refused)), (forgets_at, Fault::Forgets)]);
         let before = world.registrations();
         world.run_until(forgets_at + LOOK_EVERY + Duration::from_secs(1));
-        prop_assert_eq!(world.state(), State::Refused);
+        prop_assert_eq!(world.state(), RegistrationState::Refused);
         world.run_until(forgets_at + refused);
-        prop_assert_eq!(world.state(), State::Refused);
+        prop_assert_eq!(world.state(), RegistrationState::Refused);
         let tries = world.registrations() - before;
         let (least, most) = (refused.as_secs() / 31, refused.as_secs() / 14);
         prop_assert!((least..=most).contains(&(tries as u64)), "{} tries", tries);
         world.run_until(forgets_at + refused + REFUSED_PAUSE + Duration::from_secs(1));
-        prop_assert_eq!(world.state(), State::Ready);
+        prop_assert_eq!(world.state(), RegistrationState::Ready);
     }
 
     #[test]
@@ -156,14 +156,14 @@ proptest! {
         let mut world = ready(seed).with(&faults);
         let before = world.registrations();
         world.run_until(FAULTS_END + WELL_WITHIN);
-        prop_assert_eq!(world.state(), State::Ready);
+        prop_assert_eq!(world.state(), RegistrationState::Ready);
         prop_assert_eq!(world.registrations(), before);
     }
 
     #[test]
     fn what_is_forgotten_is_back_with_the_next_beat(seed: u64, at in time(60_000)) {
         let mut world = ready(seed).with(&[(at, Fault::Forgets)]);
-        world.run_until(at + BEAT_EVERY + Duration::from_millis(500));
+        world.run_until(at + HEARTBEAT_EVERY + Duration::from_millis(500));
         prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
     }
 
@@ -176,7 +176,7 @@ proptest! {
     ) {
         let mut world = World::new(seed).with(&faults).leaves(leave_at, drain);
         world.run_until(FAULTS_END + drain);
-        prop_assert_eq!(world.state(), State::Left);
+        prop_assert_eq!(world.state(), RegistrationState::Left);
         prop_assert_eq!(world.machine.wakes_at(), None);
     }
 
@@ -191,7 +191,7 @@ proptest! {
         let mut world =
             World::new(seed).with(&[(Duration::ZERO, slow)]).leaves(leave_at, drain);
         world.run_until(leave_at + drain + WELL_WITHIN);
-        let gave_up = world.effects.contains(&Effect::Tell(Tell::GaveUp));
+        let gave_up = world.effects.contains(&Effect::Notice(Notice::GaveUp));
         prop_assert!(world.record.is_none() || gave_up);
         prop_assert!(!gave_up || leave_at < slow_max + REGISTER_WITHIN);
     }
@@ -218,7 +218,7 @@ proptest! {
 fn a_successor_ends_the_beats() {
     let mut world = ready(7).succeeded(Duration::from_secs(20));
     world.run_until(Duration::from_secs(20) + LOOK_EVERY + LOCAL_WITHIN);
-    assert_eq!(world.state(), State::Replaced);
+    assert_eq!(world.state(), RegistrationState::Replaced);
     assert_eq!(world.machine.wakes_at(), None);
 }
 
@@ -227,8 +227,8 @@ fn a_look_that_finds_nothing_registers_again() {
     let World { mut machine, now, place, .. } = ready(7);
     let found = Found::Nothing;
     let looked = Event::Looked { epoch: machine.epoch, found, place: Some(place) };
-    assert_eq!(machine.on(looked, now, 0.0), [Effect::Tell(Tell::Lost)]);
-    assert_eq!(machine.state(), State::Registering);
+    assert_eq!(machine.on(looked, now, 0.0), [Effect::Notice(Notice::Lost)]);
+    assert_eq!(machine.state(), RegistrationState::Registering);
     let due = machine.wakes_at().unwrap();
     assert_eq!(machine.on(Event::Tick, due, 0.0), [Effect::Probe]);
     let probed = Event::Probed(Probed::Answered(place));
@@ -241,16 +241,16 @@ fn a_look_from_before_the_registration_says_nothing() {
     let found = Found::Nothing;
     let looked = Event::Looked { epoch: machine.epoch - 1, found, place: None };
     assert_eq!(machine.on(looked, now, 0.0), []);
-    assert_eq!(machine.state(), State::Ready);
+    assert_eq!(machine.state(), RegistrationState::Ready);
 }
 
 #[test]
 fn a_catalog_that_does_not_show_it_is_told_once() {
     let mut world = World::new(7).with(&[(Duration::ZERO, Fault::Hides(WELL_WITHIN))]);
     world.run_until(Duration::from_secs(50));
-    assert_eq!(world.state(), State::Registered);
-    let told = world.effects.iter().filter(|effect| matches!(effect, Effect::Tell(_)));
-    assert_eq!(told.collect::<Vec<_>>(), [&Effect::Tell(Tell::Unseen)]);
+    assert_eq!(world.state(), RegistrationState::Registered);
+    let told = world.effects.iter().filter(|effect| matches!(effect, Effect::Notice(_)));
+    assert_eq!(told.collect::<Vec<_>>(), [&Effect::Notice(Notice::Unseen)]);
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn a_place_that_is_not_known_now_is_no_other_place() {
     let found = Found::Unknown;
     let looked = Event::Looked { epoch: machine.epoch, found, place: None };
     assert_eq!(machine.on(looked, now, 0.0), []);
-    assert_eq!(machine.state(), State::Ready);
+    assert_eq!(machine.state(), RegistrationState::Ready);
 }
 
 #[test]
@@ -271,18 +271,21 @@ fn settings_that_cannot_work_are_refused_and_never_registered() {
         now = machine.wakes_at().unwrap();
         assert_eq!(machine.on(Event::Tick, now, 0.5), [Effect::Probe]);
         assert_eq!(machine.on(Event::Probed(Probed::Refused), now, 0.5), []);
-        assert_eq!(machine.state(), State::Refused);
+        assert_eq!(machine.state(), RegistrationState::Refused);
     }
     let leave = Event::Leave(Leave { deregister_at: now, give_up_at: now });
-    assert_eq!((machine.on(leave, now, 0.5), machine.state()), (vec![], State::Left));
+    assert_eq!((machine.on(leave, now, 0.5), machine.state()), (vec![], RegistrationState::Left));
 }
 
 #[test]
 fn a_beat_that_is_refused_is_shown_until_one_passes() {
     let World { mut machine, now, .. } = ready(7);
     let epoch = machine.epoch;
-    for (beat, state) in [(Beat::Refused, State::Refused), (Beat::Passed, State::Ready)] {
-        assert_eq!(machine.on(Event::Beaten { epoch, beat }, now, 0.5), []);
+    for (heartbeat, state) in [
+        (Heartbeat::Refused, RegistrationState::Refused),
+        (Heartbeat::Passed, RegistrationState::Ready),
+    ] {
+        assert_eq!(machine.on(Event::HeartbeatEnded { epoch, heartbeat }, now, 0.5), []);
         assert_eq!(machine.state(), state);
     }
 }

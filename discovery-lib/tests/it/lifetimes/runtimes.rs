@@ -8,7 +8,7 @@ use std::{
 
 use discovery::{
     Client, Discovery, DnsAddress, Host, Pool, Registration, Settings, Source,
-    agent::AgentSettings, registration::State,
+    agent::AgentSettings, registration::RegistrationState,
 };
 use discovery_agent::Agent;
 use http::{Method, Request, StatusCode};
@@ -209,7 +209,7 @@ fn a_registration_reports_the_end_of_its_runtime() {
         registered
     });
     drop(first);
-    assert_eq!((registered.state(), registered.is_ready()), (State::Abandoned, false));
+    assert_eq!((registered.state(), registered.is_ready()), (RegistrationState::Abandoned, false));
     let error = runtime().block_on(registered.ready()).unwrap_err();
     assert!(error.to_string().contains("is no longer kept registered"), "{error}");
 }

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use discovery::{Registered, registration::State};
+use discovery::{Registered, registration::RegistrationState};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Notify,
@@ -62,7 +62,7 @@ async fn an_address_at_which_nobody_listens_is_not_published() {
         let registration = web(&listener).advertise(told.to_string().parse().unwrap());
         let registered = start(&world, registration);
         let _other = another_is_ready(&world).await;
-        assert_eq!(registered.state(), State::Probing);
+        assert_eq!(registered.state(), RegistrationState::Probing);
         until_shown(&world, &["web-2 passing"]).await;
         let _late = TcpListener::bind(told).await.unwrap();
         ready(&registered).await;
@@ -78,7 +78,7 @@ async fn one_that_does_not_accept_yet_is_not_published() {
         let listener = listener().await;
         let registered = world.discovery.register(web(&listener)).unwrap();
         let _other = another_is_ready(&world).await;
-        assert_eq!(registered.state(), State::Probing);
+        assert_eq!(registered.state(), RegistrationState::Probing);
         until_shown(&world, &["web-2 passing"]).await;
         registered.set_accepting();
         ready(&registered).await;
@@ -102,7 +102,7 @@ async fn a_probe_of_its_own_decides() {
         let registered = world.discovery.register(registration).unwrap();
         asked.notified().await;
         asked.notified().await;
-        assert_eq!(registered.state(), State::Probing);
+        assert_eq!(registered.state(), RegistrationState::Probing);
         serves.store(true, Relaxed);
         ready(&registered).await;
         assert_eq!(published(&world).await, "127.0.0.1:9");

@@ -1,7 +1,7 @@
 //! Registrations that can't be, and those that the agent does not want.
 
 use discovery::{
-    Discovery, Error, Registration, Settings, agent::AgentSettings, registration::State,
+    Discovery, Error, Registration, Settings, agent::AgentSettings, registration::RegistrationState,
 };
 use serde_json::json;
 use testkit::{
@@ -67,7 +67,7 @@ async fn a_refusal_of_the_agent_is_shown_and_ends_the_wait() {
         let mut registered = start(&world, web(&listener));
         let refused = timeout(SOON, registered.ready()).await.expect("still waits").unwrap_err();
         assert_eq!(refused.status().map(|it| it.as_u16()), Some(status));
-        reaches(&mut registered, State::Refused).await;
+        reaches(&mut registered, RegistrationState::Refused).await;
         assert_eq!(registered.refusal().unwrap().to_string(), refused.to_string());
         assert!(!registered.is_ready());
     }
@@ -80,11 +80,11 @@ async fn a_beat_that_is_refused_is_shown_until_one_passes() {
     let mut registered = start(&world, web(&listener));
     ready(&registered).await;
     world.http.set(Mode::Status(403)).await.unwrap();
-    reaches(&mut registered, State::Refused).await;
+    reaches(&mut registered, RegistrationState::Refused).await;
     assert!(registered.refusal().unwrap().is_refused());
     assert!(registered.is_ready(), "others find it for as long as its TTL lasts");
     world.http.set(Mode::Pass).await.unwrap();
-    reaches(&mut registered, State::Ready).await;
+    reaches(&mut registered, RegistrationState::Ready).await;
     assert!(registered.refusal().is_none());
 }
 

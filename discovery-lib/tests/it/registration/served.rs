@@ -3,9 +3,9 @@
 use std::{future::pending, time::Duration};
 
 use discovery::{
-    Leaving, Signals,
-    registration::{State, Trigger},
-    signal,
+    Lifecycle, ShutdownSignal,
+    registration::{RegistrationState, Trigger},
+    shutdown_signal,
 };
 use rustix::process::{Signal, getpid, kill_process};
 use testkit::proxy::Mode;
@@ -30,46 +30,46 @@ type Ending = Result<&'static str, discovery::Error>;
 async fn live(
     world: &World,
     drain: Duration,
-    server: impl AsyncFnOnce(TcpListener, Leaving) -> &'static str,
-    meanwhile: impl AsyncFnOnce(Leaving, Trigger),
+    server: impl AsyncFnOnce(TcpListener, Lifecycle) -> &'static str,
+    meanwhile: impl AsyncFnOnce(Lifecycle, Trigger),
 ) -> Ending {
     let listener = listener().await;
     let registered = world.discovery.register(web(&listener)).unwrap();
-    let (trigger, signals) = Signals::by_hand();
-    let (leaving_tx, leaving_rx) = oneshot::channel();
-    let life = registered.serve_until(signals, drain, |leaving: Leaving| {
-        leaving_tx.send(leaving.clone()).unwrap();
-        server(listener, leaving)
+    let (trigger, signals) = ShutdownSignal::manual();
+    let (lifecycle_tx, lifecycle_rx) = oneshot::channel();
+    let life = registered.serve_until(signals, drain, |lifecycle: Lifecycle| {
+        lifecycle_tx.send(lifecycle.clone()).unwrap();
+        server(listener, lifecycle)
     });
-    let meanwhile = async { meanwhile(leaving_rx.await.unwrap(), trigger).await };
+    let meanwhile = async { meanwhile(lifecycle_rx.await.unwrap(), trigger).await };
     let both = async { tokio::join!(life, meanwhile).0 };
     timeout(SOON, both).await.expect("not ended in time")
 }
 
 /// Greets whoever connects, until it is drained.
-async fn greet(listener: TcpListener, leaving: Leaving) -> &'static str {
-    leaving.set_accepting();
+async fn greet(listener: TcpListener, lifecycle: Lifecycle) -> &'static str {
+    lifecycle.set_accepting();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 // A probe is gone before it is greeted.
                 accepted.unwrap().0.write_all(b"hello").await.ok();
             }
-            () = leaving.drained() => return "drained",
+            () = lifecycle.drained() => return "drained",
         }
     }
 }
 
 /// It accepts, and the agent does not answer.
-async fn unheard(leaving: &Leaving) {
-    while leaving.state() != State::Registering {
+async fn unheard(lifecycle: &Lifecycle) {
+    while lifecycle.state() != RegistrationState::Registering {
         sleep(Duration::from_millis(10)).await;
     }
-    assert!(!leaving.is_ready());
+    assert!(!lifecycle.is_ready());
 }
 
-async fn ready(leaving: &Leaving) {
-    while !leaving.is_ready() {
+async fn ready(lifecycle: &Lifecycle) {
+    while !lifecycle.is_ready() {
         sleep(Duration::from_millis(10)).await;
     }
 }
@@ -77,10 +77,10 @@ async fn ready(leaving: &Leaving) {
 #[tokio::test]
 async fn a_drain_of_any_length_ends_with_a_second_signal() {
     let world = World::embedded().await;
-    let ending = live(&world, Duration::MAX, greet, async |leaving, trigger| {
-        ready(&leaving).await;
+    let ending = live(&world, Duration::MAX, greet, async |lifecycle, trigger| {
+        ready(&lifecycle).await;
         trigger.fire();
-        leaving.begun().await;
+        lifecycle.begun().await;
         trigger.fire();
     });
     let error = ending.await.unwrap_err();
@@ -90,15 +90,15 @@ async fn a_drain_of_any_length_ends_with_a_second_signal() {
 #[tokio::test]
 async fn a_signal_ends_it_in_order() {
     everywhere(async |world| {
-        let ending = live(&world, LONG_DRAIN, greet, async |leaving, trigger| {
-            ready(&leaving).await;
-            assert!(!leaving.has_begun());
+        let ending = live(&world, LONG_DRAIN, greet, async |lifecycle, trigger| {
+            ready(&lifecycle).await;
+            assert!(!lifecycle.has_begun());
             trigger.fire();
-            leaving.begun().await;
-            assert!(!leaving.is_ready());
+            lifecycle.begun().await;
+            assert!(!lifecycle.is_ready());
             until_shown(&world, &["web-1 maintenance"]).await;
             until_shown(&world, &[]).await;
-            leaving.drained().await;
+            lifecycle.drained().await;
         });
         assert_eq!(ending.await.unwrap(), "drained");
     })
@@ -108,22 +108,22 @@ async fn a_signal_ends_it_in_order() {
 #[tokio::test]
 async fn it_is_deregistered_before_it_stops_accepting() {
     everywhere(async |world| {
-        let server = async |listener: TcpListener, leaving: Leaving| {
+        let server = async |listener: TcpListener, lifecycle: Lifecycle| {
             let at = listener.local_addr().unwrap();
             let callers = async {
-                leaving.begun().await;
+                lifecycle.begun().await;
                 until_shown(&world, &[]).await;
                 let mut greeting = String::new();
                 let mut caller = TcpStream::connect(at).await.unwrap();
                 caller.read_to_string(&mut greeting).await.unwrap();
                 greeting
             };
-            let (ended, greeting) = tokio::join!(greet(listener, leaving.clone()), callers);
+            let (ended, greeting) = tokio::join!(greet(listener, lifecycle.clone()), callers);
             assert_eq!(greeting, "hello");
             ended
         };
-        let ending = live(&world, LONG_DRAIN, server, async |leaving, trigger| {
-            ready(&leaving).await;
+        let ending = live(&world, LONG_DRAIN, server, async |lifecycle, trigger| {
+            ready(&lifecycle).await;
             trigger.fire();
         });
         assert_eq!(ending.await.unwrap(), "drained");
@@ -135,8 +135,8 @@ async fn it_is_deregistered_before_it_stops_accepting() {
 async fn without_an_agent_it_serves_and_ends_as_well() {
     let world = World::embedded().await;
     world.http.set(Mode::Closed).await.unwrap();
-    let ending = live(&world, DRAIN, greet, async |leaving, trigger| {
-        unheard(&leaving).await;
+    let ending = live(&world, DRAIN, greet, async |lifecycle, trigger| {
+        unheard(&lifecycle).await;
         trigger.fire();
     });
     assert_eq!(ending.await.unwrap(), "drained");
@@ -146,10 +146,10 @@ async fn without_an_agent_it_serves_and_ends_as_well() {
 async fn an_agent_that_comes_later_is_told() {
     let world = World::embedded().await;
     world.http.set(Mode::Closed).await.unwrap();
-    let ending = live(&world, Duration::ZERO, greet, async |leaving, trigger| {
-        unheard(&leaving).await;
+    let ending = live(&world, Duration::ZERO, greet, async |lifecycle, trigger| {
+        unheard(&lifecycle).await;
         world.http.set(Mode::Pass).await.unwrap();
-        ready(&leaving).await;
+        ready(&lifecycle).await;
         trigger.fire();
     });
     assert_eq!(ending.await.unwrap(), "drained");
@@ -159,8 +159,8 @@ async fn an_agent_that_comes_later_is_told() {
 #[tokio::test]
 async fn a_frozen_agent_does_not_keep_it() {
     everywhere(async |world| {
-        let ending = live(&world, DRAIN, greet, async |leaving, trigger| {
-            ready(&leaving).await;
+        let ending = live(&world, DRAIN, greet, async |lifecycle, trigger| {
+            ready(&lifecycle).await;
             world.freeze();
             trigger.fire();
         });
@@ -173,12 +173,12 @@ async fn a_frozen_agent_does_not_keep_it() {
 #[tokio::test]
 async fn a_server_that_ends_by_itself_is_deregistered() {
     everywhere(async |world| {
-        let server = async |_listener, leaving: Leaving| {
-            leaving.set_accepting();
-            ready(&leaving).await;
+        let server = async |_listener, lifecycle: Lifecycle| {
+            lifecycle.set_accepting();
+            ready(&lifecycle).await;
             "out of disk"
         };
-        let ending = live(&world, DRAIN, server, async |_leaving, _trigger| {});
+        let ending = live(&world, DRAIN, server, async |_lifecycle, _trigger| {});
         assert_eq!(ending.await.unwrap(), "out of disk");
         until_shown(&world, &[]).await;
     })
@@ -188,14 +188,14 @@ async fn a_server_that_ends_by_itself_is_deregistered() {
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let world = World::embedded().await;
-    let endless = async |_listener, leaving: Leaving| {
-        leaving.set_accepting();
+    let endless = async |_listener, lifecycle: Lifecycle| {
+        lifecycle.set_accepting();
         pending().await
     };
-    let ending = live(&world, Duration::MAX, endless, async |leaving, trigger| {
-        ready(&leaving).await;
+    let ending = live(&world, Duration::MAX, endless, async |lifecycle, trigger| {
+        ready(&lifecycle).await;
         trigger.fire();
-        leaving.begun().await;
+        lifecycle.begun().await;
         trigger.fire();
     });
     assert_eq!(ending.await.unwrap_err().to_string(), "a second signal ended it at once");
@@ -203,7 +203,7 @@ async fn a_second_signal_ends_it_at_once() {
 
 #[tokio::test]
 async fn the_signals_of_the_process_are_heard() {
-    let mut signals = signal();
+    let mut signals = shutdown_signal();
     for kind in [Signal::TERM, Signal::INT] {
         kill_process(getpid(), kind).unwrap();
         timeout(SOON, signals.next()).await.expect("not heard").unwrap();

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use discovery::{Discovery, Settings, registration::State};
+use discovery::{Discovery, Settings, registration::RegistrationState};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
@@ -92,9 +92,9 @@ async fn what_the_catalog_does_not_show_is_not_ready() {
     let listener = listener().await;
     let mut registered = discovery.register(web(&listener)).unwrap();
     registered.set_accepting();
-    reaches(&mut registered, State::Registered).await;
+    reaches(&mut registered, RegistrationState::Registered).await;
     sleep(Duration::from_secs(1)).await;
-    assert_eq!((registered.state(), registered.is_ready()), (State::Registered, false));
+    assert_eq!((registered.state(), registered.is_ready()), (RegistrationState::Registered, false));
     agent.shows.store(true, Relaxed);
     ready(&registered).await;
 }

@@ -99,7 +99,7 @@ pub(super) struct World {
     refuses_until: Instant,
     registering: bool,
     /// How the last registration ended, and when.
-    registered: Option<(Outcome, Instant)>,
+    registered: Option<(RegisterOutcome, Instant)>,
     /// Asked after that, the agent said that it doesn't have it.
     missed: bool,
     /// What the last probe found: a registration publishes that.
@@ -174,7 +174,7 @@ impl World {
         Self { no_races: true, ..self }
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self) -> RegistrationState {
         self.machine.state()
     }
 
@@ -261,12 +261,13 @@ impl World {
                 assert_eq!(self.probed.take(), Some(place), "published without being probed");
                 assert!(!self.registering, "two registrations in flight");
                 assert!(self.left_at.is_none(), "a registration after leaving");
-                let failed = |how| matches!(how, Outcome::Failed | Outcome::Refused);
+                let failed =
+                    |how| matches!(how, RegisterOutcome::Failed | RegisterOutcome::Refused);
                 let open = self.registered.is_some_and(|(how, _)| !failed(how));
                 assert!(!open || self.missed, "registered again, though nothing said it was lost");
                 self.registering = true;
             }
-            Effect::Beat { .. } => self.last_beat = self.now,
+            Effect::Heartbeat { .. } => self.last_beat = self.now,
             Effect::Sweep => {
                 let is_found = matches!(self.last_found, Found::Ours { .. });
                 assert!(is_found, "sweeps before it is found itself");
@@ -277,9 +278,9 @@ impl World {
                 assert!(matches!(self.last_found, Found::Ours { .. }), "not ours: {effect:?}");
                 self.last_found = Found::Unknown;
             }
-            Effect::Tell(tell) => {
+            Effect::Notice(notice) => {
                 // Another address is as good a reason to register again as a loss.
-                self.missed |= tell == Tell::Moved;
+                self.missed |= notice == Notice::Moved;
                 return;
             }
             Effect::Probe | Effect::Look { .. } => {}
@@ -289,7 +290,7 @@ impl World {
         let agent = effect != Effect::Probe;
         let (hangs, down) =
             (agent && self.now < self.hangs_until, agent && self.now < self.down_until);
-        let open = if hangs { Outcome::Unknown } else { Outcome::Failed };
+        let open = if hangs { RegisterOutcome::Unknown } else { RegisterOutcome::Failed };
         self.calls.push(Asked { effect, at: self.now, answer: no_answer(effect, open), hangs });
         let (done, answered) = if hangs {
             let late = self.rng.bool().then(|| LATE_MAX.mul_f64(self.rng.f64()));
@@ -318,18 +319,18 @@ impl World {
         let answer = match effect {
             Effect::Probe if self.now < self.listens_at => Event::Probed(Probed::Silent),
             Effect::Probe => Event::Probed(Probed::Answered(self.place)),
-            Effect::Register { .. } if refuses => Event::Registered(Outcome::Refused),
+            Effect::Register { .. } if refuses => Event::Registered(RegisterOutcome::Refused),
             Effect::Register { place } => {
                 self.record = Some(Record::Ours(place));
                 self.dropped_until = self.now;
-                Event::Registered(Outcome::Done)
+                Event::Registered(RegisterOutcome::Done)
             }
-            Effect::Beat { epoch } => Event::Beaten {
+            Effect::Heartbeat { epoch } => Event::HeartbeatEnded {
                 epoch,
-                beat: match before {
-                    _ if refuses => Beat::Refused,
-                    None => Beat::Forgotten,
-                    Some(_) => Beat::Passed,
+                heartbeat: match before {
+                    _ if refuses => Heartbeat::Refused,
+                    None => Heartbeat::Forgotten,
+                    Some(_) => Heartbeat::Passed,
                 },
             },
             Effect::Look { epoch, .. } => Event::Looked {
@@ -351,7 +352,7 @@ impl World {
                 self.record = None;
                 Event::Deregistered { done: true }
             }
-            Effect::Tell(_) => unreachable!("nobody's call"),
+            Effect::Notice(_) => unreachable!("nobody's call"),
         };
         if !self.calls[number].hangs {
             self.calls[number].answer = answer;
@@ -368,8 +369,8 @@ impl World {
                 self.missed = false;
             }
             Event::Probed(Probed::Answered(place)) => self.probed = Some(place),
-            Event::Beaten { beat, .. } => {
-                self.missed |= beat == Beat::Forgotten && after_registration;
+            Event::HeartbeatEnded { heartbeat, .. } => {
+                self.missed |= heartbeat == Heartbeat::Forgotten && after_registration;
             }
             Event::Looked { found, ref mut place, .. } => {
                 // What the machine's own address is needs no agent.
@@ -387,13 +388,13 @@ impl World {
 
     /// What must hold at every moment.
     fn check(&self) {
-        if matches!(self.machine.phase, Phase::Standing(_)) {
+        if matches!(self.machine.phase, Phase::Active(_)) {
             let gap = self.now - self.last_beat;
-            assert!(gap <= BEAT_EVERY, "no beat for {gap:?}");
+            assert!(gap <= HEARTBEAT_EVERY, "no beat for {gap:?}");
         }
         if let Some(left_at) = self.left_at {
             let over = self.now > left_at + self.drain + LOCAL_WITHIN;
-            assert!(!over || self.state() == State::Left, "still not left");
+            assert!(!over || self.state() == RegistrationState::Left, "still not left");
         }
         let calls_max = 60.0 + 2.0 * (self.now - self.start).as_secs_f64();
         assert!(self.calls.len() as f64 <= calls_max, "a busy loop");
@@ -403,21 +404,23 @@ impl World {
 fn deadline(effect: Effect) -> Duration {
     match effect {
         Effect::Register { .. } => REGISTER_WITHIN,
-        Effect::Beat { .. } => BEAT_WITHIN,
+        Effect::Heartbeat { .. } => BEAT_WITHIN,
         _ => LOCAL_WITHIN,
     }
 }
 
 /// The outcome of a call that brought no answer that counts.
-fn no_answer(effect: Effect, registered: Outcome) -> Event {
+fn no_answer(effect: Effect, registered: RegisterOutcome) -> Event {
     match effect {
         Effect::Probe => Event::Probed(Probed::Silent),
         Effect::Register { .. } => Event::Registered(registered),
-        Effect::Beat { epoch } => Event::Beaten { epoch, beat: Beat::Unknown },
+        Effect::Heartbeat { epoch } => {
+            Event::HeartbeatEnded { epoch, heartbeat: Heartbeat::Unknown }
+        }
         Effect::Look { epoch, .. } => Event::Looked { epoch, found: Found::Unknown, place: None },
         Effect::Sweep => Event::Swept,
         Effect::Maintain => Event::Maintained,
         Effect::Deregister => Event::Deregistered { done: false },
-        Effect::Tell(_) => unreachable!("nobody's call"),
+        Effect::Notice(_) => unreachable!("nobody's call"),
     }
 }

@@ -4,11 +4,11 @@ use tokio::time::Instant;
 
 use super::{
     Machine, Phase, Turn,
-    event::{Effect, Found, Leave, Outcome, Tell},
+    event::{Effect, Found, Leave, Notice, RegisterOutcome},
 };
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Leaving {
+pub(super) struct Deregistration {
     step: Step,
     order: Leave,
 }
@@ -22,7 +22,7 @@ enum Step {
     Deregistration,
 }
 
-impl Leaving {
+impl Deregistration {
     pub(super) fn wakes_at(&self) -> Instant {
         match self.step {
             Step::Look(Turn::At(at)) => at.min(self.order.give_up_at),
@@ -43,12 +43,12 @@ impl Machine {
             _ => self.look_while_leaving(),
         };
         self.failures = 0;
-        self.phase = Phase::Leaving(Leaving { step, order });
+        self.phase = Phase::Leaving(Deregistration { step, order });
     }
 
-    pub(super) fn tick_leaving(&mut self, mut leaving: Leaving, now: Instant) {
+    pub(super) fn tick_leaving(&mut self, mut leaving: Deregistration, now: Instant) {
         if now >= leaving.order.give_up_at {
-            self.tell(Tell::GaveUp);
+            self.notify(Notice::GaveUp);
             self.phase = Phase::Left;
             return;
         }
@@ -60,18 +60,18 @@ impl Machine {
         self.phase = Phase::Leaving(leaving);
     }
 
-    pub(super) fn registered_leaving(&mut self, leaving: Leaving, outcome: Outcome) {
-        let failed = matches!(outcome, Outcome::Failed | Outcome::Refused);
+    pub(super) fn registered_leaving(&mut self, leaving: Deregistration, outcome: RegisterOutcome) {
+        let failed = matches!(outcome, RegisterOutcome::Failed | RegisterOutcome::Refused);
         self.phase = if failed && !self.may_be_at_agent() {
             Phase::Left
         } else {
-            Phase::Leaving(Leaving { step: self.look_while_leaving(), ..leaving })
+            Phase::Leaving(Deregistration { step: self.look_while_leaving(), ..leaving })
         };
     }
 
     pub(super) fn looked_leaving(
         &mut self,
-        leaving: Leaving,
+        leaving: Deregistration,
         found: Found,
         now: Instant,
         draw: f64,
@@ -91,11 +91,11 @@ impl Machine {
                 Step::Deregistration
             }
         };
-        self.phase = Phase::Leaving(Leaving { step, ..leaving });
+        self.phase = Phase::Leaving(Deregistration { step, ..leaving });
     }
 
     pub(super) fn maintained(&mut self) {
-        if let Phase::Leaving(Leaving { step, order }) = &mut self.phase {
+        if let Phase::Leaving(Deregistration { step, order }) = &mut self.phase {
             *step = Step::Look(Turn::At(order.deregister_at));
         }
     }
@@ -106,7 +106,7 @@ impl Machine {
             Phase::Left
         } else {
             let step = Step::Look(self.after_backoff(now, draw));
-            Phase::Leaving(Leaving { step, ..leaving })
+            Phase::Leaving(Deregistration { step, ..leaving })
         };
     }
 

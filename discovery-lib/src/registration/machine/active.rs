@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    BACKOFF_MAX, BEAT_EVERY, Machine, Phase, Turn,
-    event::{Beat, Catalog, Effect, Found, Outcome, Place, Tell},
+    BACKOFF_MAX, HEARTBEAT_EVERY, Machine, Phase, Turn,
+    event::{Catalog, Effect, Found, Heartbeat, Notice, Place, RegisterOutcome},
 };
 use crate::backoff::{backoff, spread};
 
@@ -25,7 +25,7 @@ const STEADY_AFTER: Duration = Duration::from_secs(30);
 const LOOKS_UNTIL_TOLD: u32 = 7;
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Standing {
+pub(super) struct Active {
     since: Instant,
     /// Whether the agent said so, in any way; else it may be about to.
     pub(super) sure: bool,
@@ -34,29 +34,29 @@ pub(super) struct Standing {
     catalog_at: Instant,
     /// Readings of the catalog in a row that lacked it.
     lacks: u32,
-    beat_at: Instant,
+    heartbeat_at: Instant,
     look: Turn,
     /// Looks in a row that left something open.
     looks: u32,
 }
 
-impl Standing {
+impl Active {
     /// The beat and the look are due at once. A check that was never passed comes back critical when its agent restarts.
-    pub(super) fn new(outcome: Outcome, now: Instant) -> Self {
+    pub(super) fn new(outcome: RegisterOutcome, now: Instant) -> Self {
         Self {
             since: now,
-            sure: outcome == Outcome::Done,
+            sure: outcome == RegisterOutcome::Done,
             in_catalog: false,
             catalog_at: now,
             lacks: 0,
-            beat_at: now,
+            heartbeat_at: now,
             look: Turn::At(now),
             looks: 0,
         }
     }
 
     pub(super) fn wakes_at(&self) -> Instant {
-        self.look.at().map_or(self.beat_at, |at| at.min(self.beat_at))
+        self.look.at().map_or(self.heartbeat_at, |at| at.min(self.heartbeat_at))
     }
 
     fn read(&mut self, catalog: Catalog, now: Instant, draw: f64) {
@@ -82,93 +82,99 @@ impl Standing {
 }
 
 impl Machine {
-    pub(super) fn tick_standing(&mut self, mut standing: Standing, now: Instant) {
-        if now >= standing.beat_at {
+    pub(super) fn tick_active(&mut self, mut active: Active, now: Instant) {
+        if now >= active.heartbeat_at {
             // Whoever slept through some beats owes one, not all of them.
-            let missed = (now - standing.beat_at).as_millis() / BEAT_EVERY.as_millis();
-            standing.beat_at += BEAT_EVERY * (missed as u32 + 1);
-            self.effects.push(Effect::Beat { epoch: self.epoch });
+            let missed = (now - active.heartbeat_at).as_millis() / HEARTBEAT_EVERY.as_millis();
+            active.heartbeat_at += HEARTBEAT_EVERY * (missed as u32 + 1);
+            self.effects.push(Effect::Heartbeat { epoch: self.epoch });
         }
-        if standing.look.is_due(now) {
-            standing.look = Turn::Awaited;
-            let catalog = now >= standing.catalog_at;
+        if active.look.is_due(now) {
+            active.look = Turn::Awaited;
+            let catalog = now >= active.catalog_at;
             self.effects.push(Effect::Look { epoch: self.epoch, catalog });
         }
-        self.phase = Phase::Standing(standing);
+        self.phase = Phase::Active(active);
     }
 
-    pub(super) fn beaten(&mut self, epoch: u32, beat: Beat, now: Instant, draw: f64) {
-        let Phase::Standing(standing) = &mut self.phase else { return };
+    pub(super) fn heartbeat_ended(
+        &mut self,
+        epoch: u32,
+        heartbeat: Heartbeat,
+        now: Instant,
+        draw: f64,
+    ) {
+        let Phase::Active(active) = &mut self.phase else { return };
         if epoch != self.epoch {
             return;
         }
-        match beat {
-            Beat::Passed => self.refused = false,
-            Beat::Refused => self.refused = true,
-            Beat::Forgotten => self.lost(now, draw),
+        match heartbeat {
+            Heartbeat::Passed => self.refused = false,
+            Heartbeat::Refused => self.refused = true,
+            Heartbeat::Forgotten => self.lost(now, draw),
             // The connection may be gone because this machine's address is another one now. A look tells.
-            Beat::Unknown if standing.looks == 0 => standing.look = standing.look.at_most(now),
-            Beat::Unknown => {}
+            Heartbeat::Unknown if active.looks == 0 => active.look = active.look.at_most(now),
+            Heartbeat::Unknown => {}
         }
     }
 
-    pub(super) fn looked_standing(
+    pub(super) fn looked_active(
         &mut self,
-        mut standing: Standing,
+        mut active: Active,
         found: Found,
         now: Instant,
         draw: f64,
     ) {
         match found {
-            Found::AnotherRun if standing.sure => {
+            Found::AnotherRun if active.sure => {
                 self.phase = Phase::Replaced;
                 return;
             }
             // Not sure: it may be the run before, which a registration that was never answered did not replace.
             Found::AnotherRun | Found::Nothing | Found::Edited => return self.lost(now, draw),
             Found::Ours { catalog } => {
-                standing.sure = true;
-                standing.read(catalog, now, draw);
+                active.sure = true;
+                active.read(catalog, now, draw);
             }
             Found::Unknown => {}
         }
-        self.was_in_catalog |= standing.in_catalog;
-        if self.was_in_catalog && standing.lacks >= standing.lacks_until_lost() {
+        self.was_in_catalog |= active.in_catalog;
+        if self.was_in_catalog && active.lacks >= active.lacks_until_lost() {
             return self.lost(now, draw);
         }
-        if standing.is_settled() && found != Found::Unknown {
-            standing.looks = 0;
-            standing.look = Turn::At(now + spread(LOOK_EVERY, draw));
+        if active.is_settled() && found != Found::Unknown {
+            active.looks = 0;
+            active.look = Turn::At(now + spread(LOOK_EVERY, draw));
             if !self.has_swept {
                 self.has_swept = true;
                 self.effects.push(Effect::Sweep);
             }
         } else {
-            standing.looks = standing.looks.saturating_add(1);
-            standing.look = Turn::At(now + backoff(standing.looks, BACKOFF_MAX, draw));
-            if standing.looks == LOOKS_UNTIL_TOLD && found != Found::Unknown {
-                self.tell(Tell::Unseen);
+            active.looks = active.looks.saturating_add(1);
+            active.look = Turn::At(now + backoff(active.looks, BACKOFF_MAX, draw));
+            if active.looks == LOOKS_UNTIL_TOLD && found != Found::Unknown {
+                self.notify(Notice::Unseen);
             }
         }
-        self.phase = Phase::Standing(standing);
+        self.phase = Phase::Active(active);
     }
 
     /// What is published elsewhere than where it is now is registered anew, whatever the agent says of it.
     pub(super) fn follow(&mut self, place: Option<Place>) {
-        if matches!(self.phase, Phase::Standing(_)) && place.is_some() && place != self.place {
-            self.tell(Tell::Moved);
+        if matches!(self.phase, Phase::Active(_)) && place.is_some() && place != self.place {
+            self.notify(Notice::Moved);
             self.probe();
         }
     }
 
     /// The agent or the catalog doesn't have it: registers again, soon.
     fn lost(&mut self, now: Instant, draw: f64) {
-        if let Phase::Standing(standing) = self.phase {
-            if now - standing.since > STEADY_AFTER {
+        if let Phase::Active(active) = self.phase {
+            if now - active.since > STEADY_AFTER {
                 self.failures = 0;
             }
-            if standing.sure {
-                self.tell(Tell::Lost);
+            if active.sure {
+                self.notify(Notice::Lost);
             }
         }
         self.phase = Phase::Probing(self.after_backoff(now, draw));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{State, subject::Subject, task::Report};
+use super::{RegistrationState, subject::Subject, task::Report};
 use crate::{Error, ServiceId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,13 +19,13 @@ pub(super) enum Stage {
 /// A server says once that it [accepts](Self::set_accepting). It goes on serving while it [drains](Self::begun), only that it says so (`/ready` 503, `Connection: close` on every answer); it
 /// stops accepting once it is [drained](Self::drained), finishes what is in flight, and ends.
 #[derive(Debug, Clone)]
-pub struct Leaving {
+pub struct Lifecycle {
     stage_rx: watch::Receiver<Stage>,
     report_rx: watch::Receiver<Report>,
     subject: Arc<Subject>,
 }
 
-impl Leaving {
+impl Lifecycle {
     pub(super) fn new(
         report_rx: watch::Receiver<Report>,
         subject: Arc<Subject>,
@@ -56,11 +56,11 @@ impl Leaving {
     }
 
     /// How far the registration is.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> RegistrationState {
         self.report_rx.borrow().state
     }
 
-    /// Why it is [`State::Refused`]; none while it is not.
+    /// Why it is [`RegistrationState::Refused`]; none while it is not.
     pub fn refusal(&self) -> Option<Error> {
         self.report_rx.borrow().refusal.as_deref().cloned()
     }

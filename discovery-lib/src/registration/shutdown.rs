@@ -15,7 +15,7 @@ const SIGNALS_MAX: usize = 2;
 
 /// The signals that end a program, as they come.
 #[derive(Debug)]
-pub struct Signals(Source);
+pub struct ShutdownSignal(Source);
 
 #[derive(Debug)]
 enum Source {
@@ -27,14 +27,14 @@ enum Source {
 ///
 /// # Panics
 /// Outside of a tokio runtime with IO.
-pub fn signal() -> Signals {
+pub fn shutdown_signal() -> ShutdownSignal {
     let listen = |kind| tokio::signal::unix::signal(kind);
     let both = listen(SignalKind::terminate())
         .and_then(|term| Ok((term, listen(SignalKind::interrupt())?)));
-    Signals(Source::Process(both))
+    ShutdownSignal(Source::Process(both))
 }
 
-/// Sends what [`Signals::by_hand`] receives.
+/// Sends what [`ShutdownSignal::manual`] receives.
 #[derive(Debug, Clone)]
 pub struct Trigger(mpsc::Sender<()>);
 
@@ -46,9 +46,9 @@ impl Trigger {
     }
 }
 
-impl Signals {
-    /// Signals that come from a program itself. Without its trigger, none ever comes.
-    pub fn by_hand() -> (Trigger, Self) {
+impl ShutdownSignal {
+    /// Signals sent by the program itself. Without its trigger, none ever comes.
+    pub fn manual() -> (Trigger, Self) {
         let (tx, rx) = mpsc::channel(SIGNALS_MAX);
         (Trigger(tx), Self(Source::Hand(rx)))
     }
