@@ -130,6 +130,6 @@ impl Discovery {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn register(&self, registration: Registration) -> Result<Registered, Error> {
-        Registered::start(self.agent.clone(), registration)
+        Registered::start(self.agent.clone(), registration, self.random.fork())
     }
 }

@@ -67,15 +67,16 @@ impl Registered {
         drain: Duration,
         serve: impl AsyncFnOnce(Lifecycle) -> T,
     ) -> Result<T, Error> {
-        let (stage_tx, lifecycle) = Lifecycle::new(self.reports(), self.subject());
-        let mut serving = pin!(serve(lifecycle));
+        let lifecycle = self.lifecycle();
+        let stage_tx = self.stage_tx.clone();
+        let mut serving = pin!(serve(lifecycle.clone()));
         select! {
             ended = &mut serving => {
                 self.leave().await;
                 return Ok(ended);
             }
             signal = signals.next() => signal?,
-            unfit = unfit(self.reports()) => return Err(unfit),
+            unfit = unfit(lifecycle.reports()) => return Err(unfit),
         }
         info!(service = self.service(), id = %self.id(), ?drain, "leaving");
         stage_tx.send_replace(Stage::Draining);

@@ -1,4 +1,4 @@
-//! The handle of a registration. Whoever holds it keeps the registrar running.
+//! The handle that owns a registration and its registrar.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,33 +9,32 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Registration,
+    Lifecycle, Registration,
+    lifecycle::Stage,
     machine::{Leave, RegistrationState},
     subject::Subject,
-    task::{Registrar, Report},
+    task::Registrar,
 };
-use crate::{
-    ServiceId,
-    agent::AgentClient,
-    error::{Error, Kind},
-};
+use crate::{ServiceId, agent::AgentClient, error::Error, random::Random};
 
-/// How long [`Registered::leave`] takes at most: a look and a deregistration, each within its second.
+/// The longest time that [`Registered::leave`] takes: one look and one deregistration, each with a deadline of 1 s.
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
-/// A registration that is kept up, from [`Discovery::register`](crate::Discovery::register) on. Whatever happens to the agent, it is
-/// registered again and goes on beating; that never ends in an error. One that the agent refuses says so ([`refusal`](Self::refusal)) and
-/// is tried again slowly.
+/// An instance that is kept registered, returned by [`Discovery::register`](crate::Discovery::register).
 ///
-/// Nothing is registered before the program accepts connections: [`serve::Server`](crate::serve::Server) says so by itself, any other server by
-/// [`set_accepting`](Self::set_accepting) or [`Lifecycle::set_accepting`](crate::Lifecycle::set_accepting).
+/// When the agent restarts or loses its data, the instance is registered again; that never ends in an error. A refused registration shows
+/// its reason ([`refusal`](Self::refusal)) and is retried every 30 s or so.
 ///
-/// Dropping it ends the beats and all calls, without deregistration: the agent takes the instance for dead 15 s later, and drops it a
-/// minute after that. [`leave`](Self::leave) and [`serve_until`](Self::serve_until) end in order.
+/// Nothing is registered before the program accepts connections: [`serve::Server`](crate::serve) signals that by itself, any other server
+/// with [`set_accepting`](Self::set_accepting) or [`Lifecycle::set_accepting`].
+///
+/// Dropping it ends the heartbeats and all calls, without deregistration: with a TTL check the agent marks the instance critical 15 s later
+/// and deregisters it one minute after that. [`leave`](Self::leave) and [`serve_until`](Self::serve_until) deregister it.
 #[derive(Debug)]
+#[must_use = "dropping it ends the heartbeats, without deregistration"]
 pub struct Registered {
-    subject: Arc<Subject>,
-    report_rx: watch::Receiver<Report>,
+    lifecycle: Lifecycle,
+    pub(super) stage_tx: watch::Sender<Stage>,
     leave_tx: oneshot::Sender<Leave>,
     registrar: AbortOnDropHandle<()>,
 }
@@ -44,86 +43,71 @@ impl Registered {
     /// Starts the registrar.
     ///
     /// # Errors
-    /// The registration can't be one.
-    pub(crate) fn start(agent: AgentClient, registration: Registration) -> Result<Self, Error> {
+    /// A value of the registration is out of bounds.
+    pub(crate) fn start(
+        agent: AgentClient,
+        registration: Registration,
+        random: Random,
+    ) -> Result<Self, Error> {
         registration.check(agent.address())?;
         let subject = Arc::new(Subject::new(registration));
         let (leave_tx, leave_rx) = oneshot::channel();
-        let (registrar, report_rx) = Registrar::new(agent, subject.clone());
+        let (registrar, report_rx) = Registrar::new(agent, subject.clone(), random);
         let registrar = AbortOnDropHandle::new(tokio::spawn(registrar.run(leave_rx)));
-        Ok(Self { subject, report_rx, leave_tx, registrar })
+        let (stage_tx, lifecycle) = Lifecycle::new(report_rx, subject);
+        Ok(Self { lifecycle, stage_tx, leave_tx, registrar })
     }
 
-    /// The id under which it is registered.
+    /// A clonable view of the registration and its shutdown, for other tasks. It does not keep the instance registered.
+    pub fn lifecycle(&self) -> Lifecycle {
+        self.lifecycle.clone()
+    }
+
+    /// The id under which the instance is registered.
     pub fn id(&self) -> &ServiceId {
-        &self.subject.id
+        self.lifecycle.id()
     }
 
-    /// The name of its service.
+    /// The name of the service.
     pub fn service(&self) -> &str {
-        &self.subject.registration.name
+        self.lifecycle.service()
     }
 
-    /// Says that the program accepts connections now, so that it can be registered. More than once is as good as once.
+    /// As [`Lifecycle::set_accepting`].
     pub fn set_accepting(&self) {
-        self.subject.gate.open();
+        self.lifecycle.set_accepting();
     }
 
-    /// How far the registration is now.
+    /// The current state of the registration.
     pub fn state(&self) -> RegistrationState {
-        self.report_rx.borrow().state
+        self.lifecycle.state()
     }
 
-    /// Why it is [`RegistrationState::Refused`]; none while it is not.
+    /// The reason for [`RegistrationState::Refused`]; none in any other state.
     pub fn refusal(&self) -> Option<Error> {
-        self.report_rx.borrow().refusal.as_deref().cloned()
+        self.lifecycle.refusal()
     }
 
-    /// Whether it was found in the catalog, and nothing has ended that since: neither its leaving nor another run under its id. An agent
-    /// that can't be reached or lost its data doesn't change it, since nothing is wrong with the instance.
+    /// As [`Lifecycle::is_ready`].
     pub fn is_ready(&self) -> bool {
-        self.report_rx.borrow().is_ready()
+        self.lifecycle.is_ready()
     }
 
-    /// Waits until it was found in the catalog. Cancel-safe.
+    /// Waits until the instance is found in the catalog. Cancel-safe.
     ///
     /// # Errors
-    /// Another run took its id, or it is refused: by the agent, which answered 400 or 403, or because nobody could reach it as it listens. A
-    /// refused one is tried again slowly, so that this may be called again too.
+    /// As [`Lifecycle::ready`].
     pub async fn ready(&self) -> Result<(), Error> {
-        let mut report_rx = self.report_rx.clone();
-        let settled = |report: &Report| {
-            report.was_ready
-                || report.state == RegistrationState::Replaced
-                || report.refusal.is_some()
-        };
-        let ended = |text| Err(Error::new(Kind::Ended, text));
-        match report_rx.wait_for(settled).await.map(|report| report.clone()) {
-            Ok(report) if report.is_ready() => Ok(()),
-            Ok(Report { refusal: Some(refusal), .. }) => Err(Error::clone(&refusal)),
-            Ok(report) if report.state == RegistrationState::Replaced => {
-                ended(format!("another run took the id {}", self.id()))
-            }
-            Ok(_) | Err(_) => ended(format!("{} is no longer kept registered", self.id())),
-        }
+        self.lifecycle.ready().await
     }
 
-    /// Waits for the next change of [`state`](Self::state) or [`refusal`](Self::refusal), and returns the state; none once it is
-    /// [`RegistrationState::Replaced`] or over, for then there are no more changes. Cancel-safe.
+    /// As [`Lifecycle::changed`]. Cancel-safe.
     pub async fn changed(&mut self) -> Option<RegistrationState> {
-        let is_over = matches!(
-            self.state(),
-            RegistrationState::Replaced | RegistrationState::Left | RegistrationState::Abandoned
-        );
-        if is_over && !self.report_rx.has_changed().ok()? {
-            return None;
-        }
-        self.report_rx.changed().await.ok()?;
-        Some(self.report_rx.borrow_and_update().state)
+        self.lifecycle.changed().await
     }
 
-    /// Ends the registration now: deregisters what is still its own. Takes at most 2 s; if the agent did not confirm it by then, that is
-    /// logged. Dropping the future is dropping the handle.
+    /// Ends the registration now: deregisters the instance if the registration is still of this run. Takes at most 2 s; a warning is logged
+    /// if the agent did not confirm it by then. Dropping the future is dropping the handle.
     pub async fn leave(self) {
         let now = Instant::now();
         self.leave_until(now, now + LEAVE_WITHIN).await;
@@ -131,31 +115,12 @@ impl Registered {
 
     /// In maintenance until `deregister_at`, then deregistered, as far as the agent answers by `give_up_at`.
     pub(super) async fn leave_until(self, deregister_at: Instant, give_up_at: Instant) {
+        let Self { lifecycle, leave_tx, registrar, .. } = self;
         // A registrar that has ended needs no order.
-        self.leave_tx.send(Leave { deregister_at, give_up_at }).ok();
-        if let Err(err) = self.registrar.await {
-            tracing::error!(%err, "the registrar broke off");
+        leave_tx.send(Leave { deregister_at, give_up_at }).ok();
+        if let Err(err) = registrar.await {
+            let (service, id) = (lifecycle.service(), lifecycle.id());
+            tracing::error!(%service, %id, %err, "registrar panicked");
         }
-    }
-
-    pub(super) fn subject(&self) -> Arc<Subject> {
-        self.subject.clone()
-    }
-
-    pub(super) fn reports(&self) -> watch::Receiver<Report> {
-        self.report_rx.clone()
-    }
-}
-
-impl Report {
-    pub(super) fn is_ready(&self) -> bool {
-        let ended = matches!(
-            self.state,
-            RegistrationState::Replaced
-                | RegistrationState::Leaving
-                | RegistrationState::Left
-                | RegistrationState::Abandoned
-        );
-        self.was_ready && !ended
     }
 }

@@ -18,7 +18,7 @@ use super::{
     },
     subject::Subject,
 };
-use crate::{agent::AgentClient, error::Error};
+use crate::{agent::AgentClient, error::Error, random::Random};
 
 /// What others may know of the registrar.
 #[derive(Debug, Clone)]
@@ -28,6 +28,18 @@ pub(super) struct Report {
     pub(super) was_ready: bool,
     /// Why it is [`RegistrationState::Refused`], while it is.
     pub(super) refusal: Option<Arc<Error>>,
+}
+
+impl Report {
+    /// In the catalog once, and not over.
+    pub(super) fn is_ready(&self) -> bool {
+        self.was_ready && !self.state.is_final() && self.state != RegistrationState::Leaving
+    }
+
+    /// Whether waiting for [`Self::is_ready`] is over, with or without success.
+    pub(super) fn is_settled(&self) -> bool {
+        self.was_ready || self.state.is_final() || self.refusal.is_some()
+    }
 }
 
 pub(super) struct Registrar {
@@ -40,12 +52,14 @@ pub(super) struct Registrar {
     /// The last refusal.
     refusal: Option<Arc<Error>>,
     report_tx: watch::Sender<Report>,
+    random: Random,
 }
 
 impl Registrar {
     pub(super) fn new(
         agent: AgentClient,
         subject: Arc<Subject>,
+        random: Random,
     ) -> (Self, watch::Receiver<Report>) {
         let report = Report { state: RegistrationState::Probing, was_ready: false, refusal: None };
         let (report_tx, report_rx) = watch::channel(report);
@@ -57,6 +71,7 @@ impl Registrar {
             failing: HashSet::new(),
             refusal: None,
             report_tx,
+            random,
         };
         (registrar, report_rx)
     }
@@ -83,7 +98,7 @@ impl Registrar {
                     Event::Leave(order)
                 }
             };
-            for effect in self.machine.on(event, Instant::now(), fastrand::f64()) {
+            for effect in self.machine.on(event, Instant::now(), self.random.f64()) {
                 self.perform(effect);
             }
             self.publish();

@@ -73,7 +73,7 @@ impl Answers {
                 headers.append(INSTANCE, other);
             }
         }
-        if self.lifecycle.has_begun() {
+        if self.lifecycle.is_shutting_down() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
     }

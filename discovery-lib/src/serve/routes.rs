@@ -80,7 +80,7 @@ impl Routes {
 }
 
 fn readiness(lifecycle: &Lifecycle) -> Response<Bytes> {
-    match (lifecycle.is_ready(), lifecycle.has_begun()) {
+    match (lifecycle.is_ready(), lifecycle.is_shutting_down()) {
         (true, _) => text(StatusCode::OK, "ready\n"),
         (false, false) => text(StatusCode::SERVICE_UNAVAILABLE, not_ready(lifecycle.state())),
         (false, true) => {

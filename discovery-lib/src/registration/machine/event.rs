@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use tokio::time::Instant;
 
 /// How far a registration is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum RegistrationState {
     /// It does not accept connections yet, or nothing answers at the address that would be published.
     Probing,
@@ -26,6 +27,14 @@ pub enum RegistrationState {
     Left,
     /// Nothing keeps it registered any more: its registrar ended without having left, with the runtime where it ran.
     Abandoned,
+}
+
+impl RegistrationState {
+    /// Whether it is the last one: nothing keeps the instance registered, and no other state follows.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Replaced | Self::Left | Self::Abandoned)
+    }
 }
 
 /// What happened.

@@ -68,19 +68,13 @@ async fn unheard(lifecycle: &Lifecycle) {
     assert!(!lifecycle.is_ready());
 }
 
-async fn ready(lifecycle: &Lifecycle) {
-    while !lifecycle.is_ready() {
-        sleep(Duration::from_millis(10)).await;
-    }
-}
-
 #[tokio::test]
 async fn a_drain_of_any_length_ends_with_a_second_signal() {
     let world = World::embedded().await;
     let ending = live(&world, Duration::MAX, greet, async |lifecycle, trigger| {
-        ready(&lifecycle).await;
+        lifecycle.ready().await.unwrap();
         trigger.fire();
-        lifecycle.begun().await;
+        lifecycle.shutdown().await;
         trigger.fire();
     });
     let error = ending.await.unwrap_err();
@@ -88,13 +82,54 @@ async fn a_drain_of_any_length_ends_with_a_second_signal() {
 }
 
 #[tokio::test]
+async fn every_clone_of_the_lifecycle_sees_ready_and_the_end() {
+    everywhere(async |world| {
+        let listener = listener().await;
+        let registered = world.discovery.register(web(&listener)).unwrap();
+        let (trigger, signals) = ShutdownSignal::manual();
+        let before = registered.lifecycle();
+        let serving = registered.serve_until(signals, DRAIN, |given| greet(listener, given));
+        let watching = async {
+            let mut states = before.clone();
+            before.ready().await.unwrap();
+            assert!(before.is_ready() && before.state() == RegistrationState::Ready);
+            trigger.fire();
+            before.shutdown().await;
+            assert!(before.is_shutting_down() && !before.is_ready());
+            let mut last = None;
+            while let Some(state) = states.changed().await {
+                last = Some(state);
+            }
+            assert_eq!(last, Some(RegistrationState::Left));
+            let err = before.ready().await.unwrap_err();
+            assert_eq!(err.to_string(), "web-1 is no longer kept registered");
+        };
+        let both = async { tokio::join!(serving, watching).0 };
+        assert_eq!(timeout(SOON, both).await.expect("not ended in time").unwrap(), "drained");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lifecycle_shows_that_its_registration_was_dropped() {
+    let world = World::embedded().await;
+    let listener = listener().await;
+    let registered = world.discovery.register(web(&listener)).unwrap();
+    let lifecycle = registered.lifecycle();
+    drop(registered);
+    timeout(SOON, lifecycle.shutdown()).await.expect("still waits for the shutdown");
+    timeout(SOON, lifecycle.ready()).await.expect("still waits").unwrap_err();
+    assert_eq!(lifecycle.state(), RegistrationState::Abandoned);
+}
+
+#[tokio::test]
 async fn a_signal_ends_it_in_order() {
     everywhere(async |world| {
         let ending = live(&world, LONG_DRAIN, greet, async |lifecycle, trigger| {
-            ready(&lifecycle).await;
-            assert!(!lifecycle.has_begun());
+            lifecycle.ready().await.unwrap();
+            assert!(!lifecycle.is_shutting_down());
             trigger.fire();
-            lifecycle.begun().await;
+            lifecycle.shutdown().await;
             assert!(!lifecycle.is_ready());
             until_shown(&world, &["web-1 maintenance"]).await;
             until_shown(&world, &[]).await;
@@ -111,7 +146,7 @@ async fn it_is_deregistered_before_it_stops_accepting() {
         let server = async |listener: TcpListener, lifecycle: Lifecycle| {
             let at = listener.local_addr().unwrap();
             let callers = async {
-                lifecycle.begun().await;
+                lifecycle.shutdown().await;
                 until_shown(&world, &[]).await;
                 let mut greeting = String::new();
                 let mut caller = TcpStream::connect(at).await.unwrap();
@@ -123,7 +158,7 @@ async fn it_is_deregistered_before_it_stops_accepting() {
             ended
         };
         let ending = live(&world, LONG_DRAIN, server, async |lifecycle, trigger| {
-            ready(&lifecycle).await;
+            lifecycle.ready().await.unwrap();
             trigger.fire();
         });
         assert_eq!(ending.await.unwrap(), "drained");
@@ -149,7 +184,7 @@ async fn an_agent_that_comes_later_is_told() {
     let ending = live(&world, Duration::ZERO, greet, async |lifecycle, trigger| {
         unheard(&lifecycle).await;
         world.http.set(Mode::Pass).await.unwrap();
-        ready(&lifecycle).await;
+        lifecycle.ready().await.unwrap();
         trigger.fire();
     });
     assert_eq!(ending.await.unwrap(), "drained");
@@ -160,7 +195,7 @@ async fn an_agent_that_comes_later_is_told() {
 async fn a_frozen_agent_does_not_keep_it() {
     everywhere(async |world| {
         let ending = live(&world, DRAIN, greet, async |lifecycle, trigger| {
-            ready(&lifecycle).await;
+            lifecycle.ready().await.unwrap();
             world.freeze();
             trigger.fire();
         });
@@ -175,7 +210,7 @@ async fn a_server_that_ends_by_itself_is_deregistered() {
     everywhere(async |world| {
         let server = async |_listener, lifecycle: Lifecycle| {
             lifecycle.set_accepting();
-            ready(&lifecycle).await;
+            lifecycle.ready().await.unwrap();
             "out of disk"
         };
         let ending = live(&world, DRAIN, server, async |_lifecycle, _trigger| {});
@@ -193,9 +228,9 @@ async fn a_second_signal_ends_it_at_once() {
         pending().await
     };
     let ending = live(&world, Duration::MAX, endless, async |lifecycle, trigger| {
-        ready(&lifecycle).await;
+        lifecycle.ready().await.unwrap();
         trigger.fire();
-        lifecycle.begun().await;
+        lifecycle.shutdown().await;
         trigger.fire();
     });
     assert_eq!(ending.await.unwrap_err().to_string(), "a second signal ended it at once");
