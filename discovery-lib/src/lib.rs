@@ -5,46 +5,60 @@
 //! takes the lighter of two by latency and load, who fails is kept out for a while, and a registry that is down, wiped or wrong never empties
 //! a pool that still works.
 //!
-//! ```
+//! A service (feature `serve`):
+//!
+#![cfg_attr(feature = "serve", doc = "```no_run")]
+#![cfg_attr(not(feature = "serve"), doc = "```ignore")]
 //! use discovery::{Discovery, Registration, serve::{Server, text}, shutdown_signal};
 //! use http::StatusCode;
 //! use tokio::{net::TcpListener, time::Duration};
-//! # use discovery::{Settings, registration::ShutdownSignal};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let agent = discovery_agent::Agent::start().await?;
-//! # let settings = Settings::from_vars(|name| (name == "CONSUL_HTTP_ADDR").then(|| agent.http_addr().to_string()))?;
-//! # let (trigger, signal) = ShutdownSignal::manual();
-//! # let shutdown_signal = || signal;
-//! let discovery = Discovery::from_env()?;
-//! # let discovery = Discovery::new(settings)?;
-//! let listener = TcpListener::bind("127.0.0.1:0").await?;
-//! let registered = discovery.register(Registration::new("service1", listener.local_addr()?).tag("v1"))?;
-//! let server = Server::new().get("/", async |request| text(StatusCode::OK, format!("hello {}\n", request.remote)));
-//! let serving = registered.serve_until(shutdown_signal(), Duration::from_secs(2), |leaving| server.run(listener, leaving));
-//!
-//! // Meanwhile, here or in any other program:
-//! let calling = async {
-//!     let answer = discovery.client().get("http://service1/").await?; // whichever instance is best now
-//!     assert_eq!(answer.status(), StatusCode::OK);
-//!     let pool = discovery.pool("service1"); // shares the standing query
-//!     let (stream, pick) = pool.connect().await?; // any TCP protocol
-//!     pick.succeed();
-//! #   drop(stream);
-//! #   trigger.fire();
-//!     Ok::<_, discovery::Error>(())
-//! };
-//! # let wait_and_call = async { registered_soon(&discovery).await; calling.await };
-//! # async fn registered_soon(discovery: &Discovery) {
-//! #     while discovery.client().get("http://service1/").await.is_err() { tokio::time::sleep(Duration::from_millis(5)).await; }
-//! # }
-//! # let (served, called) = tokio::join!(serving, wait_and_call);
-//! # called?;
-//! # served?;
-//! # Ok(())
-//! # }
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let discovery = Discovery::from_env()?;
+//!     let listener = TcpListener::bind("0.0.0.0:0").await?;
+//!     let registered = discovery.register(Registration::new("service1", listener.local_addr()?).tag("v1"))?;
+//!     let lifecycle = registered.lifecycle();
+//!     tokio::spawn(async move {
+//!         match lifecycle.ready().await {
+//!             Ok(()) => println!("{} is ready", lifecycle.id()),
+//!             Err(err) => eprintln!("not registered: {err}"),
+//!         }
+//!     });
+//!     let server = Server::new().get("/", async |request| text(StatusCode::OK, format!("hello {}\n", request.remote)));
+//!     let drain = Duration::from_secs(2);
+//!     registered.serve_until(shutdown_signal(), drain, |lifecycle| server.run(listener, lifecycle)).await?;
+//!     Ok(())
+//! }
 //! ```
+//!
+//! A caller, in this or any other program:
+//!
+//! ```no_run
+//! use discovery::Discovery;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let discovery = Discovery::from_env()?;
+//!     let answer = discovery.client().get("http://service1/").await?;
+//!     println!("{}", answer.status());
+//!     let (_stream, pick) = discovery.pool("service1").connect().await?; // any TCP protocol
+//!     pick.succeed();
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The package is `discovery-lib`, the crate is `discovery`; the programs above need these lines:
+//!
+//! ```toml
+//! discovery-lib = { version = "0.1", features = ["serve"] }
+//! http = "1"
+//! tokio = { version = "1", features = ["macros", "net", "rt-multi-thread", "time"] }
+//! ```
+//!
+//! A test starts `discovery_agent::Agent::start().await` and sets `CONSUL_HTTP_ADDR` to its `http_addr()` in [`Settings::from_vars`].
+//!
+//! Features, all off by default: `serve` (an HTTP server) and `metrics` (`/metrics` on its admin listener).
 //!
 //! One lookup, from the call to the instance: [`Client::get`] finds the [`Pool`] of the service that the URL names; the pool is fed by a
 //! [`Watch`], one standing question to Consul a service, however many ask; [`Pool::pick`] reads the published members and takes one without a
@@ -77,6 +91,7 @@ mod query;
 mod random;
 mod redact;
 pub mod registration;
+#[cfg(feature = "serve")]
 pub mod serve;
 mod settings;
 mod watch;

@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// What the agent shows as the output of the check.
-const HEARTBEAT_NOTE: &str = "it runs";
+const HEARTBEAT_NOTE: &str = "heartbeat ok";
 /// Why an instance is in maintenance.
-const LEAVING_REASON: &str = "it is leaving";
+const LEAVING_REASON: &str = "shutting down";
 
 /// What became of a call: what it means to the machine, and what a person should read.
 pub(super) struct Ended {

@@ -20,6 +20,7 @@ mod task;
 use std::{collections::BTreeMap, net::SocketAddr};
 
 pub use advertise::Advertise;
+#[cfg(feature = "serve")]
 pub(crate) use life::FINISH_WITHIN;
 pub use lifecycle::Lifecycle;
 pub use machine::RegistrationState;

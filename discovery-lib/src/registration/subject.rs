@@ -107,7 +107,7 @@ impl Subject {
             weights: Weights { passing: weights.passing, warning: weights.warning },
             checks: vec![CheckRegistration {
                 check_id: self.check_id.clone(),
-                name: format!("{name} says every {} s that it runs", HEARTBEAT_EVERY.as_secs()),
+                name: format!("TTL heartbeat, every {} s", HEARTBEAT_EVERY.as_secs()),
                 ttl: format!("{}s", TTL.as_secs()),
                 status: CheckStatus::Passing,
                 deregister_critical_service_after: DEREGISTER_CRITICAL_AFTER.to_owned(),
@@ -155,7 +155,7 @@ mod tests {
             "Weights": { "Passing": 1, "Warning": 1 },
             "Checks": [{
                 "CheckID": "service:web-1",
-                "Name": "web says every 5 s that it runs",
+                "Name": "TTL heartbeat, every 5 s",
                 "TTL": "15s",
                 "Status": "passing",
                 "DeregisterCriticalServiceAfter": "1m",

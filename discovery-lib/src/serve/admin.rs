@@ -1,39 +1,52 @@
-//! What a server tells of itself on a listener apart: numbers for machines, reasons for people.
+//! The admin routes of a server, on a separate listener: `/metrics` (feature `metrics`) and `/explain`.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::Instant};
 
-use super::{format::Format, metrics, routes::Routes, statuses::Statuses, text};
+#[cfg(feature = "metrics")]
+use super::{format::Format, metrics, statuses::Statuses};
+use super::{routes::Routes, text, word::word};
 use crate::{Explained, Lifecycle, Pool};
 
-/// Few ask: what collects numbers, and people.
+/// Few clients: scrapers and operators.
 pub(super) const CONNECTIONS_MAX: usize = 64;
 
-/// Where it is told, and of whom besides the server itself.
+/// The listener, and the pools that are included.
 #[derive(Debug)]
 pub(super) struct Admin {
     pub(super) listener: TcpListener,
     pub(super) pools: Vec<Pool>,
 }
 
-pub(super) fn routes(lifecycle: Lifecycle, statuses: Arc<Statuses>, pools: Vec<Pool>) -> Routes {
-    let pools: Arc<[Pool]> = pools.into();
+pub(super) fn routes(lifecycle: Lifecycle, pools: Arc<[Pool]>) -> Routes {
     let mut routes = Routes::default();
-    let (known, explained) = (lifecycle.clone(), pools.clone());
-    routes.add(Method::GET, "/metrics", move |request| {
-        let format = Format::wanted(&request.head.headers);
-        let body = metrics::render(&known, &statuses, &explained, format);
-        async move { typed(body, format.content_type()) }
-    });
     routes.add(Method::GET, "/explain", move |_| {
         let body = format!("{:#}\n", explain(&lifecycle, &pools, Instant::now()));
         async { typed(body, "application/json") }
     });
     routes
+}
+
+#[cfg(feature = "metrics")]
+impl Routes {
+    /// Adds `/metrics`.
+    pub(super) fn with_metrics(
+        mut self,
+        lifecycle: Lifecycle,
+        statuses: Arc<Statuses>,
+        pools: Arc<[Pool]>,
+    ) -> Self {
+        self.add(Method::GET, "/metrics", move |request| {
+            let format = Format::wanted(&request.head.headers);
+            let body = metrics::render(&lifecycle, &statuses, &pools, format);
+            async move { typed(body, format.content_type()) }
+        });
+        self
+    }
 }
 
 fn typed(body: String, content_type: &'static str) -> Response<Bytes> {
@@ -42,7 +55,7 @@ fn typed(body: String, content_type: &'static str) -> Response<Bytes> {
     response
 }
 
-/// Who this is, and why its next call to each service would go where it goes.
+/// The registration, and for each pool why the next call would use the instance that it would use.
 fn explain(lifecycle: &Lifecycle, pools: &[Pool], now: Instant) -> Value {
     json!({
         "service": lifecycle.service(),
@@ -87,11 +100,6 @@ fn explain_instance(explained: &Explained, now: Instant) -> Value {
         "ejected_for_ms": left(member.and_then(|member| member.ejected_until)),
         "reserve_for_ms": left(member.and_then(|member| member.reserve_until)),
     })
-}
-
-/// A plain variant as a word: `Ready` is `ready`.
-pub(super) fn word(variant: impl Debug) -> String {
-    format!("{variant:?}").to_lowercase()
 }
 
 fn millis(duration: Duration) -> u64 {

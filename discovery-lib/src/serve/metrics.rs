@@ -11,7 +11,7 @@ use prometheus_client::{
 use tokio::time::Instant;
 use tracing::error;
 
-use super::{admin::word, format::Format, statuses::Statuses};
+use super::{format::Format, statuses::Statuses, word::word};
 use crate::{Lifecycle, Pool, Rank, registration::RegistrationState};
 
 /// Every state has its line, so that one that ended is seen to end.

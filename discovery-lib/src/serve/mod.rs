@@ -7,7 +7,9 @@
 mod accept;
 mod admin;
 mod answer;
+#[cfg(feature = "metrics")]
 mod format;
+#[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(test)]
 mod raw;
@@ -15,6 +17,7 @@ mod routes;
 mod statuses;
 #[cfg(test)]
 mod tests;
+mod word;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -134,7 +137,10 @@ impl Server {
         match self.admin {
             None => main.await,
             Some(Admin { listener, pools }) => {
-                let routes = admin::routes(lifecycle.clone(), statuses, pools);
+                let pools: Arc<[Pool]> = pools.into();
+                let routes = admin::routes(lifecycle.clone(), pools.clone());
+                #[cfg(feature = "metrics")]
+                let routes = routes.with_metrics(lifecycle.clone(), statuses, pools);
                 let admin = answers(routes, Arc::default());
                 tokio::join!(main, accept::serve(listener, admin, admin::CONNECTIONS_MAX));
             }

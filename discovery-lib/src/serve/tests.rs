@@ -199,6 +199,7 @@ async fn a_connection_is_kept_from_one_request_to_the_next() {
     }
 }
 
+#[cfg(feature = "metrics")]
 #[tokio::test]
 async fn numbers_and_reasons_are_told_apart_from_what_is_served() {
     let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
