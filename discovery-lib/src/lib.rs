@@ -110,6 +110,8 @@ pub use pool::{
 };
 pub use query::{Consistency, Include, Query};
 pub use random::Random;
-pub use registration::{Advertise, Lifecycle, Registered, Registration, ShutdownSignal, shutdown_signal};
+pub use registration::{
+    Advertise, Lifecycle, Registered, Registration, ShutdownSignal, shutdown_signal,
+};
 pub use settings::{DnsAddress, Settings};
 pub use watch::{Origin, Snapshot, Source, Watch, WatchChanges, Watched};
