@@ -75,7 +75,6 @@ impl Agent {
     }
 
     /// The configuration of an agent; by default it uses free ports of the loopback address and keeps its state in memory.
-    #[must_use]
     pub fn builder() -> Builder {
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Builder {
@@ -170,35 +169,30 @@ impl Agent {
 
 impl Builder {
     /// The address of the HTTP API; by default a free port of 127.0.0.1. There is no authentication: on an address other than loopback, every host that reaches it can use the API.
-    #[must_use]
     pub const fn http_listen(mut self, addr: SocketAddr) -> Self {
         self.http_listen = addr;
         self
     }
 
     /// The address of DNS, over UDP and TCP; by default a free port of 127.0.0.1.
-    #[must_use]
     pub const fn dns_listen(mut self, addr: SocketAddr) -> Self {
         self.dns_listen = addr;
         self
     }
 
     /// Stores registrations in this directory, so that they survive a restart. It is created if it does not exist. By default nothing is stored.
-    #[must_use]
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(path.into());
         self
     }
 
     /// The name of the node. By default the host name of the machine on Linux, and `localhost` elsewhere.
-    #[must_use]
     pub fn node_name(mut self, name: impl Into<String>) -> Self {
         self.node_name = Some(name.into());
         self
     }
 
     /// The datacenter's name; `dc1` by default.
-    #[must_use]
     pub fn datacenter(mut self, name: impl Into<String>) -> Self {
         self.datacenter = name.into();
         self
@@ -206,7 +200,6 @@ impl Builder {
 
     /// Serves HTTP requests for this host name too. By default only those for IP addresses and `localhost` are served, which prevents DNS
     /// rebinding: a web page cannot use the API through a name of its own.
-    #[must_use]
     pub fn allow_host(mut self, name: impl Into<String>) -> Self {
         self.allowed_hosts.push(name.into());
         self
