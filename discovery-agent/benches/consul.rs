@@ -24,7 +24,7 @@ use testkit::{
         op::{Edns, Message, MessageType, OpCode, Query},
         rr::{Name, RecordType},
     },
-    http::Question,
+    http::Request as TestRequest,
     ratio::interleaved_async,
 };
 use tokio::{
@@ -142,7 +142,7 @@ async fn ready(binary: &Binary) {
 }
 
 async fn answered(to: SocketAddr) {
-    let answer = Question::get("/v1/status/leader").send(to).await.unwrap();
+    let answer = TestRequest::get("/v1/status/leader").send(to).await.unwrap();
     assert_eq!(answer.status, StatusCode::OK);
 }
 
@@ -153,10 +153,10 @@ async fn register(to: SocketAddr, name: &str, count: usize) {
             "Address": format!("10.0.{}.{}", at / 200, at % 200 + 1),
             "Check": { "TTL": "1h", "Status": "passing" },
         });
-        let put = Question::put("/v1/agent/service/register").body(service.to_string());
+        let put = TestRequest::put("/v1/agent/service/register").body(service.to_string());
         assert_eq!(put.send(to).await.unwrap().status, StatusCode::OK);
     }
-    let all = Question::get(format!("/v1/health/service/{name}?passing"));
+    let all = TestRequest::get(format!("/v1/health/service/{name}?passing"));
     while all.clone().send(to).await.unwrap().json().as_array().unwrap().len() < count {
         tokio::task::yield_now().await;
     }

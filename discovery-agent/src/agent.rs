@@ -131,7 +131,7 @@ impl Agent {
         self.faults.cut_connections();
     }
 
-    /// Stops answering: connections and requests are accepted and not answered. DNS questions over UDP are lost.
+    /// Stops answering: connections and requests are accepted and not answered. DNS queries over UDP are lost.
     pub fn freeze(&self) {
         self.faults.set(FaultMode::Frozen);
     }
@@ -141,7 +141,7 @@ impl Agent {
         self.faults.set(FaultMode::Off);
     }
 
-    /// Answers every HTTP request with this status, including pending blocking queries, and every DNS question with SERVFAIL.
+    /// Answers every HTTP request with this status, including pending blocking queries, and every DNS query with SERVFAIL.
     pub fn fail_with(&self, status: StatusCode) {
         self.faults.set(FaultMode::Failing(status));
     }
@@ -156,9 +156,9 @@ impl Agent {
         self.engine.requests()
     }
 
-    /// The number of DNS questions received so far.
-    pub fn questions(&self) -> u64 {
-        self.engine.questions()
+    /// The number of DNS queries received so far.
+    pub fn dns_queries(&self) -> u64 {
+        self.engine.dns_queries()
     }
 
     /// The number of blocking queries that wait for a change.
@@ -305,7 +305,7 @@ fn machine_name() -> String {
 
 #[cfg(test)]
 mod tests {
-    use testkit::http::Question;
+    use testkit::http::Request;
 
     use super::*;
 
@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(err.to_string(), "the agent ended because its test failed: on purpose");
         while agent.endless.join_next().await.is_some() {}
         while agent.server.join_next().await.is_some() {}
-        Question::get("/v1/status/leader").send(agent.http_addr()).await.unwrap_err();
+        Request::get("/v1/status/leader").send(agent.http_addr()).await.unwrap_err();
     }
 
     #[tokio::test]
@@ -327,9 +327,9 @@ mod tests {
         let mut agent = Agent::builder().data_dir(dir.path()).start().await.unwrap();
         let to = agent.http_addr();
         let body = "{\"Name\":\"w\",\"Check\":{\"TTL\":\"1h\"}}";
-        let register = Question::put("/v1/agent/service/register").body(body);
+        let register = Request::put("/v1/agent/service/register").body(body);
         assert_eq!(register.send(to).await.unwrap().status, 200);
-        let heartbeat = Question::put("/v1/agent/check/pass/service:w?note=well");
+        let heartbeat = Request::put("/v1/agent/check/pass/service:w?note=well");
         assert_eq!(heartbeat.send(to).await.unwrap().status, 200);
         agent.engine.fail("on purpose".to_owned());
         while agent.keeper.join_next().await.is_some() {}

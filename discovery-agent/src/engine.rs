@@ -32,7 +32,7 @@ pub(crate) struct Engine {
     /// The reason why the agent ended, if one of its tasks failed.
     failure: watch::Sender<Option<String>>,
     requests: AtomicU64,
-    questions: AtomicU64,
+    dns_queries: AtomicU64,
     /// The number of changes. While it stays the same, all answers do.
     changes: AtomicU64,
 }
@@ -67,7 +67,7 @@ impl Engine {
             stage: watch::Sender::new(Stage::Serving),
             failure: watch::Sender::new(None),
             requests: AtomicU64::new(0),
-            questions: AtomicU64::new(0),
+            dns_queries: AtomicU64::new(0),
             changes: AtomicU64::new(0),
         }
     }
@@ -193,12 +193,12 @@ impl Engine {
         self.requests.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn count_question(&self) {
-        self.questions.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_dns_query(&self) {
+        self.dns_queries.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn questions(&self) -> u64 {
-        self.questions.load(Ordering::Relaxed)
+    pub(crate) fn dns_queries(&self) -> u64 {
+        self.dns_queries.load(Ordering::Relaxed)
     }
 
     /// The number of changes. Read it before the state, so that what is read then is at least as new.

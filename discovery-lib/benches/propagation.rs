@@ -16,7 +16,7 @@ use discovery_agent::Agent;
 use serde_json::json;
 use testkit::{
     consul::{Binary, Consul},
-    http::{Answer, Question},
+    http::{Answer, Request},
     ratio::Ratio,
 };
 use tokio::{
@@ -33,17 +33,17 @@ const ARRIVES_WITHIN: Duration = Duration::from_millis(20);
 
 /// The same instance again and again: registered in odd rounds, deregistered in even ones.
 async fn change(agent: SocketAddr, service: &str, round: usize) {
-    let question = if round % 2 == 1 {
+    let request = if round % 2 == 1 {
         let registration = json!({"Name": service, "Address": "10.0.0.1", "Port": 80});
-        Question::put("/v1/agent/service/register").body(registration.to_string())
+        Request::put("/v1/agent/service/register").body(registration.to_string())
     } else {
-        Question::put(format!("/v1/agent/service/deregister/{service}"))
+        Request::put(format!("/v1/agent/service/deregister/{service}"))
     };
-    assert!(question.send(agent).await.unwrap().status.is_success());
+    assert!(request.send(agent).await.unwrap().status.is_success());
 }
 
 async fn ask(agent: SocketAddr, after: &str) -> Answer {
-    Question::get(format!("/v1/health/service/bare?stale{after}")).send(agent).await.unwrap()
+    Request::get(format!("/v1/health/service/bare?stale{after}")).send(agent).await.unwrap()
 }
 
 /// The same pause before both, and a query at its end: a machine that was idle is slower. Returns the present index.

@@ -34,7 +34,7 @@ use hyper_util::{
 };
 use program::Outcome;
 use testkit::{
-    http::Question,
+    http::Request as TestRequest,
     ratio::{Ratio, interleaved_async},
 };
 use tokio::{
@@ -113,9 +113,9 @@ impl Drop for Process {
 
 /// Where a service listens, once the agent knows.
 async fn address(agent: &Agent, service: &str) -> SocketAddr {
-    let question = Question::get(format!("/v1/health/service/{service}?passing"));
+    let request = TestRequest::get(format!("/v1/health/service/{service}?passing"));
     loop {
-        let answer = question.clone().send(agent.http_addr()).await.unwrap().json();
+        let answer = request.clone().send(agent.http_addr()).await.unwrap().json();
         if let Some(port) = answer[0]["Service"]["Port"].as_u64() {
             return ([127, 0, 0, 1], port.try_into().unwrap()).into();
         }

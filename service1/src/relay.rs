@@ -146,7 +146,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_to_call_is_said_at_once() {
-        let refusing = testkit::ports::nobody().unwrap();
+        let refusing = testkit::ports::unused().unwrap();
         for (upstreams, said) in [
             (vec![], "no call to service2: it has no instances\n".to_owned()),
             (

@@ -4,7 +4,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -17,7 +17,7 @@ const BODY_MAX: usize = 16 << 20;
 
 /// A request.
 #[derive(Debug, Clone)]
-pub struct Question {
+pub struct Request {
     method: Method,
     target: String,
     headers: HeaderMap,
@@ -35,7 +35,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-impl Question {
+impl Request {
     /// `target` is sent unchanged: a path with its query, percent-encoded by the caller.
     pub fn new(method: Method, target: impl Into<String>) -> Self {
         Self { method, target: target.into(), headers: HeaderMap::new(), body: Bytes::new() }
@@ -82,7 +82,7 @@ impl Question {
         let stream = TcpStream::connect(to).await?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        let mut request = Request::builder().method(self.method).uri(self.target);
+        let mut request = http::Request::builder().method(self.method).uri(self.target);
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }

@@ -53,7 +53,7 @@ pub fn listen() -> io::Result<TcpListener> {
 /// # Errors
 ///
 /// No free port was found.
-pub fn nobody() -> io::Result<SocketAddr> {
+pub fn unused() -> io::Result<SocketAddr> {
     listen()?.local_addr()
 }
 

@@ -43,7 +43,7 @@ impl Resolver {
 
     /// Appends the answer to a question. Returns `None` if there is nothing to send.
     async fn reply(&self, question: &[u8], via: Transport, out: &mut Vec<u8>) -> Option<()> {
-        self.engine.count_question();
+        self.engine.count_dns_query();
         let answer = |out: &mut Vec<u8>| self.answers.reply(&self.engine, question, via, out);
         self.faults.intercept_dns(question, via, out, answer).await
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use testkit::http::{Answer, Question};
+use testkit::http::{Answer, Request};
 use tokio::{task::JoinSet, time};
 
 use crate::target::Target;
@@ -19,10 +19,10 @@ pub(crate) struct Standing(JoinSet<Answer>);
 impl Target {
     /// Asks, and does not wait for the answer.
     pub(crate) fn standing(&self, path: &str) -> Standing {
-        let (question, addr, path) = (Question::get(path), self.http_addr(), path.to_owned());
+        let (request, addr, path) = (Request::get(path), self.http_addr(), path.to_owned());
         let mut task = JoinSet::new();
         task.spawn(async move {
-            question.send(addr).await.unwrap_or_else(|error| panic!("{path}: {error}"))
+            request.send(addr).await.unwrap_or_else(|error| panic!("{path}: {error}"))
         });
         Standing(task)
     }

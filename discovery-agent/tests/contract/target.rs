@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use testkit::{
     consul::{Binary, Consul},
     dns::{self, Via, hickory_proto::rr::RecordType},
-    http::{Answer, Question},
+    http::{Answer, Request},
 };
 use tokio::time::{self, Instant};
 
@@ -93,22 +93,22 @@ impl Target {
 
     /// `GET`, of a path with its query, percent-encoded.
     pub(crate) async fn get(&self, path: impl Into<String>) -> Answer {
-        self.ask(Question::get(path)).await
+        self.ask(Request::get(path)).await
     }
 
     /// `PUT` without a body.
     pub(crate) async fn put(&self, path: impl Into<String>) -> Answer {
-        self.ask(Question::put(path)).await
+        self.ask(Request::put(path)).await
     }
 
     /// `PUT` with a body.
     pub(crate) async fn put_json(&self, path: impl Into<String>, body: &Value) -> Answer {
-        self.ask(Question::put(path).body(body.to_string())).await
+        self.ask(Request::put(path).body(body.to_string())).await
     }
 
     /// Any method, without a body.
     pub(crate) async fn method(&self, method: Method, path: &str) -> Answer {
-        self.ask(Question::new(method, path)).await
+        self.ask(Request::new(method, path)).await
     }
 
     /// `GET` with one more header.
@@ -118,14 +118,14 @@ impl Target {
         header: HeaderName,
         value: &'static str,
     ) -> Answer {
-        self.ask(Question::get(path).header(header, HeaderValue::from_static(value))).await
+        self.ask(Request::get(path).header(header, HeaderValue::from_static(value))).await
     }
 
-    pub(crate) async fn ask(&self, question: Question) -> Answer {
-        let said = format!("{question:?}");
-        match question.send(self.http_addr()).await {
+    pub(crate) async fn ask(&self, request: Request) -> Answer {
+        let sent = format!("{request:?}");
+        match request.send(self.http_addr()).await {
             Ok(answer) => answer,
-            Err(error) => panic!("{said}: {error}"),
+            Err(error) => panic!("{sent}: {error}"),
         }
     }
 

@@ -85,6 +85,6 @@ async fn a_client_that_reads_no_answer_is_let_go() {
     stream.write_all(&framed().repeat(UNREAD)).await.unwrap();
     // The agent closes with questions unread, which resets the connection.
     until(|| stream.take_error().unwrap().is_some()).await;
-    assert!(agent.questions() < UNREAD as u64, "{}", agent.questions());
+    assert!(agent.dns_queries() < UNREAD as u64, "{}", agent.dns_queries());
     is_served(agent.dns_addr()).await;
 }

@@ -9,7 +9,7 @@ use testkit::{
         Via, ask,
         hickory_proto::{op::ResponseCode, rr::RecordType},
     },
-    http::Question,
+    http::Request,
 };
 use tokio::time;
 
@@ -23,7 +23,7 @@ async fn a_frozen_agent_takes_requests_and_answers_after_the_thaw() {
     let agent = Agent::start().await.unwrap();
     let to = agent.http_addr();
     agent.freeze();
-    let mut asked = tokio::spawn(Question::get("/v1/status/leader").send(to));
+    let mut asked = tokio::spawn(Request::get("/v1/status/leader").send(to));
     until(|| agent.requests() == 1).await;
     assert!(time::timeout(MOMENT, &mut asked).await.is_err(), "it should not answer");
     agent.thaw();
@@ -36,7 +36,7 @@ async fn a_frozen_agent_does_not_answer_who_waits_either() {
     let to = agent.http_addr();
     let index = index(&get(to, "/v1/health/service/web").await);
     let target = format!("/v1/health/service/web?index={index}&wait=2s");
-    let mut waits = tokio::spawn(Question::get(target).send(to));
+    let mut waits = tokio::spawn(Request::get(target).send(to));
     until(|| agent.waiting() == 1).await;
     agent.freeze();
     until(|| agent.waiting() == 0).await;
@@ -53,7 +53,7 @@ async fn a_frozen_agent_loses_datagrams_and_answers_connections_after_the_thaw()
         |via| tokio::spawn(ask(agent.dns_addr(), "consul.service.consul", RecordType::A, via));
     let mut by_udp = question(Via::PlainUdp);
     let mut by_tcp = question(Via::Tcp);
-    until(|| agent.questions() == 2).await;
+    until(|| agent.dns_queries() == 2).await;
     assert!(time::timeout(MOMENT, &mut by_tcp).await.is_err(), "it should not answer");
     agent.thaw();
     assert_eq!(by_tcp.await.unwrap().unwrap().code(), ResponseCode::NoError);
@@ -103,5 +103,5 @@ async fn requests_and_questions_are_counted() {
         let via = Via::PlainUdp;
         ask(agent.dns_addr(), "consul.service.consul", RecordType::A, via).await.unwrap();
     }
-    assert_eq!((agent.requests(), agent.questions()), (3, 3));
+    assert_eq!((agent.requests(), agent.dns_queries()), (3, 3));
 }

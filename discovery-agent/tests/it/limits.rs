@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use discovery_agent::Agent;
 use http::{HeaderName, HeaderValue};
-use testkit::http::Question;
+use testkit::http::Request;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -80,7 +80,7 @@ async fn slow_clients_shut_nobody_out() {
 async fn a_body_that_is_too_long_is_refused() {
     let agent = Agent::start().await.unwrap();
     let body = format!("{{\"Name\":\"{}\"}}", "x".repeat(600 * 1024));
-    let register = Question::put("/v1/agent/service/register").body(body);
+    let register = Request::put("/v1/agent/service/register").body(body);
     assert_eq!(register.send(agent.http_addr()).await.unwrap().status, 413);
 }
 
@@ -88,7 +88,7 @@ async fn a_body_that_is_too_long_is_refused() {
 async fn a_head_that_is_too_long_is_refused() {
     let agent = Agent::start().await.unwrap();
     let long = HeaderValue::from_str(&"x".repeat(100 * 1024)).unwrap();
-    let asked = Question::get("/v1/status/leader").header(HeaderName::from_static("x-long"), long);
+    let asked = Request::get("/v1/status/leader").header(HeaderName::from_static("x-long"), long);
     match asked.send(agent.http_addr()).await {
         Ok(answer) => assert_eq!(answer.status, 431),
         // The answer can be lost with the connection, which is closed before all of the head is read.

@@ -4,18 +4,18 @@ use std::{net::SocketAddr, time::Duration};
 
 use discovery_agent::Agent;
 use serde_json::{Value, json};
-use testkit::http::{Answer, Question};
+use testkit::http::{Answer, Request};
 use tokio::{task::JoinHandle, time};
 
 /// Nothing that a test waits for takes longer on a slow machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) async fn get(to: SocketAddr, target: &str) -> Answer {
-    Question::get(target).send(to).await.unwrap()
+    Request::get(target).send(to).await.unwrap()
 }
 
 pub(crate) async fn put(to: SocketAddr, target: &str, body: &Value) -> Answer {
-    Question::put(target).body(body.to_string()).send(to).await.unwrap()
+    Request::put(target).body(body.to_string()).send(to).await.unwrap()
 }
 
 /// Registers an instance of `web` with a TTL check, in the given status.
@@ -43,7 +43,7 @@ pub(crate) async fn waiting(agent: &Agent) -> JoinHandle<std::io::Result<Answer>
     let index = index(&get(to, "/v1/health/service/web").await);
     let before = agent.waiting();
     let target = format!("/v1/health/service/web?index={index}&wait=60s");
-    let asked = tokio::spawn(async move { Question::get(target).send(to).await });
+    let asked = tokio::spawn(async move { Request::get(target).send(to).await });
     until(|| agent.waiting() > before).await;
     asked
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use discovery_agent::Agent;
 use http::{HeaderValue, Method, StatusCode, header::HOST};
 use rustix::process::Signal;
-use testkit::http::Question;
+use testkit::http::Request;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -26,7 +26,7 @@ fn ask(arguments: &[&str], http: SocketAddr, dns: SocketAddr) -> Command {
 }
 
 async fn put(agent: &Agent, path: &str, body: &str) {
-    let answer = Question::new(Method::PUT, path)
+    let answer = Request::new(Method::PUT, path)
         .body(body.to_owned())
         .send(agent.http_addr())
         .await
@@ -252,7 +252,7 @@ async fn an_agent_alone_says_where_it_is_and_ends_in_order() {
     let said = running.said();
     let at = |key| said.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap().trim();
     let (http, dns) = (at("http "), at("dns "));
-    let leader = Question::get("/v1/status/leader").send(http.parse().unwrap()).await.unwrap();
+    let leader = Request::get("/v1/status/leader").send(http.parse().unwrap()).await.unwrap();
     assert_eq!(leader.status, StatusCode::OK);
     insta::assert_snapshot!("agent", said.replace(http, "<HTTP>").replace(dns, "<DNS>"));
     running.signal(Signal::TERM);
@@ -267,10 +267,10 @@ async fn an_agent_keeps_what_it_knows_where_it_is_told_to() {
         let mut command = discovery(&AGENT);
         let mut running = Running::start(command.arg("--json").arg("--data-dir").arg(dir.path()));
         let at = running.hear(|said| said.lines().find_map(http_addr)).await;
-        let services = Question::get("/v1/agent/services").send(at).await.unwrap();
+        let services = Request::get("/v1/agent/services").send(at).await.unwrap();
         found.push(services.text().contains("web-80"));
         let body = r#"{"ID": "web-80", "Name": "web", "Port": 80}"#;
-        Question::put("/v1/agent/service/register").body(body).send(at).await.unwrap();
+        Request::put("/v1/agent/service/register").body(body).send(at).await.unwrap();
         running.signal(Signal::TERM);
         assert_eq!(running.ended().await.0, Some(0));
     }
@@ -286,7 +286,7 @@ async fn an_agent_serves_the_hosts_that_it_is_told_to() {
         ("consul:8500", 200, "\"127.0.0.1:8300\""),
         ("evil.example", 403, "--allow-host evil.example"),
     ] {
-        let asked = Question::get("/v1/status/leader").header(HOST, HeaderValue::from_static(host));
+        let asked = Request::get("/v1/status/leader").header(HOST, HeaderValue::from_static(host));
         let answer = asked.send(at).await.unwrap();
         assert_eq!(answer.status, status, "{host}");
         assert!(answer.text().contains(said), "{host}: {}", answer.text());

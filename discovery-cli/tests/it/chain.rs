@@ -6,7 +6,7 @@ use discovery_agent::Agent;
 use http::StatusCode;
 use rustix::process::Signal;
 use testkit::{
-    http::{Answer, Question},
+    http::{Answer, Request},
     load::{Load, LoadSettings, ok_with_lines},
 };
 use tokio::time::{sleep, timeout};
@@ -46,7 +46,7 @@ impl Chain {
     }
 
     async fn get(&self) -> Answer {
-        Question::get("/").send(self.at).await.unwrap()
+        Request::get("/").send(self.at).await.unwrap()
     }
 
     /// The first that is none of a service1 which does not know of service2 yet: DNS is asked once a second.

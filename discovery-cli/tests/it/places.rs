@@ -6,7 +6,7 @@ use std::{net::SocketAddr, time::Duration};
 use http::StatusCode;
 use testkit::{
     consul::{Binary, Consul},
-    http::Question,
+    http::Request,
     proxy::{Mode, Proxy},
 };
 use tokio::{process::Command, task::JoinSet};
@@ -40,8 +40,8 @@ impl World {
 
     async fn register(&self, name: &str) {
         let body = format!(r#"{{"Name": "{name}", "Address": "10.0.0.1", "Port": 80}}"#);
-        let question = Question::put("/v1/agent/service/register").body(body);
-        let answer = question.send(self.consul.http_addr()).await.unwrap();
+        let request = Request::put("/v1/agent/service/register").body(body);
+        let answer = request.send(self.consul.http_addr()).await.unwrap();
         assert_eq!(answer.status, StatusCode::OK);
     }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use rustix::process::Signal;
-use testkit::http::Question;
+use testkit::http::Request;
 use tokio::{net::TcpListener, process::Command};
 
 use crate::process::{Running, discovery};
@@ -144,19 +144,19 @@ async fn two_runs_on_one_address_are_one_run() {
     let at = serving(&mut first).await;
     let (code, said) = failed("service2", &[("LISTEN", &at.to_string())]).await;
     assert_eq!(code, Some(1), "{said}");
-    assert_eq!(Question::get("/").send(at).await.unwrap().status, 200);
+    assert_eq!(Request::get("/").send(at).await.unwrap().status, 200);
 }
 
 #[tokio::test]
 async fn one_serves_without_consul_and_says_that_it_is_not_ready() {
     let mut running = Running::start(&mut service("service2", &[]));
     let at = serving(&mut running).await;
-    let answer = Question::get("/").send(at).await.unwrap();
+    let answer = Request::get("/").send(at).await.unwrap();
     let lines: Vec<_> = answer.text().split_inclusive('\n').collect();
     assert!(lines[0].starts_with("Hello from 127.0.0.1:"), "{lines:?}");
     assert_eq!(lines[1..], [format!("to {at}\n")]);
-    assert_eq!(Question::get("/health").send(at).await.unwrap().status, 200);
-    assert_eq!(Question::get("/ready").send(at).await.unwrap().status, 503);
+    assert_eq!(Request::get("/health").send(at).await.unwrap().status, 200);
+    assert_eq!(Request::get("/ready").send(at).await.unwrap().status, 503);
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn an_address_is_written_as_it_is_used() {
     ] {
         let mut running = Running::start(&mut service("service2", &[("LISTEN", listen)]));
         let port = serving(&mut running).await.port();
-        let answer = Question::get("/")
+        let answer = Request::get("/")
             .send((ask.parse::<std::net::IpAddr>().unwrap(), port).into())
             .await
             .unwrap();

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use rustix::process::Signal;
 use testkit::{
-    http::Question,
+    http::Request,
     load::{Load, LoadSettings, ok_with_lines},
 };
 use tokio::{net::TcpListener, time::sleep};
@@ -79,7 +79,7 @@ async fn what_is_said_is_what_runs() {
     assert_eq!(names, ["agent", "service2-1", "service2-2", "service2-3", "service1"]);
     assert!(up.pids().iter().all(|pid| is_alive(*pid)));
     let at = up.row("service1").at;
-    let answer = Question::get("/").send(at).await.unwrap();
+    let answer = Request::get("/").send(at).await.unwrap();
     let lines: Vec<_> = answer.text().lines().collect();
     assert_eq!((lines.len(), lines[1]), (4, format!("to {at}").as_str()));
     let services2 = up.rows.iter().filter(|row| row.name.starts_with("service2"));
@@ -115,7 +115,7 @@ async fn an_agent_that_is_killed_comes_back_where_it_was_and_is_told_all_again()
         let path = format!("/v1/health/service/{service}?passing");
         let registered = async {
             loop {
-                let answer = Question::get(&path).send(agent.at).await;
+                let answer = Request::get(&path).send(agent.at).await;
                 let count = answer.map_or(0, |answer| answer.text().matches("\"Checks\"").count());
                 if count == if service == "service1" { 1 } else { 2 } {
                     return;
@@ -136,7 +136,7 @@ async fn one_that_ends_in_order_stays_away() {
         .hear_words(&format!("service2-1 (pid {ended}) shut down gracefully; not restarted"))
         .await;
     let at = up.row("service1").at;
-    assert_eq!(Question::get("/").send(at).await.unwrap().status, 200);
+    assert_eq!(Request::get("/").send(at).await.unwrap().status, 200);
     // One that is killed later is back after the same pause: so this one would be, too.
     send(up.row("service2-2").pid, Signal::KILL).unwrap();
     up.again("service2-2").await;
@@ -155,7 +155,7 @@ async fn what_there_is_to_try_works_in_the_order_in_which_it_is_printed() {
     up.again("service2-1").await;
     send(ended, Signal::TERM).unwrap();
     up.running.hear_words(&format!("(pid {ended}) shut down gracefully; not restarted")).await;
-    assert_eq!(Question::get("/").send(up.row("service1").at).await.unwrap().status, 200);
+    assert_eq!(Request::get("/").send(up.row("service1").at).await.unwrap().status, 200);
 }
 
 /// The signal and the pid of a line like `kill -9 123   why`.
@@ -177,7 +177,7 @@ async fn one_instance_can_only_be_killed_once() {
 #[tokio::test]
 async fn a_scale_of_none_says_so_to_who_calls() {
     let up = Up::start(&["--scale", "service2=0"]).await;
-    assert_eq!(Question::get("/").send(up.row("service1").at).await.unwrap().status, 503);
+    assert_eq!(Request::get("/").send(up.row("service1").at).await.unwrap().status, 503);
 }
 
 #[tokio::test]

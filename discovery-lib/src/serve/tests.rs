@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
-use testkit::http::{Answer, Question};
+use testkit::http::{Answer, Request as TestRequest};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -57,7 +57,7 @@ pub(super) fn hello() -> Server {
 }
 
 async fn get(world: &World, path: &str) -> Answer {
-    Question::get(path).send(world.at).await.unwrap()
+    TestRequest::get(path).send(world.at).await.unwrap()
 }
 
 #[tokio::test]
@@ -79,11 +79,11 @@ async fn each_request_has_its_answer() {
         (Method::GET, "/ready", None, 503, "not registered yet\n"),
         (Method::PUT, "/ready", None, 405, "PUT is not for this path: GET, HEAD\n"),
     ] {
-        let mut question = Question::new(method.clone(), path);
+        let mut request = TestRequest::new(method.clone(), path);
         if let Some((name, value)) = named.clone() {
-            question = question.header(name, value);
+            request = request.header(name, value);
         }
-        let answer = question.send(world.at).await.unwrap();
+        let answer = request.send(world.at).await.unwrap();
         assert_eq!(
             (answer.status.as_u16(), answer.text()),
             (status, body),
@@ -119,7 +119,7 @@ async fn a_handler_sees_both_ends_and_the_body() {
         )
     });
     let world = start(server).await;
-    let answer = Question::put("/").body("12345").send(world.at).await.unwrap();
+    let answer = TestRequest::put("/").body("12345").send(world.at).await.unwrap();
     assert_eq!(answer.text(), format!("127.0.0.1 {} 5", world.at));
 }
 
@@ -127,11 +127,14 @@ async fn a_handler_sees_both_ends_and_the_body() {
 async fn a_request_above_a_limit_is_refused() {
     let server = Server::new().on(Method::PUT, "/", async |_| text(StatusCode::OK, ""));
     let world = start(server).await;
-    let long =
-        Question::put("/").body(Bytes::from(vec![0; (1 << 20) + 1])).send(world.at).await.unwrap();
+    let long = TestRequest::put("/")
+        .body(Bytes::from(vec![0; (1 << 20) + 1]))
+        .send(world.at)
+        .await
+        .unwrap();
     assert_eq!(long.status, StatusCode::PAYLOAD_TOO_LARGE);
     let value = HeaderValue::try_from("x".repeat(64 * 1024)).unwrap();
-    let headed = Question::put("/").header(header::COOKIE, value).send(world.at).await.unwrap();
+    let headed = TestRequest::put("/").header(header::COOKIE, value).send(world.at).await.unwrap();
     assert_eq!(headed.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
 }
 
@@ -139,7 +142,7 @@ async fn a_request_above_a_limit_is_refused() {
 async fn a_panic_costs_its_connection_and_nothing_else() {
     let server = hello().get("/panic", async |_| panic!("on purpose"));
     let world = start(server).await;
-    assert!(Question::get("/panic").send(world.at).await.is_err());
+    assert!(TestRequest::get("/panic").send(world.at).await.is_err());
     assert_eq!(get(&world, "/").await.status, StatusCode::OK);
 }
 
@@ -172,7 +175,7 @@ async fn one_that_has_left_finishes_what_is_in_flight() {
     });
     let world = start_with_drain(server, Duration::ZERO).await;
     let at = world.at;
-    let slow = tokio::spawn(async move { Question::get("/slow").send(at).await.unwrap() });
+    let slow = tokio::spawn(async move { TestRequest::get("/slow").send(at).await.unwrap() });
     asked.notified().await;
     let mut idle = TcpStream::connect(at).await.unwrap();
     world.trigger.fire();
@@ -210,7 +213,7 @@ async fn numbers_and_reasons_are_told_apart_from_what_is_served() {
     get(&world, "/no").await;
 
     assert_eq!(get(&world, "/metrics").await.status, StatusCode::NOT_FOUND);
-    let metrics = Question::get("/metrics").send(admin_at).await.unwrap();
+    let metrics = TestRequest::get("/metrics").send(admin_at).await.unwrap();
     assert_eq!(metrics.headers[header::CONTENT_TYPE], "text/plain; version=0.0.4; charset=utf-8");
     assert!(!metrics.text().contains("# EOF"));
     for line in [
@@ -231,7 +234,7 @@ async fn numbers_and_reasons_are_told_apart_from_what_is_served() {
         );
     }
     let openmetrics = HeaderValue::from_static("application/openmetrics-text");
-    let asked = Question::get("/metrics").header(header::ACCEPT, openmetrics);
+    let asked = TestRequest::get("/metrics").header(header::ACCEPT, openmetrics);
     let metrics = asked.send(admin_at).await.unwrap();
     assert_eq!(
         metrics.headers[header::CONTENT_TYPE],
@@ -239,7 +242,7 @@ async fn numbers_and_reasons_are_told_apart_from_what_is_served() {
     );
     assert!(metrics.text().contains("# TYPE discovery_requests counter\n"));
     assert!(metrics.text().ends_with("# EOF\n"));
-    let explained = Question::get("/explain").send(admin_at).await.unwrap();
+    let explained = TestRequest::get("/explain").send(admin_at).await.unwrap();
     let explained: serde_json::Value = serde_json::from_str(explained.text()).unwrap();
     assert_eq!(explained["id"], "web-1");
     assert_eq!(explained["calls"][0]["instances"][0]["address"], "127.0.0.1:5432");
@@ -261,7 +264,7 @@ async fn what_a_handler_answers_while_leaving_is_not_marked_as_unserved() {
         world.trigger.fire();
         while !get(world, "/ready").await.headers.contains_key(LEAVING) {}
     }
-    let answer = Question::new(Method::POST, "/").send(worlds[0].at).await.unwrap();
+    let answer = TestRequest::new(Method::POST, "/").send(worlds[0].at).await.unwrap();
     assert!(!answer.headers.contains_key(LEAVING));
     assert_eq!(answer.headers[header::CONNECTION], "close");
 

@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::json;
 use testkit::{
     consul::{Binary, Consul},
-    http::Question,
+    http::Request,
 };
 
 use crate::watch::until::{shown, until, until_instances};
@@ -19,8 +19,8 @@ const MASTER: &str = "b1a55ed0-0000-4000-8000-000000000001";
 
 async fn put(consul: &Consul, target: &str, body: serde_json::Value) -> serde_json::Value {
     let token = HeaderName::from_static("x-consul-token");
-    let question = Question::put(target).body(body.to_string());
-    let asked = question.header(token, HeaderValue::from_static(MASTER));
+    let request = Request::put(target).body(body.to_string());
+    let asked = request.header(token, HeaderValue::from_static(MASTER));
     let answer = asked.send(consul.http_addr()).await.unwrap();
     assert!(answer.status.is_success(), "{target}: {} {}", answer.status, answer.text());
     serde_json::from_slice(&answer.body).unwrap_or_default()

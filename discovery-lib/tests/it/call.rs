@@ -33,8 +33,8 @@ fn request(method: Method) -> Request<&'static str> {
 }
 
 /// An address where nobody listens.
-fn nobody() -> SocketAddr {
-    ports::nobody().unwrap()
+fn unused() -> SocketAddr {
+    ports::unused().unwrap()
 }
 
 fn in_flight(pool: &Pool) -> u32 {

@@ -10,7 +10,7 @@ use discovery_agent::Agent;
 use serde_json::json;
 use testkit::{
     consul::{Binary, Consul, Data},
-    http::Question,
+    http::Request,
     proxy::Proxy,
 };
 
@@ -102,8 +102,8 @@ impl World {
     }
 
     pub(crate) async fn put(&self, target: &str, body: &str) {
-        let question = Question::put(target).body(body.to_owned());
-        let answer = question.send(self.engine.http_addr()).await.unwrap();
+        let request = Request::put(target).body(body.to_owned());
+        let answer = request.send(self.engine.http_addr()).await.unwrap();
         assert!(answer.status.is_success(), "{target}: {} {}", answer.status, answer.text());
     }
 

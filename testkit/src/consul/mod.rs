@@ -24,7 +24,7 @@ pub use self::{
     binary::{Binary, is_required, say},
     settings::Settings,
 };
-use crate::{http::Question, ports};
+use crate::{http::Request, ports};
 
 /// The time limit for a start. A single server elects itself in about a second; slow machines and clusters need more.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -229,7 +229,7 @@ impl Consul {
 
     /// Null without an answer.
     async fn ask(&self, target: &str) -> Value {
-        match Question::get(target).send(self.http_addr()).await {
+        match Request::get(target).send(self.http_addr()).await {
             Ok(answer) if answer.status.is_success() => answer.json(),
             _ => Value::Null,
         }

@@ -8,13 +8,13 @@ use super::*;
 const A_WHILE: Duration = Duration::from_millis(300);
 
 async fn ask(consul: &Consul, target: &str) -> io::Result<Value> {
-    Ok(Question::get(target).send(consul.http_addr()).await?.json())
+    Ok(Request::get(target).send(consul.http_addr()).await?.json())
 }
 
 async fn register(consul: &Consul, name: &str) {
     let body = json!({ "Name": name }).to_string();
-    let question = Question::put("/v1/agent/service/register").body(body);
-    assert!(question.send(consul.http_addr()).await.unwrap().status.is_success());
+    let request = Request::put("/v1/agent/service/register").body(body);
+    assert!(request.send(consul.http_addr()).await.unwrap().status.is_success());
 }
 
 async fn knows(consul: &Consul, name: &str) -> bool {
@@ -76,6 +76,6 @@ async fn dropped_it_is_gone_with_its_directory() {
     let consul = Consul::of(&binary).start().await.unwrap();
     let (addr, dir) = (consul.http_addr(), consul.dir.path().to_owned());
     drop(consul);
-    assert!(Question::get("/").send(addr).await.is_err());
+    assert!(Request::get("/").send(addr).await.is_err());
     assert!(!dir.exists());
 }

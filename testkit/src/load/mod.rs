@@ -150,7 +150,7 @@ async fn run(
             tally.add(joined(outcome));
         }
         if on_their_way.len() >= settings.in_flight_max {
-            tally.add(Outcome::failed(due_at, "not sent: too many on their way".to_owned()));
+            tally.add(LoadResult::failed(due_at, "not sent: too many on their way".to_owned()));
         } else {
             on_their_way.spawn(one(target.clone(), settings.clone(), due_at));
         }
@@ -163,29 +163,29 @@ async fn run(
 
 /// The result of one request.
 #[derive(Debug)]
-struct Outcome {
+struct LoadResult {
     due_at: Instant,
     done_at: Instant,
     answer: Result<(), String>,
 }
 
-impl Outcome {
+impl LoadResult {
     fn failed(due_at: Instant, why: String) -> Self {
         Self { due_at, done_at: Instant::now(), answer: Err(why) }
     }
 }
 
-async fn one(target: Arc<Target>, settings: LoadSettings, due_at: Instant) -> Outcome {
+async fn one(target: Arc<Target>, settings: LoadSettings, due_at: Instant) -> LoadResult {
     let answer = match time::timeout_at(due_at + settings.deadline, target.get()).await {
         Ok(Ok((status, body))) => (settings.right)(status, &body),
         Ok(Err(error)) => Err(chain(&*error)),
         Err(_) => Err(format!("no answer in {:?}", settings.deadline)),
     };
-    Outcome { due_at, done_at: Instant::now(), answer }
+    LoadResult { due_at, done_at: Instant::now(), answer }
 }
 
 /// A task fails only by a panic, which only the validator can cause.
-fn joined(outcome: Result<Outcome, JoinError>) -> Outcome {
+fn joined(outcome: Result<LoadResult, JoinError>) -> LoadResult {
     outcome.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
 
-use super::Outcome;
+use super::LoadResult;
 
 /// The number of failures that are kept with their reason; all are counted.
 const SAMPLES_MAX: usize = 20;
@@ -75,7 +75,7 @@ impl Tally {
         }
     }
 
-    pub(super) fn add(&mut self, outcome: Outcome) {
+    pub(super) fn add(&mut self, outcome: LoadResult) {
         match outcome.answer {
             Ok(()) => {
                 self.gap_until(outcome.done_at);
@@ -128,7 +128,7 @@ mod tests {
     fn gaps_count_from_the_start_to_the_end_and_failures_do_not_end_them() {
         let start = Instant::now();
         let mut tally = Tally::new(start);
-        let outcome = |due: u32, done: u32, answer: Result<(), &str>| Outcome {
+        let outcome = |due: u32, done: u32, answer: Result<(), &str>| LoadResult {
             due_at: start + due * SECOND,
             done_at: start + done * SECOND,
             answer: answer.map_err(str::to_owned),

@@ -1,7 +1,7 @@
 //! Each mode of the proxy, in front of a server that behaves.
 
 use super::*;
-use crate::http::{Answer, Question};
+use crate::http::{Answer, Request};
 use http::StatusCode;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -41,7 +41,7 @@ async fn upstream() -> Upstream {
 }
 
 async fn ask(proxy: &Proxy) -> io::Result<Answer> {
-    Question::get("/").send(proxy.addr()).await
+    Request::get("/").send(proxy.addr()).await
 }
 
 #[tokio::test]

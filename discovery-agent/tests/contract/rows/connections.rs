@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use testkit::http::Question;
+use testkit::http::Request;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -62,7 +62,7 @@ async fn at_its_limit_a_client_is_served_while_it_has_idle_connections(target: &
         idle.push(stream);
     }
     for _ in 0..10 {
-        let answered = Question::get("/v1/status/leader").send(target.http_addr()).await.is_ok();
+        let answered = Request::get("/v1/status/leader").send(target.http_addr()).await.is_ok();
         assert_eq!(answered, !target.is_real());
     }
 }
@@ -77,8 +77,7 @@ async fn a_gone_client_frees_its_place(target: &Target) {
         clients.push(standing(target.http_addr(), index).await);
     }
     drop(clients);
-    let answers =
-        async || Question::get("/v1/status/leader").send(target.http_addr()).await.is_ok();
+    let answers = async || Request::get("/v1/status/leader").send(target.http_addr()).await.is_ok();
     if target.is_real() {
         assert!(!answers().await);
     } else {

@@ -1,7 +1,7 @@
 //! Which hosts requests may name.
 
 use http::{HeaderValue, header::HOST};
-use testkit::http::Question;
+use testkit::http::Request;
 
 use crate::{
     table::{Row, row},
@@ -17,8 +17,8 @@ pub(crate) const ROWS: &[Row] = &[
 
 /// Asks for `path` as a request for `host`.
 async fn asked(target: &Target, path: &str, host: &'static str) -> (u16, String) {
-    let question = Question::put(path).header(HOST, HeaderValue::from_static(host));
-    let answer = target.ask(question.body("{\"Name\":\"rebound\"}")).await;
+    let request = Request::put(path).header(HOST, HeaderValue::from_static(host));
+    let answer = target.ask(request.body("{\"Name\":\"rebound\"}")).await;
     (answer.status.as_u16(), answer.text().to_owned())
 }
 

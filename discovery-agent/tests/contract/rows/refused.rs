@@ -1,7 +1,7 @@
 //! Registrations that are refused, and the words that say why: people paste them into search engines.
 
 use serde_json::{Value, json};
-use testkit::http::Question;
+use testkit::http::Request;
 
 use crate::{
     table::{Row, row},
@@ -42,7 +42,7 @@ async fn a_body_that_is_no_registration(target: &Target) {
             ("{\"Name\":\"x\"", "Request decode failed: unexpected EOF"),
         ];
         for (body, text) in cases {
-            target.ask(Question::put(path).body(body)).await.is(400, text);
+            target.ask(Request::put(path).body(body)).await.is(400, text);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `PUT /v1/agent/service/register` and `.../deregister/:id`: what becomes of a service.
 
 use serde_json::{Value, json};
-use testkit::http::Question;
+use testkit::http::Request;
 
 use crate::{
     table::{Row, row},
@@ -160,7 +160,7 @@ async fn null_in_place_of_a_value_is_the_zero_value(target: &Target) {
 async fn a_null_check_is_refused(target: &Target) {
     let name = target.unique("nullcheck");
     let body = json!({ "Name": name, "Checks": [null] }).to_string();
-    let answer = Question::put("/v1/agent/service/register").body(body).send(target.http_addr());
+    let answer = Request::put("/v1/agent/service/register").body(body).send(target.http_addr());
     if target.is_real() {
         answer.await.unwrap_err();
     } else {
@@ -203,8 +203,8 @@ async fn letter_case_of_fields_does_not_matter(target: &Target) {
 async fn what_follows_the_body_is_passed_over(target: &Target) {
     let name = target.unique("trailing");
     let body = format!("{{\"Name\":\"{name}\"}} and more");
-    let question = Question::put("/v1/agent/service/register").body(body);
-    target.ask(question).await.is(200, "");
+    let request = Request::put("/v1/agent/service/register").body(body);
+    target.ask(request).await.is(200, "");
     target.get(format!("/v1/agent/service/{name}")).await.ok();
 }
 

@@ -1,7 +1,7 @@
 //! TTL checks: beats, and their absence.
 
 use serde_json::json;
-use testkit::http::Question;
+use testkit::http::Request;
 
 use crate::{
     table::{Row, row},
@@ -73,8 +73,8 @@ async fn an_update_must_say_a_status(target: &Target) {
         ("{\"Status\":\"passing\",\"x\":1}", "Request decode failed: json: unknown field \"x\""),
     ];
     for (body, text) in cases {
-        let question = Question::put(format!("/v1/agent/check/update/{check}")).body(body);
-        target.ask(question).await.is(400, text);
+        let request = Request::put(format!("/v1/agent/check/update/{check}")).body(body);
+        target.ask(request).await.is(400, text);
     }
 }
 

@@ -9,8 +9,9 @@ use tokio::{
 };
 
 use super::{
-    SOON, client, nobody,
+    SOON, client,
     server::{HANG, OK, Server},
+    unused,
 };
 
 fn named(host: &str, port: u16) -> Watched {
@@ -28,7 +29,7 @@ async fn a_service_without_instances_fails_at_once() {
 
 #[tokio::test]
 async fn each_instance_that_refused_is_named() {
-    let addresses = [nobody(), nobody()];
+    let addresses = [unused(), unused()];
     let client = client(&Pool::fixed("service2", addresses));
     let error = client.get("http://service2/").await.unwrap_err();
     let said = |first, second| {
@@ -123,7 +124,7 @@ async fn a_call_waits_no_longer_than_a_second_for_that() {
 
 #[tokio::test]
 async fn retries_end_with_their_budget_and_the_error_says_so() {
-    let addresses = [nobody(), nobody(), nobody()];
+    let addresses = [unused(), unused(), unused()];
     let client: Client = client(&Pool::fixed("service2", addresses));
     let mut last = String::new();
     for _ in 0..200 {

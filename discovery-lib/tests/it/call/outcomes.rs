@@ -8,8 +8,9 @@ use http_body_util::BodyExt;
 use tokio::time::{sleep_until, timeout};
 
 use super::{
-    client, in_flight, nobody, request,
+    client, in_flight, request,
     server::{CLOSE, HANG, OK, Reply, Server},
+    unused,
 };
 
 /// Calls in a row: enough that each instance is picked first by some.
@@ -97,7 +98,7 @@ async fn one_bad_instance_of_two_fails_no_call_that_may_be_repeated() {
 
 #[tokio::test]
 async fn an_instance_that_refuses_fails_no_call_at_all() {
-    let (bad, good) = (nobody(), Server::always(OK).await);
+    let (bad, good) = (unused(), Server::always(OK).await);
     for method in [Method::GET, Method::POST, Method::PATCH] {
         for _ in 0..CALLS {
             let pool = Pool::fixed("service2", [bad, good.address]);
@@ -201,7 +202,7 @@ async fn an_error_says_whether_the_request_may_be_sent_again() {
         }
     }
     let leaving = Server::always(LEAVING).await;
-    for address in [nobody(), leaving.address] {
+    for address in [unused(), leaving.address] {
         assert_eq!(unserved_and_retryable(address, Method::POST).await, (true, true));
     }
 }

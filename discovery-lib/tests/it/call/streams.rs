@@ -23,8 +23,9 @@ use tokio::{
 };
 
 use super::{
-    client, nobody,
+    client,
     server::{CLOSE, OK, Reply, Server},
+    unused,
 };
 
 type Item = Result<Frame<Bytes>, io::Error>;
@@ -151,7 +152,7 @@ async fn a_stream_goes_elsewhere_only_while_nothing_was_taken_from_it() {
         Reply::Send("HTTP/1.1 503 Busy\r\nDiscovery-Leaving: 1\r\nContent-Length: 0\r\n\r\n");
     let (closing, leaving) = (Server::always(CLOSE).await, Server::always(LEAVING).await);
     let good = Server::always(OK).await;
-    for (bad, may_fail) in [(nobody(), false), (closing.address, true), (leaving.address, true)] {
+    for (bad, may_fail) in [(unused(), false), (closing.address, true), (leaving.address, true)] {
         let mut failed = 0;
         for _ in 0..20 {
             let client = client(&Pool::fixed("service2", [bad, good.address]));

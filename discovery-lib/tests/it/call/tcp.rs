@@ -4,13 +4,14 @@ use discovery::Pool;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
-    in_flight, nobody,
+    in_flight,
     server::{OK, Server},
+    unused,
 };
 
 #[tokio::test]
 async fn a_connection_goes_to_one_who_accepts() {
-    let (gone, server) = (nobody(), Server::always(OK).await);
+    let (gone, server) = (unused(), Server::always(OK).await);
     for _ in 0..20 {
         let pool = Pool::fixed("service2", [gone, server.address]);
         let (mut stream, pick) = pool.connect().await.unwrap();
@@ -28,7 +29,7 @@ async fn a_connection_goes_to_one_who_accepts() {
 async fn nobody_to_connect_to_is_said_with_each_who_refused() {
     let error = Pool::fixed("db", []).connect().await.unwrap_err();
     assert_eq!(error.to_string(), "no call to db: it has no instances");
-    let addresses = [nobody(), nobody(), nobody(), nobody()];
+    let addresses = [unused(), unused(), unused(), unused()];
     let pool = Pool::fixed("db", addresses);
     let error = pool.connect().await.unwrap_err();
     assert_eq!(error.tried().len(), 4, "who refuses has surely not served: each may be tried");

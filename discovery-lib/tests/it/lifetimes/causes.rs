@@ -55,12 +55,12 @@ async fn servfail() -> SocketAddr {
 async fn a_call_without_known_instances_fails_with_the_reason() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = silent.local_addr().unwrap();
-    let nobody = ports::nobody().unwrap();
+    let unused = ports::unused().unwrap();
     let denied = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 17\r\n\r\nPermission denied";
     let broken =
         b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 17\r\n\r\nNo cluster leader";
     for (source, at, words) in [
-        (Source::Catalog, nobody, vec!["no agent can be reached at ADDRESS", "Connection refused"]),
+        (Source::Catalog, unused, vec!["no agent can be reached at ADDRESS", "Connection refused"]),
         (
             Source::Catalog,
             answers(denied).await,
@@ -77,7 +77,7 @@ async fn a_call_without_known_instances_fails_with_the_reason() {
             vec!["the answer from ADDRESS is not HTTP"],
         ),
         (Source::Catalog, silent, vec!["no answer yet from the agent at ADDRESS"]),
-        (Source::Dns, nobody, vec!["no DNS server can be reached at ADDRESS (TCP)", "refused"]),
+        (Source::Dns, unused, vec!["no DNS server can be reached at ADDRESS (TCP)", "refused"]),
         (
             Source::Dns,
             servfail().await,

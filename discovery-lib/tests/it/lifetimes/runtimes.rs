@@ -12,7 +12,7 @@ use discovery::{
 };
 use discovery_agent::Agent;
 use http::{Method, Request, StatusCode};
-use testkit::http::Question;
+use testkit::http::Request as TestRequest;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -65,8 +65,8 @@ impl Elsewhere {
         let (host, port) = (server.ip(), server.port());
         let body =
             format!(r#"{{"ID": "web", "Name": "web", "Address": "{host}", "Port": {port}}}"#);
-        let question = Question::put("/v1/agent/service/register").body(body);
-        let answer = question.send(self.http).await.unwrap();
+        let request = TestRequest::put("/v1/agent/service/register").body(body);
+        let answer = request.send(self.http).await.unwrap();
         assert_eq!(answer.status, StatusCode::OK);
     }
 }

@@ -4,13 +4,13 @@ use discovery::{Discovery, Settings, agent::AgentSettings};
 use serde_json::json;
 use testkit::{
     consul::{Binary, Consul},
-    http::Question,
+    http::Request,
 };
 
 use super::until::{until, until_instances};
 
 async fn put(consul: &Consul, target: &str, body: serde_json::Value) {
-    let asked = Question::put(target).body(body.to_string()).send(consul.http_addr()).await;
+    let asked = Request::put(target).body(body.to_string()).send(consul.http_addr()).await;
     let answer = asked.unwrap();
     assert!(answer.status.is_success(), "{body}: {} {}", answer.status, answer.text());
 }

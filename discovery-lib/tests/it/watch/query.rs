@@ -5,7 +5,7 @@ use std::time::Duration;
 use discovery::{Consistency, Origin, Query, Source};
 use http::Method;
 use serde_json::json;
-use testkit::{http::Question, proxy::Mode};
+use testkit::{http::Request, proxy::Mode};
 use tokio::time::{sleep, timeout};
 
 use super::until::{shown, until, until_instances};
@@ -143,7 +143,7 @@ async fn a_prepared_query_is_polled() {
         world.on_node("moe", "a", 80, "passing").await;
         let definition = json!({"Name": "near-web",
             "Service": {"Service": "web", "Tags": ["all"], "OnlyPassing": false}});
-        let create = Question::new(Method::POST, "/v1/query").body(definition.to_string());
+        let create = Request::new(Method::POST, "/v1/query").body(definition.to_string());
         let created = create.send(world.engine.http_addr()).await.unwrap();
         assert!(created.status.is_success(), "{}", created.text());
         let id = created.json()["ID"].as_str().unwrap().to_owned();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use testkit::{
     dns::{Answer, Via, hickory_proto::rr::RecordType},
-    http::Question,
+    http::Request,
 };
 
 use crate::{
@@ -38,8 +38,8 @@ async fn many(target: &Target) -> String {
     for number in 1..=MANY {
         let id = format!("{name}-{number}");
         let service = json!({ "ID": id, "Name": name, "Address": format!("10.4.0.{number}"), "Port": number });
-        let question = Question::put("/v1/agent/service/register").body(service.to_string());
-        target.ask(question).await.is(200, "");
+        let request = Request::put("/v1/agent/service/register").body(service.to_string());
+        target.ask(request).await.is(200, "");
     }
     target
         .until("all in the catalog", || async { target.instances(&name).await.len() == MANY })
