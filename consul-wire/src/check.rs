@@ -10,24 +10,24 @@ use crate::lenient::null_is_default;
 pub const SERVICE_MAINTENANCE_PREFIX: &str = "_service_maintenance:";
 /// Id of the check that puts a whole node into maintenance.
 pub const NODE_MAINTENANCE: &str = "_node_maintenance";
-/// Id of the check that says whether the cluster can reach the node's agent.
+/// Id of the check that shows whether the cluster can reach the node's agent.
 pub const SERF_HEALTH: &str = "serfHealth";
 
-/// How a check stands. Maintenance is no status of its own on the wire, but a critical check with an id of its own.
+/// The status of a check. Maintenance has no status of its own on the wire: it is a critical check with a reserved id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckStatus {
-    /// All is well.
+    /// Healthy.
     Passing,
-    /// Usable, though something is off.
+    /// Usable, with a problem.
     Warning,
-    /// Not usable. A word that is none of these is read as this: the catalog takes any, and only `passing` counts as passing.
+    /// Not usable. Any unknown status is read as critical: the catalog accepts every text, and only `passing` counts as passing.
     #[serde(other)]
     Critical,
 }
 
 impl CheckStatus {
-    /// The word on the wire.
+    /// The status on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Passing => "passing",
@@ -47,19 +47,19 @@ impl fmt::Display for CheckStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct HealthCheck {
-    /// The node whose agent runs the check.
+    /// The node of the agent that executes the check.
     pub node: String,
     /// Unique on its node.
     #[serde(rename = "CheckID")]
     pub check_id: String,
-    /// For people.
+    /// A display name.
     pub name: String,
-    /// How it stands.
+    /// The status.
     pub status: CheckStatus,
-    /// For people; of a maintenance check, the reason.
+    /// Notes of the operator; for a maintenance check, the reason.
     #[serde(default)]
     pub notes: String,
-    /// What the last run said.
+    /// The output of the last execution.
     #[serde(default)]
     pub output: String,
     /// Empty for a check of the node itself.
@@ -68,16 +68,16 @@ pub struct HealthCheck {
     /// Empty for a check of the node itself.
     #[serde(default)]
     pub service_name: String,
-    /// The tags of the service that is checked.
+    /// The tags of the checked service.
     #[serde(default, deserialize_with = "null_is_default")]
     pub service_tags: Vec<String>,
     /// `ttl`, `http`, `tcp`, `maintenance`, or empty (the node's own).
     #[serde(rename = "Type", default)]
     pub kind: String,
-    /// What runs, and how often; empty for most checks.
+    /// The probe and its interval; empty for most checks.
     #[serde(default, deserialize_with = "null_is_default")]
     pub definition: serde_json::Map<String, serde_json::Value>,
-    /// The index at which it came to be.
+    /// The index at which it was created.
     #[serde(default)]
     pub create_index: u64,
     /// The index at which it last changed.

@@ -1,4 +1,4 @@
-//! Lenient deserialization of what Consul serves and a strict type would refuse: `null` for a nil list or map of Go, numbers out of range.
+//! Lenient deserialization of values that Consul serves and a strict type would refuse: `null` for a nil list or map of Go, numbers out of range.
 
 use serde::{
     Deserialize, Deserializer,
@@ -36,7 +36,7 @@ where
 pub(crate) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     let port = Option::<i64>::deserialize(deserializer)?.unwrap_or_default();
     port.try_into()
-        .map_err(|_| D::Error::custom(format_args!("{port} is no port: a port is 1 to 65535")))
+        .map_err(|_| D::Error::custom(format_args!("{port} is not a port: a port is 0 to 65535")))
 }
 
 /// For `#[serde(deserialize_with = "port_or_none")]`: 0 if there is none, or an invalid one.
@@ -45,7 +45,7 @@ pub(crate) fn port_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     Ok(port.try_into().unwrap_or_default())
 }
 
-/// For `#[serde(serialize_with = "empty_is_null")]`: Go writes a nil map as `null`, and Consul does so for the `Meta` of a service.
+/// For `#[serde(serialize_with = "empty_is_null")]`: Go encodes a nil map as `null`, as Consul does for the `Meta` of a service.
 pub(crate) fn empty_is_null<S, K, V>(
     map: &std::collections::BTreeMap<K, V>,
     serializer: S,

@@ -1,11 +1,11 @@
-//! What Consul answers, as types, and the names that both sides of its HTTP API must spell alike: headers, query keys, error texts.
+//! The answers of Consul's HTTP API as types, and the names that client and agent share: headers, query keys, error texts.
 //!
-//! No IO, no async, no default of ours: a client and an agent can share this crate without knowing each other. Each answer type is tested
-//! against a recorded answer of a real Consul. Field order is Consul's, so that what is written here reads as what Consul writes.
+//! No IO, no async, no defaults except Consul's: a client and an agent can share this crate and do not depend on each other. Each answer type is
+//! tested against a recorded answer of a real Consul. Fields are serialized in Consul's order.
 //!
-//! Reading is lenient, as a client must be: unknown fields are passed over, a missing or `null` list or map is an empty one, an unknown
-//! status is critical, weights that make no sense are Consul's default. Only the port of a service has to be one: a record without is unusable. What an agent
-//! accepts as a *request* is another matter, and the agent's own.
+//! Deserialization is lenient: unknown fields are ignored, a missing or `null` list or map is empty, an unknown status is critical, and invalid
+//! weights are Consul's default. Only an invalid service port is an error, because such a record can't be used. The validation of *requests* is
+//! part of the agent.
 
 #![warn(missing_docs)]
 

@@ -1,14 +1,14 @@
 //! Keys of the query string.
 
-/// The index that a blocking query has seen.
+/// The last index that the caller of a blocking query has received.
 pub const INDEX: &str = "index";
-/// How long a blocking query may wait, as a Go duration (`30s`, `500ms`).
+/// The maximum wait of a blocking query, as a Go duration (`30s`, `500ms`).
 pub const WAIT: &str = "wait";
-/// The content hash that a blocking query of `/v1/agent/service/:id` has seen.
+/// The last content hash that the caller of a blocking `/v1/agent/service/:id` query has received.
 pub const HASH: &str = "hash";
 /// Any server may answer, leader or not.
 pub const STALE: &str = "stale";
-/// The leader answers, after asking its followers whether it still leads.
+/// The leader answers, after its followers have confirmed it.
 pub const CONSISTENT: &str = "consistent";
 /// The agent may answer from its cache.
 pub const CACHED: &str = "cached";
@@ -16,13 +16,13 @@ pub const CACHED: &str = "cached";
 pub const PASSING: &str = "passing";
 /// Only instances with this tag; may be given more than once.
 pub const TAG: &str = "tag";
-/// The datacenter that is asked.
+/// The datacenter to query.
 pub const DATACENTER: &str = "dc";
-/// Drops the checks of a service that its new registration does not name. Only `true` (or nothing) counts: `1` is passed over.
+/// Removes the checks of a service that its new registration does not list. Only `true` or an empty value enables it; `1` is ignored.
 pub const REPLACE_EXISTING_CHECKS: &str = "replace-existing-checks";
 /// Turns maintenance on or off: `true` or `false`.
 pub const ENABLE: &str = "enable";
-/// Why maintenance is on.
+/// The reason for maintenance.
 pub const REASON: &str = "reason";
-/// What a TTL check has to say, shown as its output.
+/// The output of a TTL check.
 pub const NOTE: &str = "note";

@@ -1,4 +1,4 @@
-//! Services and nodes, as `/v1/health/service/:name` and `/v1/catalog/node/:node` write them.
+//! Services and nodes, as in `/v1/health/service/:name` and `/v1/catalog/node/:node`.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ServiceEntry {
-    /// Where it runs.
+    /// The node.
     pub node: Node,
-    /// What runs.
+    /// The instance.
     pub service: Service,
     /// The node's checks and the instance's.
     #[serde(default, deserialize_with = "null_is_default")]
@@ -23,7 +23,7 @@ pub struct ServiceEntry {
 }
 
 impl ServiceEntry {
-    /// Where it is reached: a service that gives no address is where its node is.
+    /// The address of the instance, or of its node if the instance has none.
     pub fn address(&self) -> &str {
         if self.service.address.is_empty() { &self.node.address } else { &self.service.address }
     }
@@ -47,10 +47,10 @@ pub struct Node {
     /// `lan`, `wan`, and each with `_ipv4` or `_ipv6`.
     #[serde(default, deserialize_with = "null_is_default")]
     pub tagged_addresses: BTreeMap<String, String>,
-    /// What its operator says of it.
+    /// Metadata that the operator set for the node.
     #[serde(default, deserialize_with = "null_is_default")]
     pub meta: BTreeMap<String, String>,
-    /// The index at which it came to be.
+    /// The index at which it was created.
     #[serde(default)]
     pub create_index: u64,
     /// The index at which it last changed.
@@ -58,14 +58,14 @@ pub struct Node {
     pub modify_index: u64,
 }
 
-/// An instance as the catalog knows it.
+/// An instance in the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Service {
     /// Unique on its node.
     #[serde(rename = "ID")]
     pub id: String,
-    /// The name that callers ask for.
+    /// The service name.
     pub service: String,
     /// Tags, in the order of the registration.
     #[serde(default, deserialize_with = "null_is_default")]
@@ -80,25 +80,25 @@ pub struct Service {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub tagged_addresses: BTreeMap<String, TaggedAddress>,
-    /// What the service says of itself.
+    /// Metadata of the service.
     #[serde(default, deserialize_with = "null_is_default", serialize_with = "empty_is_null")]
     pub meta: BTreeMap<String, String>,
     /// 0 when it has none.
     #[serde(default, deserialize_with = "port")]
     pub port: u16,
-    /// Its share, by status.
+    /// Its weight, by status.
     #[serde(default, deserialize_with = "odd_is_default")]
     pub weights: Weights,
     /// Whether others may change its tags in the catalog.
     #[serde(default)]
     pub enable_tag_override: bool,
-    /// Of the mesh; carried, never used.
+    /// Of the mesh; passed through.
     #[serde(default = "empty_proxy")]
     pub proxy: serde_json::Value,
-    /// Of the mesh; carried, never used.
+    /// Of the mesh; passed through.
     #[serde(default = "empty_connect")]
     pub connect: serde_json::Value,
-    /// The index at which it came to be.
+    /// The index at which it was created.
     #[serde(default)]
     pub create_index: u64,
     /// The index at which it last changed.
@@ -118,13 +118,13 @@ pub struct TaggedAddress {
     pub port: u16,
 }
 
-/// The share of an instance among its peers, as SRV weights (RFC 2782).
+/// The weight of an instance among its peers, as in SRV records (RFC 2782).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Weights {
     /// While all its checks pass.
     pub passing: u16,
-    /// While one of them warns.
+    /// While one of them is in warning.
     pub warning: u16,
 }
 
@@ -135,12 +135,12 @@ impl Default for Weights {
     }
 }
 
-/// What 1.8 writes for a service without a proxy.
+/// The value that 1.8 writes for a service without a proxy.
 pub fn empty_proxy() -> serde_json::Value {
     serde_json::json!({ "MeshGateway": {}, "Expose": {} })
 }
 
-/// What 1.8 writes for a service outside of the mesh.
+/// The value that 1.8 writes for a service outside of the mesh.
 pub fn empty_connect() -> serde_json::Value {
     serde_json::json!({})
 }

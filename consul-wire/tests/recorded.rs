@@ -1,7 +1,7 @@
-//! What a real Consul answered is read, and written again as it was: so an agent that writes these types writes what Consul writes, and a client
-//! that reads them loses nothing.
+//! Recorded answers of a real Consul are deserialized and serialized again without a difference: an agent that serializes these types writes
+//! what Consul writes, and a client that deserializes them loses nothing.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 use std::{fmt::Debug, fs, path::Path};
 
@@ -27,39 +27,39 @@ fn read<T: DeserializeOwned>(name: &str) -> T {
 }
 
 #[track_caller]
-fn comes_back_the_same<T: DeserializeOwned + Serialize + Debug>(name: &str) {
+fn round_trips<T: DeserializeOwned + Serialize + Debug>(name: &str) {
     let written = serde_json::to_value(read::<T>(name)).unwrap();
-    // Consul writes no tags as `[]` everywhere but in the health of an agent's own services.
+    // Consul writes no tags as `[]` everywhere except in the health of an agent's own services.
     let text = recorded(name).replace("\"ServiceTags\": null", "\"ServiceTags\": []");
     let as_recorded: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(written, as_recorded, "{name}");
 }
 
 #[test]
-fn answers_come_back_as_they_were() {
-    comes_back_the_same::<Vec<ServiceEntry>>("health-service");
-    comes_back_the_same::<Vec<ServiceEntry>>("health-service-unknown");
-    comes_back_the_same::<Vec<HealthCheck>>("health-checks");
-    comes_back_the_same::<Vec<HealthCheck>>("health-node");
-    comes_back_the_same::<Vec<HealthCheck>>("health-state");
-    comes_back_the_same::<Vec<CatalogService>>("catalog-service");
-    comes_back_the_same::<Vec<CatalogService>>("catalog-service-ipv6");
-    comes_back_the_same::<Option<NodeServices>>("catalog-node");
-    comes_back_the_same::<Option<NodeServices>>("catalog-node-unknown");
-    comes_back_the_same::<Vec<Node>>("catalog-nodes");
-    comes_back_the_same::<Services>("catalog-services");
-    comes_back_the_same::<Map<AgentService>>("agent-services");
-    comes_back_the_same::<AgentService>("agent-service");
-    comes_back_the_same::<Map<HealthCheck>>("agent-checks");
-    comes_back_the_same::<Vec<Member>>("agent-members");
-    comes_back_the_same::<Vec<Member>>("agent-members-wan");
-    comes_back_the_same::<AgentServiceHealth>("agent-health-by-id");
-    comes_back_the_same::<AgentServiceHealth>("agent-health-unknown");
-    comes_back_the_same::<Vec<AgentServiceHealth>>("agent-health-by-name");
+fn recorded_answers_round_trip() {
+    round_trips::<Vec<ServiceEntry>>("health-service");
+    round_trips::<Vec<ServiceEntry>>("health-service-unknown");
+    round_trips::<Vec<HealthCheck>>("health-checks");
+    round_trips::<Vec<HealthCheck>>("health-node");
+    round_trips::<Vec<HealthCheck>>("health-state");
+    round_trips::<Vec<CatalogService>>("catalog-service");
+    round_trips::<Vec<CatalogService>>("catalog-service-ipv6");
+    round_trips::<Option<NodeServices>>("catalog-node");
+    round_trips::<Option<NodeServices>>("catalog-node-unknown");
+    round_trips::<Vec<Node>>("catalog-nodes");
+    round_trips::<Services>("catalog-services");
+    round_trips::<Map<AgentService>>("agent-services");
+    round_trips::<AgentService>("agent-service");
+    round_trips::<Map<HealthCheck>>("agent-checks");
+    round_trips::<Vec<Member>>("agent-members");
+    round_trips::<Vec<Member>>("agent-members-wan");
+    round_trips::<AgentServiceHealth>("agent-health-by-id");
+    round_trips::<AgentServiceHealth>("agent-health-unknown");
+    round_trips::<Vec<AgentServiceHealth>>("agent-health-by-name");
 }
 
 #[test]
-fn fields_are_read_for_what_they_are() {
+fn fields_have_the_recorded_values() {
     let web: Vec<ServiceEntry> = read("health-service");
     let ids: Vec<&str> = web.iter().map(|entry| entry.service.id.as_str()).collect();
     assert_eq!(ids, ["web1", "web2", "web3"]);
@@ -79,9 +79,9 @@ fn fields_are_read_for_what_they_are() {
     assert_eq!((own.config.server, own.config.version.as_str()), (true, "1.8.7"));
 }
 
-/// Consul keeps any number as a port and any word as a status.
+/// Consul stores any number as a port and any text as a status.
 #[test]
-fn odd_records_are_read_one_by_one_and_only_a_port_that_is_none_makes_one_unusable() {
+fn invalid_records_are_read_one_by_one_and_only_an_invalid_port_is_an_error() {
     let records: Vec<Value> = read("health-service-odd");
     let read: Vec<_> = records.iter().map(ServiceEntry::deserialize).collect();
     let ports: Vec<_> = records.iter().map(|it| it["Service"]["Port"].as_i64().unwrap()).collect();
@@ -89,7 +89,7 @@ fn odd_records_are_read_one_by_one_and_only_a_port_that_is_none_makes_one_unusab
     let usable: Vec<_> = read.iter().map(Result::is_ok).collect();
     assert_eq!(usable, [true, true, false, true, false, false]);
     let says = read[4].as_ref().unwrap_err().to_string();
-    assert_eq!(says, "70000 is no port: a port is 1 to 65535");
+    assert_eq!(says, "70000 is not a port: a port is 0 to 65535");
     let status = &read[0].as_ref().unwrap().checks[0];
     assert_eq!(
         (records[0]["Checks"][0]["Status"].as_str(), status.status),
@@ -98,9 +98,9 @@ fn odd_records_are_read_one_by_one_and_only_a_port_that_is_none_makes_one_unusab
     assert_eq!(read[1].as_ref().unwrap().service.tagged_addresses["lan"].port, 0, "-7 as served");
 }
 
-/// A client must read what newer and older Consuls write.
+/// A client must read answers of older and newer versions.
 #[test]
-fn missing_null_and_unknown_fields_are_no_hindrance() {
+fn missing_null_and_unknown_fields_are_accepted() {
     let service =
         r#"{"ID":"a","Service":"a","Tags":null,"Meta":null,"Weights":{"Passing":2},"New":{}}"#;
     let read: consul_wire::service::Service = serde_json::from_str(service).unwrap();

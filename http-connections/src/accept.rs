@@ -1,4 +1,4 @@
-//! Accepting connections, each with its place.
+//! Accepts connections and assigns a place to each.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -14,13 +14,13 @@ use crate::{
     table::{TICK, Table},
 };
 
-/// Connections that wait to be accepted; a burst of more waits a second for its SYN to be sent again. The kernel has a limit of its own
+/// The accept backlog. Connections above it wait a second for their SYN to be sent again. The kernel limits it further
 /// (`net.core.somaxconn`).
 const BACKLOG: i32 = 1024;
-/// After a failed accept (no descriptor left): until the next.
+/// The pause after a failed accept (no file descriptor left).
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A listener that accepts only what there is room for, and ends what overstays.
+/// A listener that accepts connections within its limits, and closes those that exceed their time.
 #[derive(Debug)]
 pub struct Acceptor {
     listener: TcpListener,
@@ -32,12 +32,11 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts at this listener, whose backlog becomes 1024 whatever it was. All connections end when `stop` is cancelled
-    /// ([`Place::ended`]).
+    /// Accepts on this listener, and sets its backlog to 1024. All connections end when `stop` is cancelled ([`Place::ended`]).
     pub fn new(listener: TcpListener, limits: Limits, stop: CancellationToken) -> Self {
-        // To listen again changes nothing but the backlog.
+        // A second `listen` changes only the backlog.
         if let Err(err) = rustix::net::listen(&listener, BACKLOG) {
-            debug!(%err, "the backlog stays as it is");
+            debug!(%err, "backlog not changed");
         }
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -45,7 +44,7 @@ impl Acceptor {
         Self { listener, table: Arc::new(Table::new(limits, stop)), ticks, failed, reset, crowded }
     }
 
-    /// The next connection. Dropping the future loses none.
+    /// The next connection. Cancel safe.
     pub async fn next(&mut self) -> (TcpStream, SocketAddr, Place) {
         loop {
             let accepted = tokio::select! {
@@ -63,11 +62,11 @@ impl Acceptor {
                     }
                 }
                 Err(err) if concerns_one(&err) => {
-                    debug!(%err, "a client left before it was accepted");
+                    debug!(%err, "disconnected before accept");
                 }
                 Err(err) => {
                     if self.failed.is_due(Instant::now()) {
-                        warn!(%err, "no connection can be accepted; trying again");
+                        warn!(%err, "accept failed; retrying");
                     }
                     self.table.give_way();
                     sleep(PAUSE).await;
@@ -76,20 +75,20 @@ impl Acceptor {
         }
     }
 
-    /// Without a place a connection is reset, as Consul does: nothing is read, nothing is answered.
+    /// A connection without a place is reset, as in Consul: nothing is read and nothing is answered.
     fn admit(&mut self, stream: &TcpStream, from: SocketAddr) -> Option<Place> {
         let place = self.table.enter(from.ip());
         let prepared = match &place {
             Some(_) => stream.set_nodelay(true),
             None => {
                 if self.reset.is_due(Instant::now()) {
-                    warn!(client = %from.ip(), "a client has too many connections; one more was reset");
+                    warn!(address = %from.ip(), "too many connections from one address; connection reset");
                 }
                 stream.set_zero_linger()
             }
         };
         if let Err(err) = prepared {
-            debug!(%err, "a socket's option could not be set");
+            debug!(%err, "socket option not set");
         }
         self.make_room();
         place
@@ -97,7 +96,7 @@ impl Acceptor {
 
     fn make_room(&mut self) {
         if self.table.make_room() && self.crowded.is_due(Instant::now()) {
-            warn!("nearly all places are taken; connections without a request in hand are closed");
+            warn!("connection limit almost reached; idle connections are closed");
         }
     }
 }
@@ -107,7 +106,7 @@ async fn accept(listener: &TcpListener, table: &Table) -> io::Result<(TcpStream,
     listener.accept().await
 }
 
-/// Whether a failed accept says something of one client, and nothing of the next.
+/// Whether a failed accept concerns one client only.
 fn concerns_one(err: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(err.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)

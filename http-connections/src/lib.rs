@@ -1,12 +1,12 @@
-//! What the HTTP/1 servers here do with connections, around hyper: accept them ([`Acceptor`]), bound their number and end those that hold a
-//! place without using it ([`Limits`], [`Place`]), and refuse requests that RFC 9112 wants refused and hyper lets through ([`refusal`]).
+//! Connection handling for HTTP/1 servers, around hyper: accepts connections ([`Acceptor`]), limits their number and closes idle ones
+//! ([`Limits`], [`Place`]), and refuses requests that RFC 9112 requires to be refused and hyper accepts ([`refusal`]).
 //!
-//! A connection has a request *in hand* while a handler has it; such a connection is never ended here. Any other (quiet, or with half a
-//! request) gives way when places run short, and is ended when it is quiet, or at a head, for too long. How long a body may take is the
-//! service's to say, which reads it.
+//! A request is *in hand* while a handler processes it; such a connection is never closed here. Any other connection (idle, or with an
+//! incomplete request) is closed when places run short, or when it is idle or incomplete in its head for too long. The time limit of a body is
+//! set by the service that reads it.
 //!
-//! hyper's own `header_read_timeout` has one limit for both and a timer per request. Here a request costs a few relaxed stores, and one timer a
-//! server looks after all connections.
+//! hyper's own `header_read_timeout` has one limit for both cases and one timer per request. Here a request costs a few relaxed stores, and one
+//! timer per server checks all connections.
 
 #![warn(missing_docs)]
 

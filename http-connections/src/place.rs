@@ -1,4 +1,4 @@
-//! One connection's place: what the connection is at, for the table that bounds connections.
+//! The place of one connection in the table that limits connections, with the phase of the connection.
 
 use std::{
     net::IpAddr,
@@ -12,29 +12,29 @@ use tokio_util::sync::CancellationToken;
 
 use crate::table::Table;
 
-/// What a connection is at. The number is the tick since which that is so.
+/// The phase of a connection. The number is the tick at which it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
-    /// No byte of a head is there, or an answer is being sent: since the last byte in either direction.
+    /// No byte of a head has arrived, or an answer is being sent: since the last byte in either direction.
     Quiet(u32),
     /// A head has begun: since its first byte.
     Head(u32),
-    /// The head is there, the body is not: since the head's end.
+    /// The head is complete, the body is not: since the end of the head.
     Body(u32),
-    /// A handler has the request.
+    /// A handler processes the request.
     InHand,
 }
 
-/// What the table and the connection's task share. Only the connection's task writes the word.
+/// The state that the table shares with the connection's task. Only that task writes the word.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) client: IpAddr,
-    /// Ends the connection, unless a request is in hand: then after that.
+    /// Ends the connection; if a request is in hand, after its answer.
     pub(crate) end: CancellationToken,
-    /// Neither told to end nor gone: written under the table's lock alone.
+    /// Open and not requested to end. Written only under the table's lock.
     stays: AtomicBool,
     clock: Arc<AtomicU32>,
-    /// Ticks in the lower half, phase and `SERVED` in the upper.
+    /// Ticks in the lower half, phase and `SERVED` in the upper half.
     word: AtomicU64,
 }
 
@@ -43,7 +43,7 @@ const HEAD: u64 = 1 << 32;
 const BODY: u64 = 2 << 32;
 const IN_HAND: u64 = 3 << 32;
 const PHASE: u64 = 3 << 32;
-/// A request was in hand, now or before.
+/// A request is or was in hand.
 const SERVED: u64 = 4 << 32;
 
 impl Slot {
@@ -73,7 +73,7 @@ impl Slot {
         self.stays.load(Relaxed)
     }
 
-    /// Whether it stayed until now.
+    /// Returns whether it stayed until now.
     pub(crate) fn stop_staying(&self) -> bool {
         self.stays.swap(false, Relaxed)
     }
@@ -96,7 +96,7 @@ impl Slot {
     }
 }
 
-/// A connection's place. Dropping it gives it back.
+/// The place of a connection. It is released on drop.
 #[derive(Debug)]
 pub struct Place {
     pub(crate) number: u64,
@@ -104,17 +104,17 @@ pub struct Place {
     pub(crate) table: Arc<Table>,
 }
 
-/// How a connection is to end.
+/// How a connection must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It used up its time, or its place is needed. No handler has a request of it.
+    /// Immediately: it exceeded its time, or its place is needed. None of its requests is in hand.
     AtOnce,
-    /// After what is in flight.
+    /// Gracefully: after the request in flight.
     InOrder,
 }
 
 impl Place {
-    /// Returns when the connection is to end.
+    /// Returns when the connection must end.
     pub async fn ended(&self) -> End {
         self.slot.end.cancelled().await;
         if self.table.stops() || self.slot.phase() == Phase::InHand {
@@ -124,7 +124,7 @@ impl Place {
         }
     }
 
-    /// For the service of this connection, which says what becomes of its requests.
+    /// A handle with which the service of this connection reports the progress of its requests.
     pub fn exchanges(&self) -> Exchanges {
         Exchanges(Arc::clone(&self.slot))
     }
@@ -141,7 +141,7 @@ impl Drop for Place {
 pub struct Exchanges(Arc<Slot>);
 
 impl Exchanges {
-    /// A request's head is there.
+    /// The head of a request is complete.
     #[must_use]
     pub fn begin(&self) -> Exchange {
         self.0.enter(BODY);
@@ -149,12 +149,12 @@ impl Exchanges {
     }
 }
 
-/// One request, until its answer is known: then it is dropped.
+/// One request. Drop it when its answer is known.
 #[derive(Debug)]
 pub struct Exchange(Arc<Slot>);
 
 impl Exchange {
-    /// The body is there, too, and a handler is about to have the request: from now on the connection does not give way.
+    /// The body is complete and a handler processes the request: from now on the connection is not closed to free its place.
     pub fn in_hand(&self) {
         self.0.enter(IN_HAND);
     }

@@ -1,8 +1,8 @@
-//! Heads that hyper lets through and RFC 9112 wants refused. The texts are Consul's.
+//! Request heads that hyper accepts and RFC 9112 requires to be refused. The texts are Consul's.
 
 use http::{HeaderMap, Method, StatusCode, Uri, Version, header, request::Parts};
 
-/// Why a request is not served. The connection ends with the answer: what follows cannot be trusted.
+/// The reason for which a request is refused. The connection is closed after the answer: the bytes that follow cannot be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
     /// The answer's status.
@@ -11,13 +11,13 @@ pub struct Refusal {
     pub why: &'static str,
 }
 
-/// What is wrong with a request's head, if anything:
+/// The first error in a request head, or None:
 ///
-/// - HTTP/1.1 without Host, two of them, or one that is no host (400, RFC 9112 section 3.2);
+/// - HTTP/1.1 without Host, more than one Host, or an invalid one (400, RFC 9112 section 3.2);
 /// - `*` for a method other than OPTIONS, a bare authority for one other than CONNECT (400, section 3.2);
 /// - a path in which `%` is not followed by two hexadecimal digits (400, RFC 3986 section 2.1);
-/// - a transfer coding besides `chunked` (501, section 6.1);
-/// - an expectation besides `100-continue` (417, RFC 9110 section 10.1.1).
+/// - a transfer coding other than `chunked` (501, section 6.1);
+/// - an expectation other than `100-continue` (417, RFC 9110 section 10.1.1).
 pub fn refusal(head: &Parts) -> Option<Refusal> {
     let bad = |why| Some(Refusal { status: StatusCode::BAD_REQUEST, why });
     let mut hosts = head.headers.get_all(header::HOST).iter();
@@ -44,7 +44,7 @@ pub fn refusal(head: &Parts) -> Option<Refusal> {
     None
 }
 
-/// What can be in a host and its port: RFC 3986 section 3.2.2.
+/// The characters of a host and its port: RFC 3986 section 3.2.2.
 fn is_of_host(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!$%&'()*+,-.:;=[]_~".contains(byte)
 }
@@ -63,7 +63,7 @@ fn is_encoded(path: &[u8]) -> bool {
     path.split(|byte| *byte == b'%').skip(1).all(escaped)
 }
 
-/// Whether a header is missing, or there once with this value.
+/// Whether a header is missing, or present once with this value.
 fn is_only(headers: &HeaderMap, name: header::HeaderName, value: &str) -> bool {
     let mut values = headers.get_all(name).iter();
     values.next().is_none_or(|it| it.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn one_host_is_wanted_of_http_1_1() {
+    fn http_1_1_requires_exactly_one_host() {
         let hosts = |version, hosts: &[&str]| {
             let request = Request::get("/").version(version);
             hosts.iter().fold(request, |request, host| request.header("host", *host))
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_fits_its_method_and_is_encoded() {
+    fn a_target_must_match_its_method_and_be_encoded() {
         for (method, target, status) in [
             (Method::GET, "/", None),
             (Method::GET, "/a%2Fb%20", None),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn codings_and_expectations_that_nobody_meets_are_refused() {
+    fn unsupported_codings_and_expectations_are_refused() {
         for (name, values, status) in [
             ("transfer-encoding", &["chunked"][..], None),
             ("transfer-encoding", &["Chunked"], None),

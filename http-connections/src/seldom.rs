@@ -1,11 +1,11 @@
-//! A warning that is worth saying once, and not with every connection.
+//! Rate limit of a log event that could occur with every connection.
 
 use tokio::time::{Duration, Instant};
 
-/// The same warning comes at most so often.
+/// The minimum interval of the same log event.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Says whether a warning is due.
+/// Limits a log event to one per minute.
 #[derive(Debug, Default)]
 pub struct Seldom(Option<Instant>);
 
@@ -25,10 +25,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_happens_all_the_time_is_said_once_a_minute() {
+    fn a_frequent_event_is_due_once_per_minute() {
         let (start, mut seldom) = (Instant::now(), Seldom::default());
-        let said = |second: &u64| seldom.is_due(start + Duration::from_secs(*second));
-        let said: Vec<_> = (0..=150).filter(said).collect();
-        assert_eq!(said, [0, 60, 120]);
+        let is_due = |second: &u64| seldom.is_due(start + Duration::from_secs(*second));
+        let due: Vec<_> = (0..=150).filter(is_due).collect();
+        assert_eq!(due, [0, 60, 120]);
     }
 }

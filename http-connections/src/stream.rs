@@ -1,4 +1,4 @@
-//! A connection's bytes, of which its place takes note.
+//! The byte stream of a connection, which records its activity in its place.
 
 use std::{
     io::{self, IoSlice},
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::place::{Place, Slot};
 
-/// A stream that tells its place what passes. A request is in hand when the service says so ([`Place::exchanges`]).
+/// A stream that records reads and writes in its place. The service reports which requests are in hand ([`Place::exchanges`]).
 #[derive(Debug)]
 pub struct Stream<T> {
     inner: T,
@@ -19,7 +19,7 @@ pub struct Stream<T> {
 }
 
 impl<T> Stream<T> {
-    /// The connection that has this place.
+    /// Wraps the connection of this place.
     pub fn new(inner: T, place: &Place) -> Self {
         Self { inner, slot: Arc::clone(&place.slot) }
     }

@@ -1,4 +1,4 @@
-//! All places of a server, and which of them are ended when.
+//! All places of a server, and the rules by which connections are ended.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,28 +16,28 @@ use tokio_util::sync::CancellationToken;
 
 use crate::place::{Phase, Place, Slot};
 
-/// How often connections are looked through for those whose time is over.
+/// The interval at which connections are checked for exceeded time limits.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
-/// One place in so many is kept free by ending connections without a request in hand.
+/// One of this number of places is kept free by ending connections without a request in hand.
 const SPARE: usize = 32;
 
-/// What connections may take of a server.
+/// The limits of a server's connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once. When nearly all are taken, those without a request in hand are ended; when all are in hand, the next ones wait in
-    /// the kernel's backlog.
+    /// The maximum number of connections. When almost all places are taken, connections without a request in hand are ended; when all have
+    /// one in hand, new connections wait in the kernel's backlog.
     pub places: usize,
-    /// Connections at once of one address, where there is a limit. One more ends one of its own without a request in hand, or is reset. Behind
-    /// a gateway or NAT many clients have one address.
+    /// The maximum number of connections per client address; None for no limit. A further connection ends one of the same address that has no
+    /// request in hand, or is reset. Behind a gateway or NAT many clients share one address.
     pub per_client: Option<usize>,
-    /// From the first byte of a head to its end.
+    /// The maximum time from the first byte of a head to its end.
     pub head: Duration,
-    /// Without any byte in either direction, between two requests.
+    /// The maximum time without any byte in either direction, between two requests.
     pub quiet: Duration,
 }
 
 impl Limits {
-    /// So many places, or as many as half of the descriptors that this process may have: a request that comes in may need one to go out.
+    /// `most` places, but at most half of the process's limit of file descriptors: an incoming request may need an outgoing connection.
     pub fn places(most: usize) -> usize {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         usize::try_from(descriptors / 2).unwrap_or(usize::MAX).clamp(1, most)
@@ -57,9 +57,9 @@ pub(crate) struct Table {
 #[derive(Debug, Default)]
 struct Inner {
     next: u64,
-    /// By age, with those that were told to end and have not yet.
+    /// By age, including those that must end and are still open.
     places: BTreeMap<u64, Arc<Slot>>,
-    /// Of those, the ones that were not told to end, in all and by client.
+    /// The number of those that need not end, in total and per client.
     staying: usize,
     clients: HashMap<IpAddr, usize>,
 }
@@ -70,7 +70,7 @@ impl Table {
         Self { limits, clock, stop, inner, freed }
     }
 
-    /// A place for a new connection; `None` when its client has all of its own in hand.
+    /// A place for a new connection; `None` if its client is at its limit with requests in hand on all connections.
     pub(crate) fn enter(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
         let mut inner = self.lock();
         if let Some(most) = self.limits.per_client
@@ -97,14 +97,14 @@ impl Table {
         self.freed.notify_one();
     }
 
-    /// Returns once another connection can be taken in.
+    /// Returns once there is a place for another connection.
     pub(crate) async fn room(&self) {
         while self.lock().places.len() >= self.limits.places {
             self.freed.notified().await;
         }
     }
 
-    /// Whether some connections had to be ended so that places stay free.
+    /// Ends connections so that places stay free. Returns whether any was ended.
     pub(crate) fn make_room(&self) -> bool {
         let spare = (self.limits.places / SPARE).max(1);
         let mut inner = self.lock();
@@ -118,7 +118,7 @@ impl Table {
         made
     }
 
-    /// Ends some connections, whatever places there are: something else runs short.
+    /// Ends some connections even if there are free places: another resource, such as file descriptors, is exhausted.
     pub(crate) fn give_way(&self) {
         let mut inner = self.lock();
         for _ in 0..(inner.places.len() / SPARE).max(1) {
@@ -126,11 +126,11 @@ impl Table {
         }
     }
 
-    /// A [`TICK`] is over: ends the connections whose time is over with it.
+    /// Advances the clock by one [`TICK`], and ends the connections that exceed a time limit.
     pub(crate) fn tick(&self) {
         let now = self.clock.fetch_add(1, Relaxed).wrapping_add(1);
         let is_over = |since: u32, limit: Duration| {
-            // The tick in which it began was not a whole one.
+            // The tick in which it began counts only in part.
             Duration::from_secs(now.wrapping_sub(since).saturating_sub(1).into()) >= limit
         };
         let mut inner = self.lock();
@@ -149,7 +149,7 @@ impl Table {
         }
     }
 
-    /// Whether the server stops.
+    /// Whether the server is stopping.
     pub(crate) fn stops(&self) -> bool {
         self.stop.is_cancelled()
     }
@@ -164,8 +164,8 @@ impl Table {
 }
 
 impl Inner {
-    /// Ends one without a request in hand: rather one that never had any, then the one at which nothing has happened for longest, then the
-    /// oldest. False when there is none.
+    /// Ends one connection without a request in hand: first one that never had any, then the one that is inactive for longest, then the oldest.
+    /// False if there is none.
     fn end_weakest(&mut self, among: impl Fn(&Slot) -> bool) -> bool {
         let weakest = self
             .places

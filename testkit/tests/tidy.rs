@@ -1,5 +1,5 @@
-//! What the house asks of its own files, as far as a test can see: a first line that says what a file is, files that stay small, settings
-//! and commands that the README names, crates that know only the crates they may.
+//! Rules for the repository's own files: each source begins with a module doc, stays small, and depends only on the crates that it may; the
+//! README lists every setting and command.
 
 use std::{
     collections::BTreeSet,
@@ -7,14 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Lines of a source file, its tests left out, above which it holds more than one idea.
+/// The maximum number of lines of a source file, without its inline tests.
 const LINES_MAX: usize = 500;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("testkit stands in the workspace")
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("testkit is in the workspace").to_owned()
 }
 
 fn read(path: &Path) -> String {
@@ -36,15 +33,15 @@ fn sources() -> Vec<PathBuf> {
     }
     let mut found = Vec::new();
     walk(&root(), &mut found);
-    assert!(found.len() > 20, "the walk lost its way: {} files", found.len());
+    assert!(found.len() > 20, "the walk found only {} files", found.len());
     found
 }
 
 #[test]
-fn every_source_says_what_it_is() {
-    let silent: Vec<_> =
+fn every_source_begins_with_a_module_doc() {
+    let undocumented: Vec<_> =
         sources().into_iter().filter(|path| !read(path).starts_with("//! ")).collect();
-    assert!(silent.is_empty(), "these do not open with `//! `: {silent:#?}");
+    assert!(undocumented.is_empty(), "these do not begin with `//! `: {undocumented:#?}");
 }
 
 #[test]
@@ -62,7 +59,7 @@ fn every_source_is_small() {
     assert!(long.is_empty(), "these have more than {LINES_MAX} lines: {long:#?}");
 }
 
-/// The variables that sources read: all of Consul's that a library names, those that stand for a flag, and those read by name.
+/// The environment variables that sources read: Consul's that the library names, those of command-line flags, and those read by name.
 fn settings() -> BTreeSet<String> {
     let is_name =
         |text: &&str| !text.is_empty() && text.chars().all(|c| c.is_ascii_uppercase() || c == '_');
@@ -82,11 +79,11 @@ fn settings() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_readme_names_every_setting_and_command() {
+fn the_readme_lists_every_setting_and_command() {
     let readme = read(&root().join("README.md"));
     let settings = settings();
     for known in ["CONSUL_HTTP_ADDR", "CONSUL_HTTP_SSL", "LISTEN", "LOG_FORMAT", "RUST_LOG"] {
-        assert!(settings.contains(known), "the search lost its way: {settings:?}");
+        assert!(settings.contains(known), "the search missed {known}: {settings:?}");
     }
     let commands = ["up", "agent", "services", "resolve", "watch"];
     let missing: Vec<_> = settings
@@ -95,11 +92,11 @@ fn the_readme_names_every_setting_and_command() {
         .chain(commands.iter().map(|command| format!("`discovery {command}")))
         .filter(|name| !readme.contains(name))
         .collect();
-    assert!(missing.is_empty(), "README.md does not name {missing:?}");
+    assert!(missing.is_empty(), "README.md does not list {missing:?}");
 }
 
 #[test]
-fn crates_know_only_the_crates_they_may() {
+fn crates_depend_only_on_the_crates_they_may() {
     let rows: [(&str, &[&str]); 9] = [
         ("consul-wire", &[]),
         ("http-connections", &[]),

@@ -70,7 +70,7 @@ async fn a_record_that_can_not_be_parsed_is_left_out_and_named() {
     let answer = client.health(&"web".into(), None).await.unwrap();
     let ids: Vec<_> = answer.body.iter().map(|entry| entry.service.id.as_str()).collect();
     assert_eq!(ids, ["b"]);
-    let why = |port| format!("{port} is no port: a port is 1 to 65535");
+    let why = |port| format!("{port} is not a port: a port is 0 to 65535");
     let left_out = [("a", why("70000")), ("c", why("-1"))];
     assert_eq!(answer.left_out, left_out.map(|(id, why)| LeftOut::new("larry", id, why)));
 }

@@ -1,4 +1,4 @@
-//! Which connections stay and which are ended, without sockets.
+//! Which connections stay open and which are ended, without sockets.
 
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ fn table(limits: Limits) -> Arc<Table> {
     Arc::new(Table::new(limits, CancellationToken::new()))
 }
 
-/// What a connection was doing when the others came.
+/// The activity of a connection.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Doing {
     Nothing,
@@ -26,7 +26,7 @@ enum Doing {
     Served,
 }
 
-/// One that does this; what it has begun lasts as long as what is returned.
+/// Enters a connection with this activity; its request lasts until the returned exchange is dropped.
 fn enter(table: &Arc<Table>, doing: Doing) -> (Place, Option<crate::Exchange>) {
     let place = table.enter(HERE).unwrap();
     let exchange = match doing {
@@ -50,7 +50,7 @@ fn is_ended(place: &Place) -> bool {
 }
 
 #[test]
-fn what_takes_too_long_is_ended_and_what_is_in_hand_is_not() {
+fn connections_over_their_time_are_ended_unless_in_hand() {
     for (doing, ticks) in [
         (Doing::Nothing, Some(10)),
         (Doing::Served, Some(10)),
@@ -69,7 +69,7 @@ fn what_takes_too_long_is_ended_and_what_is_in_hand_is_not() {
 }
 
 #[test]
-fn a_head_that_trickles_gains_no_time_and_an_answer_that_is_taken_does() {
+fn bytes_of_an_answer_extend_the_time_and_bytes_of_a_head_do_not() {
     let table = table(LIMITS);
     let (trickling, _) = enter(&table, Doing::HalfAHead);
     let (taking, _) = enter(&table, Doing::Served);
@@ -83,7 +83,7 @@ fn a_head_that_trickles_gains_no_time_and_an_answer_that_is_taken_does() {
 }
 
 #[test]
-fn the_weakest_gives_way_first() {
+fn the_weakest_connection_is_ended_first() {
     use Doing::{HalfABody, HalfAHead, InHand, Nothing, Served};
     for (there, weakest) in [
         (&[Served, HalfAHead, Served, Served][..], Some(1)),
@@ -97,12 +97,12 @@ fn the_weakest_gives_way_first() {
         assert_eq!(table.make_room(), weakest.is_some(), "{there:?}");
         let ended = places.iter().position(|(place, _)| is_ended(place));
         assert_eq!(ended, weakest, "{there:?}");
-        assert!(!table.make_room(), "one is enough");
+        assert!(!table.make_room(), "one place is enough");
     }
 }
 
 #[test]
-fn the_longest_quiet_gives_way_before_the_one_that_came_first() {
+fn the_longest_idle_connection_is_ended_before_the_oldest() {
     let table = table(LIMITS);
     let places: Vec<_> = (0..4).map(|_| enter(&table, Doing::Served)).collect();
     table.tick();
@@ -115,7 +115,7 @@ fn the_longest_quiet_gives_way_before_the_one_that_came_first() {
 }
 
 #[test]
-fn a_client_at_its_limit_ends_its_own_or_is_refused() {
+fn a_client_at_its_limit_loses_an_idle_connection_or_is_refused() {
     let table = table(Limits { places: 100, per_client: Some(2), ..LIMITS });
     let elsewhere = table.enter([127, 0, 0, 2].into()).unwrap();
     let (busy, _in_hand) = enter(&table, Doing::InHand);
@@ -125,14 +125,14 @@ fn a_client_at_its_limit_ends_its_own_or_is_refused() {
     assert!(table.enter(HERE).is_none(), "all of its places are in hand");
     assert!(!is_ended(&elsewhere));
     drop(also_busy);
-    assert!(table.enter(HERE).is_some(), "a place that was given back can be taken again");
+    assert!(table.enter(HERE).is_some(), "a released place can be taken again");
     drop((busy, idle, elsewhere));
     let inner = table.lock();
     assert!(inner.places.is_empty() && inner.clients.is_empty() && inner.staying == 0);
 }
 
 #[tokio::test]
-async fn the_next_waits_while_all_are_in_hand() {
+async fn a_new_connection_waits_while_all_are_in_hand() {
     let table = table(LIMITS);
     let mut places: Vec<_> = (0..4).map(|_| enter(&table, Doing::InHand)).collect();
     let mut room = std::pin::pin!(table.room());
@@ -146,7 +146,7 @@ async fn the_next_waits_while_all_are_in_hand() {
 }
 
 #[tokio::test]
-async fn one_that_is_ended_while_it_takes_up_a_request_finishes_that() {
+async fn a_request_that_begins_while_its_connection_ends_is_finished() {
     let table = table(LIMITS);
     let (place, _) = enter(&table, Doing::Served);
     table.give_way();
@@ -166,7 +166,7 @@ enum Step {
 
 proptest! {
     #[test]
-    fn the_counts_are_those_of_the_places(steps in proptest::collection::vec(step(), 0..200)) {
+    fn counts_match_the_places(steps in proptest::collection::vec(step(), 0..200)) {
         let table = table(Limits { places: 8, per_client: Some(3), ..LIMITS });
         let mut held = Vec::new();
         for step in steps {
