@@ -1,5 +1,5 @@
-//! The embedded agent against a real Consul, each a process of its own, measured in turns: how fast it answers, how soon it is ready, how much
-//! memory it takes. Without a Consul (`CONSUL_BIN`, `PATH`) there is nothing to compare with.
+//! The embedded agent compared with a real Consul, each in its own process, measured alternately: requests, DNS queries, start time, memory.
+//! It needs a Consul (`CONSUL_BIN`, `PATH`).
 
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
@@ -33,10 +33,10 @@ use tokio::{
     time::Instant,
 };
 
-/// Connections, and questions under way, at once.
+/// The number of connections, and of DNS queries in flight.
 const AT_ONCE: usize = 32;
 const ROUNDS: usize = 7;
-/// As an argument: be the agent.
+/// The argument with which this program is the agent.
 const AGENT: &str = "--be-the-agent";
 
 fn main() {
@@ -48,14 +48,14 @@ fn main() {
     }
 }
 
-/// Says where it is, and stays until its standard input ends.
+/// Prints its addresses, and continues until its standard input ends.
 async fn be_the_agent() {
     let agent = Agent::builder().node_name("node1").start().await.unwrap();
     println!("{} {}", agent.http_addr(), agent.dns_addr());
     tokio::task::spawn_blocking(|| std::io::stdin().lines().for_each(drop)).await.unwrap();
 }
 
-/// The embedded agent as a process.
+/// The embedded agent in its own process.
 struct Embedded {
     child: Child,
     http: SocketAddr,
@@ -115,7 +115,7 @@ async fn compare() {
     );
 }
 
-/// From the start of the process to its first answer.
+/// The time from the start of the process to its first answer.
 async fn ready(binary: &Binary) {
     let ratio = interleaved_async(
         3,
@@ -216,18 +216,18 @@ async fn dns(
     kind: RecordType,
     count: usize,
 ) {
-    let mut question = Message::new(0, MessageType::Query, OpCode::Query);
-    question.metadata.recursion_desired = true;
-    question.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
+    let mut query = Message::new(0, MessageType::Query, OpCode::Query);
+    query.metadata.recursion_desired = true;
+    query.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
     let mut edns = Edns::new();
     edns.set_max_payload(4096);
-    question.set_edns(edns);
-    let question: Bytes = question.to_vec().unwrap().into();
+    query.set_edns(edns);
+    let query: Bytes = query.to_vec().unwrap().into();
     let (ours, real) = (sockets(ours).await, sockets(real).await);
     let ratio = interleaved_async(
         ROUNDS,
-        async || questions(&ours, &question, count).await,
-        async || questions(&real, &question, count).await,
+        async || dns_queries(&ours, &query, count).await,
+        async || dns_queries(&real, &query, count).await,
     )
     .await;
     print(what, count, &ratio);
@@ -243,18 +243,18 @@ async fn sockets(to: SocketAddr) -> Vec<std::sync::Arc<UdpSocket>> {
     sockets
 }
 
-async fn questions(sockets: &[std::sync::Arc<UdpSocket>], question: &Bytes, count: usize) {
+async fn dns_queries(sockets: &[std::sync::Arc<UdpSocket>], query: &Bytes, count: usize) {
     let mut tasks = JoinSet::new();
     for socket in sockets {
-        let (socket, mut question) = (socket.clone(), question.to_vec());
+        let (socket, mut query) = (socket.clone(), query.to_vec());
         tasks.spawn(async move {
             let mut answer = [0; 4096];
             for id in 0..count / AT_ONCE {
-                question[..2].copy_from_slice(&(id as u16).to_be_bytes());
-                socket.send(&question).await.unwrap();
+                query[..2].copy_from_slice(&(id as u16).to_be_bytes());
+                socket.send(&query).await.unwrap();
                 let length = socket.recv(&mut answer).await.unwrap();
-                assert_eq!((&answer[..2], answer[3] & 0x0f), (&question[..2], 0));
-                assert!(length > question.len());
+                assert_eq!((&answer[..2], answer[3] & 0x0f), (&query[..2], 0));
+                assert!(length > query.len());
             }
         });
     }
@@ -273,7 +273,7 @@ fn resident_kib(pid: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// The one child of this process that is not this one: the Consul that the testkit started.
+/// The other child of this process: the Consul that the testkit started.
 fn other_child(known: u32) -> u32 {
     let own = std::process::id();
     let parent = |pid: u32| {

@@ -1,13 +1,13 @@
-//! Requests a second by service name against those over a plain kept hyper connection to a fixed address, in turns: the caller's side of
-//! a hop alone, against the least that a program could do. What it comes to in a whole chain, `service1/benches/chain.rs` measures.
+//! Requests per second by service name, compared with a plain reused hyper connection to a fixed address, alternately: only the caller's side
+//! of a hop, relative to the minimum that a program needs. `service1/benches/chain.rs` measures a whole chain.
 //!
-//! The first has two instances to choose from at each request, the second has one connection for each worker, driven by a task as hyper
-//! would have it. The servers have a thread of their own. `cargo bench -p discovery-lib --bench call`
+//! The first picks one of two instances per request, the second has one connection per worker, driven by a task as in hyper's documentation.
+//! The servers have their own thread. `cargo bench -p discovery-lib --bench call`
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a bench prints, and a broken one panics"
+    reason = "a bench prints, and panics when it can't continue"
 )]
 
 use std::{convert::Infallible, net::SocketAddr};
@@ -26,9 +26,9 @@ use tokio::{
 };
 
 const ROUNDS: usize = 30;
-/// Requests of one turn, shared by its workers.
+/// The number of requests per round, shared by its workers.
 const REQUESTS: usize = 8_000;
-/// Two lines of an instance of the hello chain.
+/// The answer of an instance of the hello chain: two lines.
 const ANSWER: &[u8] = b"Hello from 127.0.0.1:40000\nto 127.0.0.1:8002\n";
 const ANSWER_MAX: usize = 1024;
 
@@ -41,7 +41,7 @@ fn main() {
             [("one thread", current_thread()), ("two threads", two_threads().unwrap())]
         {
             let ratio = runtime.block_on(compare(&servers, at_once));
-            println!("{at_once:3} at once on {threads:11}: {}", told(ratio));
+            println!("{at_once:3} at once on {threads:11}: {}", summary(ratio));
         }
     }
 }
@@ -50,8 +50,8 @@ fn current_thread() -> Runtime {
     runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Requests a second are as times are, the other way round.
-fn told(ratio: Ratio) -> String {
+/// Requests per second are the reciprocal of times.
+fn summary(ratio: Ratio) -> String {
     let [least, median, most] = [ratio.min, ratio.median, ratio.max].map(|ratio| ratio * 100.0);
     let [bare, named] = [ratio.first, ratio.second].map(|seconds| REQUESTS as f64 / seconds);
     format!("{median:.1} % ({least:.0} to {most:.0}): {named:.0}/s by name, {bare:.0}/s bare")
@@ -96,7 +96,7 @@ async fn compare(servers: &[SocketAddr; 2], workers: usize) -> Ratio {
     .await
 }
 
-/// A kept connection as one writes it by hand.
+/// A reused connection, written by hand.
 struct Bare {
     sender: client::conn::http1::SendRequest<Full<Bytes>>,
     host: String,

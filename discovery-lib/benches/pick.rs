@@ -2,7 +2,7 @@
 //! member, and read the clock twice. Interleaved in one run; ratios, not times.
 //!
 //! `cargo bench -p discovery-lib --bench pick`
-#![expect(clippy::print_stdout, reason = "a bench tells what it measured")]
+#![expect(clippy::print_stdout, reason = "a bench prints")]
 
 use std::{hint::black_box, net::SocketAddr, sync::Arc, thread};
 
@@ -55,7 +55,7 @@ fn picks(pool: &Pool) {
     }
 }
 
-/// The threads begin at different members, so that they seldom meet.
+/// The threads begin at different members, so that they rarely contend.
 fn least_work(members: &ArcSwap<Vec<Arc<Instance>>>, thread: usize) {
     let mut next = thread * 20;
     for _ in 0..CALLS {

@@ -1,5 +1,5 @@
-//! How long from a registration at the agent to its place in a caller's pool, against a bare blocking query on the same agent: what the
-//! watch and the pool add to the agent's latency. Alternating in one run; on a real Consul too if one is found (`PATH`, `CONSUL_BIN`).
+//! The time from a registration at the agent to its presence in a caller's pool, compared with a bare blocking query on the same agent: the
+//! latency that watch and pool add. Alternating in one run; also on a real Consul if one is found (`PATH`, `CONSUL_BIN`).
 //!
 //!     cargo bench -p discovery-lib --bench propagation
 
@@ -46,7 +46,7 @@ async fn ask(agent: SocketAddr, after: &str) -> Answer {
     Request::get(format!("/v1/health/service/bare?stale{after}")).send(agent).await.unwrap()
 }
 
-/// The same pause before both, and a query at its end: a machine that was idle is slower. Returns the present index.
+/// The same pause before both, and a query at its end: a machine that was idle is slower. Returns the current index.
 async fn before_change(agent: SocketAddr) -> String {
     sleep(PAUSE).await;
     ask(agent, "").await.header("x-consul-index").unwrap().to_owned()
@@ -65,7 +65,7 @@ async fn bare(agent: SocketAddr, round: usize) -> f64 {
     (answered_at - start).as_secs_f64()
 }
 
-/// A pool has no notice of changes, so this waits for its watch, and then reads the pool.
+/// Waits for a change of the watch, and then reads the pool.
 struct Pooled {
     watch: Watch,
     pool: Pool,

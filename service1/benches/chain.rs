@@ -1,13 +1,13 @@
-//! The hello chain through discovery against the same chain with a fixed address: requests a second, in turns. At least 97 % is wanted.
+//! The hello chain through discovery compared with the same chain with a fixed address: requests per second, alternately. The goal is 97 %.
 //!
-//! All parts are processes of their own: the embedded agent and the load here, service2, and service1 twice. The one is the real service1;
-//! the other serves the same and calls service2 at its address through hyper-util's pooling client, as a program without discovery would.
+//! Each part has its own process: the embedded agent with the load, service2, and service1 twice. The first is the real service1; the second
+//! has the same routes and calls service2 at its address through hyper-util's pooling client, as a program without discovery.
 //! `cargo bench -p service1 --bench chain`
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a bench prints, and a broken one panics"
+    reason = "a bench prints, and panics when it can't continue"
 )]
 
 use std::{
@@ -44,11 +44,11 @@ use tokio::{
 };
 
 const ROUNDS: usize = 100;
-/// Requests of one turn, shared by all who call at once.
+/// The number of requests per round, shared by all connections.
 const REQUESTS: usize = 4_000;
-/// Of each setting: a machine's minute is not like the next one.
+/// The number of rounds per setting, since the load of a machine varies.
 const TURNS: usize = 2;
-/// What a call of service1 to service2 may take, in both.
+/// The time limit of a call from service1 to service2, in both.
 const CALL: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
@@ -78,14 +78,14 @@ async fn measure() -> Outcome {
                 async || call(&mut direct).await,
                 async || call(&mut named).await,
             );
-            println!("{at_once:2} at once: {}", told(ratio.await));
+            println!("{at_once:2} at once: {}", summary(ratio.await));
         }
     }
     Ok(())
 }
 
-/// Requests a second are as times are, the other way round.
-fn told(ratio: Ratio) -> String {
+/// Requests per second are the reciprocal of times.
+fn summary(ratio: Ratio) -> String {
     let [least, median, most] = [ratio.min, ratio.median, ratio.max].map(|ratio| ratio * 100.0);
     let [fixed, named] = [ratio.first, ratio.second].map(|seconds| REQUESTS as f64 / seconds);
     format!(
@@ -93,7 +93,7 @@ fn told(ratio: Ratio) -> String {
     )
 }
 
-/// One of the chain, ended with the bench.
+/// One process of the chain, killed at the end of the bench.
 struct Process(Child);
 
 impl Process {
@@ -111,7 +111,7 @@ impl Drop for Process {
     }
 }
 
-/// Where a service listens, once the agent knows.
+/// The address of a service, once it is registered.
 async fn address(agent: &Agent, service: &str) -> SocketAddr {
     let request = TestRequest::get(format!("/v1/health/service/{service}?passing"));
     loop {
@@ -137,7 +137,7 @@ async fn connect(to: SocketAddr, connections: usize) -> Vec<(Connection, SocketA
     opened
 }
 
-/// Each connection asks again when it has its answer, until all have asked for their share.
+/// Each connection sends its next request after an answer, until it has sent its share.
 async fn call(connections: &mut Vec<(Connection, SocketAddr)>) {
     let (mut running, share) = (JoinSet::new(), REQUESTS / connections.len());
     for (mut connection, to) in connections.drain(..) {
@@ -155,7 +155,7 @@ async fn call(connections: &mut Vec<(Connection, SocketAddr)>) {
     *connections = running.join_all().await;
 }
 
-/// service1 as it would be if service2 never moved.
+/// service1 with a fixed address of service2.
 async fn serve_fixed(url: String) -> Outcome {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let mut connector = HttpConnector::new();

@@ -1,8 +1,8 @@
-//! JSON compared by structure: the same keys, the same types, the same values, but for places where only the kind of value is known.
+//! Structural comparison of JSON: the same keys, types and values, except where only the kind of value is known.
 
 use serde_json::Value;
 
-/// Where the two differ, one line each; empty if nowhere. In the expected value these texts stand for a kind:
+/// The differences, one per line; empty if there are none. In the expected value these texts stand for a kind:
 /// `<index>` a number from 1 up, `<number>` any number, `<uuid>`, `<text>` any text, `<any>` anything.
 pub(crate) fn differences(actual: &Value, expected: &Value) -> Vec<String> {
     let mut found = Vec::new();
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_name_their_place() {
+    fn each_difference_has_its_path() {
         let check = |actual: Value, expected: Value, found: &[&str]| {
             assert_eq!(differences(&actual, &expected), found, "{actual} against {expected}");
         };

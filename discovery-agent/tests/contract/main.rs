@@ -1,13 +1,14 @@
-//! The contract: what Consul's HTTP API and DNS do, as far as discovery needs them, one row a behaviour.
+//! The contract: the behaviour of Consul's HTTP API and DNS, as far as discovery needs it, one row per behaviour.
 //!
-//! Every row runs on a real Consul, if one is found (`CONSUL_BIN`, `PATH`; demanded by `REQUIRE_CONSUL=1`), and on the embedded agent. A row
-//! is written by asking the real one first. Where ours is better on purpose, the row says why and has an expectation for each of the two.
+//! Every row runs on a real Consul, if one is found (`CONSUL_BIN`, `PATH`; required by `REQUIRE_CONSUL=1`), and on the embedded agent. A row is
+//! derived from the answers of the real one. Where the embedded agent is deliberately better, the row contains the reason and one expectation
+//! for each of the two.
 //!
-//! The contract is that of Consul 1.8: its texts and status codes are what most clients in the field were written against.
+//! The contract is that of Consul 1.8: most clients were written against its texts and status codes.
 //!
-//! `CONTRACT=text` runs only the rows whose name contains the text. Not here: durability over restarts, and what only a cluster can show.
+//! `CONTRACT=text` runs only the rows whose name contains the text. Not here: durability across restarts, and the behaviour of a cluster.
 
-#![expect(clippy::unwrap_used, reason = "a row may panic")]
+#![expect(clippy::unwrap_used, reason = "a failed row panics")]
 
 mod like;
 mod probed;
@@ -20,7 +21,7 @@ use testkit::consul::{Binary, is_required, say};
 
 use crate::{rows::ROWS, table::run, target::Kind};
 
-/// The contract is this version's. Later ones say some things in other words, and clients must get on with both.
+/// The version of the contract. Later versions differ in some texts, and clients must support both.
 const VERSION: &str = "1.8.";
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! A server that checks look at.
+//! A server that is probed by checks.
 
 use std::{
     net::SocketAddr,
@@ -14,10 +14,10 @@ use tokio::{
 
 use crate::target::Target;
 
-/// Consul runs no check more often.
+/// The shortest interval that Consul uses.
 pub(crate) const INTERVAL: &str = "1s";
 
-/// Answers every connection, and keeps what was asked.
+/// Answers every connection, and records the requests.
 pub(crate) struct Probed {
     pub(crate) addr: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
@@ -45,7 +45,7 @@ impl Probed {
         .await
     }
 
-    /// Answers what `answer` makes of a request, and closes.
+    /// Answers with the result of `answer`, and closes.
     pub(crate) async fn with(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         Self::serve(answer, |_| {}).await
     }
@@ -71,7 +71,7 @@ impl Probed {
                 let asked = String::from_utf8_lossy(&piece[..length]).into_owned();
                 let answer = answer(&asked);
                 log.lock().unwrap().push(asked);
-                // A TCP check is gone by now.
+                // A TCP check has closed its connection by now.
                 stream.write_all(answer.as_bytes()).await.ok();
                 then(stream);
             }
@@ -79,7 +79,7 @@ impl Probed {
         Self { addr, asked, _task: task }
     }
 
-    /// What was asked so far.
+    /// The requests so far.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
@@ -111,7 +111,7 @@ pub(crate) async fn with_check(target: &Target, check: Value) -> String {
     format!("service:{name}")
 }
 
-/// Waits until a run found this, and returns what it said.
+/// Waits until the check has this status, and returns its output.
 pub(crate) async fn becomes(target: &Target, check: &str, status: &str) -> String {
     target
         .until(&format!("{check} is {status}"), || async {

@@ -1,4 +1,4 @@
-//! A blocking query that stands while a row does something else.
+//! A blocking query that is pending while a row does something else.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use tokio::{task::JoinSet, time};
 
 use crate::target::Target;
 
-/// Long enough for what would have woken a query to do so.
+/// Long enough for a change to wake a query.
 const A_WHILE: Duration = Duration::from_millis(700);
-/// What wakes a query does so in milliseconds; slow machines get more.
+/// The time limit for an answer. A change wakes a query in milliseconds; slow machines need more.
 const WOKEN_WITHIN: Duration = Duration::from_secs(10);
 
-/// One that has been asked. Dropped: its connection is closed.
+/// A query that was sent. Dropping it closes its connection.
 #[derive(Debug)]
 pub(crate) struct Standing(JoinSet<Answer>);
 
 impl Target {
-    /// Asks, and does not wait for the answer.
+    /// Sends the query, and does not wait for its answer.
     pub(crate) fn standing(&self, path: &str) -> Standing {
         let (request, addr, path) = (Request::get(path), self.http_addr(), path.to_owned());
         let mut task = JoinSet::new();
@@ -38,7 +38,7 @@ impl Standing {
         }
     }
 
-    /// No answer comes for a while.
+    /// Asserts that there is no answer for a while.
     pub(crate) async fn sleeps(&mut self) {
         if let Ok(ended) = time::timeout(A_WHILE, self.0.join_next()).await {
             panic!("the query was woken: {ended:?}");

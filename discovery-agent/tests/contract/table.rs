@@ -1,4 +1,4 @@
-//! The table of rows, and the run of it on one target.
+//! The table of rows, and its execution on one target.
 
 use std::{any::Any, env, pin::Pin, sync::Arc, time::Duration};
 
@@ -7,16 +7,16 @@ use tokio::{sync::Semaphore, task::JoinSet, time};
 
 use crate::target::{Kind, Target};
 
-/// Rows that share a target run side by side, since most of their time is waiting.
+/// The number of rows that share a target and run concurrently: they spend most of their time waiting.
 const SIDE_BY_SIDE: usize = 12;
-/// Rows with a target of their own: each starts a Consul.
+/// The same for rows with their own target: each starts a Consul.
 const TARGETS_AT_ONCE: usize = 3;
-/// A row that takes longer hangs.
+/// The time limit of a row.
 const ROW_WITHIN: Duration = Duration::from_secs(60);
 
 type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// One behaviour. It panics where the target behaves otherwise.
+/// One behaviour. It panics if the target behaves differently.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
     name: &'static str,
@@ -43,25 +43,25 @@ impl Row {
         Self { name, run, alone: false, ours_is_better: None }
     }
 
-    /// On a fresh target that no other row uses, since it is about the node as a whole.
+    /// Runs the row on its own fresh target, because it concerns the whole node.
     pub(crate) const fn alone(mut self) -> Self {
         self.alone = true;
         self
     }
 
-    /// The embedded agent does it otherwise, on purpose; the row has an expectation for each.
+    /// The embedded agent deliberately behaves differently; the row has an expectation for each.
     pub(crate) const fn ours_is_better(mut self, why: &'static str) -> Self {
         self.ours_is_better = Some(why);
         self
     }
 
-    /// Without the path that all have in common.
+    /// The name without the common path.
     fn short_name(&self) -> &'static str {
         self.name.trim_start_matches("contract::rows::")
     }
 }
 
-/// Runs the table on a target of this kind, tells how it went, and returns what failed, one line each.
+/// Runs the table on a target of this kind, prints a report, and returns the failures, one line each.
 pub(crate) async fn run(kind: &Kind, table: &[&[Row]]) -> Vec<String> {
     let wanted = env::var("CONTRACT").unwrap_or_default();
     let rows: Vec<Row> =
@@ -94,7 +94,7 @@ pub(crate) async fn run(kind: &Kind, table: &[&[Row]]) -> Vec<String> {
     failed
 }
 
-/// Runs one row in a task of its own, so that its panic is its own.
+/// Runs one row in its own task, so that a panic does not affect other rows.
 async fn held(row: Row, target: Arc<Target>) -> Result<(), String> {
     let mut task = JoinSet::new();
     task.spawn(async move { (row.run)(&target).await });

@@ -1,4 +1,4 @@
-//! What rows run on: the addresses and names of an agent, and short words to ask it.
+//! The target of a row: the addresses and names of an agent, and helpers for requests.
 
 use std::{
     fmt,
@@ -19,17 +19,17 @@ use tokio::time::{self, Instant};
 
 use crate::like::differences;
 
-/// What must come true comes true in milliseconds; slow machines get more.
+/// The time limit for an expected state. It takes milliseconds; slow machines need more.
 const TRUE_WITHIN: Duration = Duration::from_secs(15);
-/// How often we look whether it is.
+/// The interval at which it is polled.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Every target's node.
+/// The node of every target.
 pub(crate) const NODE: &str = "node1";
-/// Every target's datacenter.
+/// The datacenter of every target.
 pub(crate) const DATACENTER: &str = "dc1";
 
-/// Which of the two.
+/// The kind of target.
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
     Real(Binary),
@@ -39,7 +39,7 @@ pub(crate) enum Kind {
 /// A running agent, fresh when the row is `alone`.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// Ends with the target.
+    /// Removed with the target.
     agent: Running,
     numbers: AtomicU32,
 }
@@ -150,7 +150,7 @@ impl Target {
         self.settled(id).await;
     }
 
-    /// Waits until the catalog says of this instance what the agent says: Consul's agent tells its server in its own time.
+    /// Waits until the catalog has the agent's data of this instance: Consul's agent synchronizes with its server asynchronously.
     pub(crate) async fn settled(&self, id: &str) {
         self.until(&format!("{id} in the catalog as on the agent"), || async {
             let agent = self.get("/v1/agent/services").await.json()[id].clone();
@@ -173,19 +173,19 @@ impl Target {
         statuses(checks.as_array().into_iter().flatten(), id)
     }
 
-    /// Waits until this comes true.
+    /// Waits until this holds.
     pub(crate) async fn until<F>(&self, what: &str, comes_true: impl Fn() -> F)
     where
         F: Future<Output = bool>,
     {
         let deadline = Instant::now() + TRUE_WITHIN;
         while !comes_true().await {
-            assert!(Instant::now() < deadline, "never came true: {what}");
+            assert!(Instant::now() < deadline, "did not become true: {what}");
             time::sleep(LOOK_EVERY).await;
         }
     }
 
-    /// One check, as `/v1/agent/checks` has it; null if it has none.
+    /// One check of `/v1/agent/checks`; null if there is none.
     pub(crate) async fn check(&self, id: &str) -> Value {
         self.get("/v1/agent/checks").await.ok()[id].clone()
     }
@@ -197,13 +197,13 @@ impl Target {
         (text("Status"), text("Output"))
     }
 
-    /// The instances that `/v1/health/service/...` lists, by id, in its order.
+    /// The ids of the instances in `/v1/health/service/...`, in its order.
     pub(crate) async fn instances(&self, name_and_query: &str) -> Vec<String> {
         ids(&self.get(format!("/v1/health/service/{name_and_query}")).await.ok())
     }
 }
 
-/// Ids of a health answer's instances.
+/// The ids of the instances in a health answer.
 pub(crate) fn ids(entries: &Value) -> Vec<String> {
     let id = |entry: &Value| entry["Service"]["ID"].as_str().unwrap_or_default().to_owned();
     entries.as_array().into_iter().flatten().map(id).collect()
@@ -217,7 +217,7 @@ fn statuses<'a>(checks: impl Iterator<Item = &'a Value>, id: &str) -> Vec<(Value
     statuses
 }
 
-/// What an answer must say.
+/// Assertions about an answer.
 pub(crate) trait Says {
     /// This status, and exactly this text.
     #[track_caller]

@@ -1,4 +1,4 @@
-//! What the contract cannot see of checks: that one task runs each, which ends with the agent.
+//! Checks beyond the contract: each is executed by one task, which ends with the agent.
 
 use std::{io, net::SocketAddr};
 
@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::talk::{SOON, put};
 
-/// Hands out every request, unanswered.
+/// A server that returns every request unanswered to the test.
 struct Probed {
     addr: SocketAddr,
     asked: mpsc::UnboundedReceiver<(String, TcpStream)>,
@@ -44,10 +44,10 @@ impl Probed {
     /// The next request: its path, and the connection that waits for its answer.
     async fn next(&mut self) -> (String, TcpStream) {
         let asked = time::timeout(SOON, self.asked.recv()).await;
-        asked.expect("a check should run").unwrap()
+        asked.expect("no check was executed").unwrap()
     }
 
-    /// Registers a service whose check asks for this path, every second, and waits for its answer longer than any test does.
+    /// Registers a service with a check of this path, every second, with a timeout longer than any test.
     async fn check(&self, agent: &Agent, path: &str) {
         let url = format!("http://{}{path}", self.addr);
         let check = json!({ "HTTP": url, "Interval": "1s", "Timeout": "1h" });
@@ -64,13 +64,13 @@ async fn no_check_outlives_its_agent() {
     probed.check(&agent, "/held").await;
     let (_, mut held) = probed.next().await;
     drop(agent);
-    // The run is cut off: its connection ends while it waits for the answer.
-    let end = time::timeout(SOON, held.read(&mut [0])).await.expect("the run should end");
+    // The probe is aborted: its connection ends while it waits for the answer.
+    let end = time::timeout(SOON, held.read(&mut [0])).await.expect("the probe did not end");
     assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
 }
 
 #[tokio::test]
-async fn a_check_registered_again_as_it_is_goes_on() {
+async fn an_identical_registration_continues_the_check() {
     let mut probed = Probed::start().await;
     let agent = Agent::start().await.unwrap();
     probed.check(&agent, "/held").await;
@@ -78,7 +78,7 @@ async fn a_check_registered_again_as_it_is_goes_on() {
     for _ in 0..10 {
         probed.check(&agent, "/held").await;
     }
-    // By the second run of a check that is registered later, every task that looks at the first would have asked again.
+    // By the second probe of a check that is registered later, a second task of the first check would have sent another request.
     probed.check(&agent, "/marker").await;
     for _ in 0..2 {
         let (path, mut stream) = probed.next().await;
@@ -89,5 +89,5 @@ async fn a_check_registered_again_as_it_is_goes_on() {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
     }
     let open = held.try_read(&mut [0]).unwrap_err();
-    assert_eq!(open.kind(), io::ErrorKind::WouldBlock, "the run should go on");
+    assert_eq!(open.kind(), io::ErrorKind::WouldBlock, "the probe was aborted");
 }

@@ -1,4 +1,4 @@
-//! The real `consul` command against the embedded agent and against a real one: it must not see a difference.
+//! The real `consul` command on the embedded agent and on a real one, with the same results.
 
 use std::{io::Write, net::SocketAddr, process::Output};
 
@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::talk::get;
 
-/// Runs the command, with nothing of this process's environment but where to find the agent.
+/// Executes the command with an empty environment except for the agent's address.
 async fn consul(binary: &Binary, to: SocketAddr, args: &[&str]) -> Output {
     Command::new(binary.path())
         .args(args)
@@ -22,7 +22,7 @@ async fn consul(binary: &Binary, to: SocketAddr, args: &[&str]) -> Output {
         .unwrap()
 }
 
-/// What the command prints, without what is an agent's own: its ids, ports and indexes.
+/// The output of the command, without the ids, ports and indexes of an agent.
 async fn printed(binary: &Binary, to: SocketAddr, args: &[&str]) -> (Option<i32>, String) {
     let output = consul(binary, to, args).await;
     let node = get(to, "/v1/agent/self").await.json()["Config"]["NodeID"].clone();
@@ -45,33 +45,33 @@ fn without_ports(word: &str) -> String {
     kept
 }
 
-/// What a watch prints: JSON, in which ids and indexes are an agent's own.
+/// The JSON output of a watch, without the ids and indexes of an agent.
 async fn watched(binary: &Binary, to: SocketAddr, args: &[&str]) -> Value {
     let output = consul(binary, to, args).await;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut value = serde_json::from_str(&text)
         .unwrap_or_else(|err| panic!("{args:?}: {err}: {text} {output:?}"));
-    forget_own(&mut value);
+    remove_own(&mut value);
     value
 }
 
-fn forget_own(value: &mut Value) {
+fn remove_own(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             // The id of a node is a UUID, that of a service is what it registered.
             let is_node = fields.contains_key("Datacenter");
             for (key, value) in fields.iter_mut() {
                 let own = key.ends_with("Index") || (is_node && key == "ID");
-                // Where servers talk among themselves.
+                // The ports of communication between servers.
                 if own || key == "Port" && value.as_u64().is_some_and(|port| port > 8000) {
                     *value = json!("own");
                 } else {
-                    forget_own(value);
+                    remove_own(value);
                 }
             }
         }
         Value::Array(items) => {
-            items.iter_mut().for_each(forget_own);
+            items.iter_mut().for_each(remove_own);
             // Consul lists the tags that a name's instances have in any order.
             if items.iter().all(Value::is_string) {
                 items.sort_by(|one, other| one.as_str().cmp(&other.as_str()));
@@ -82,7 +82,7 @@ fn forget_own(value: &mut Value) {
 }
 
 #[tokio::test]
-async fn the_command_sees_no_difference() {
+async fn the_command_has_the_same_results() {
     let Some(binary) = Binary::find_or_skip() else { return };
     let real = Consul::of(&binary).node("node1").start().await.unwrap();
     let agent = Agent::builder().node_name("node1").start().await.unwrap();
@@ -151,9 +151,9 @@ async fn the_command_sees_no_difference() {
     }
 }
 
-/// A watch with a handler stays: it is told what is, and then each change.
+/// A watch with a handler receives the current state, and then each change.
 #[tokio::test]
-async fn a_watch_is_told_of_changes() {
+async fn a_watch_receives_changes() {
     let Some(binary) = Binary::find_or_skip() else { return };
     let agent = Agent::start().await.unwrap();
     let to = agent.http_addr();
@@ -165,22 +165,22 @@ async fn a_watch_is_told_of_changes() {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut told = tokio::io::BufReader::new(watch.stdout.take().unwrap());
-    assert_eq!(next(&mut told).await, json!([]));
+    let mut documents = tokio::io::BufReader::new(watch.stdout.take().unwrap());
+    assert_eq!(next(&mut documents).await, json!([]));
     crate::talk::register(to, "w", "critical").await;
-    assert_eq!(next(&mut told).await[0]["Service"]["ID"], "w");
+    assert_eq!(next(&mut documents).await[0]["Service"]["ID"], "w");
     crate::talk::put(to, "/v1/agent/check/pass/service:w", &json!({})).await;
-    assert_eq!(next(&mut told).await[0]["Checks"][1]["Status"], "passing");
+    assert_eq!(next(&mut documents).await[0]["Checks"][1]["Status"], "passing");
     crate::talk::put(to, "/v1/agent/service/deregister/w", &json!({})).await;
-    assert_eq!(next(&mut told).await, json!([]));
+    assert_eq!(next(&mut documents).await, json!([]));
     watch.kill().await.unwrap();
 }
 
-/// The next document that the watch's handler prints: one a line.
-async fn next(told: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> Value {
+/// The next document that the watch's handler prints: one per line.
+async fn next(documents: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> Value {
     use tokio::io::AsyncBufReadExt as _;
     let mut line = String::new();
-    let read = told.read_line(&mut line);
-    tokio::time::timeout(crate::talk::SOON, read).await.expect("it should be told").unwrap();
+    let read = documents.read_line(&mut line);
+    tokio::time::timeout(crate::talk::SOON, read).await.expect("no document").unwrap();
     serde_json::from_str(&line).unwrap()
 }

@@ -1,4 +1,4 @@
-//! What survives a restart.
+//! Data that survives a restart.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -19,35 +19,35 @@ async fn registrations_survive_a_kill() {
     let dir = TempDir::new().unwrap();
     let agent = start(dir.path()).await;
     let to = agent.http_addr();
-    register(to, "beaten", "critical").await;
-    put(to, "/v1/agent/check/pass/service:beaten?note=well", &json!({})).await;
-    register(to, "unbeaten", "passing").await;
+    register(to, "alive", "critical").await;
+    put(to, "/v1/agent/check/pass/service:alive?note=well", &json!({})).await;
+    register(to, "expired", "passing").await;
     register(to, "gone", "passing").await;
     put(to, "/v1/agent/service/deregister/gone", &json!({})).await;
-    put(to, "/v1/agent/service/maintenance/unbeaten?enable=true&reason=r", &json!({})).await;
+    put(to, "/v1/agent/service/maintenance/expired?enable=true&reason=r", &json!({})).await;
     let before = get(to, "/v1/health/service/web").await;
-    // A beat is answered before it is on disk.
+    // A heartbeat is answered before it is on disk.
     until(|| saved(dir.path()).contains("well")).await;
     let node = get(to, "/v1/agent/self").await.json()["Config"]["NodeID"].clone();
-    // It has no time to say goodbye: what it answered for must be on disk already.
+    // There is no graceful stop: acknowledged changes must be on disk already.
     drop(agent);
 
     let agent = start(dir.path()).await;
     let to = agent.http_addr();
-    assert_eq!(instances(to).await, ["beaten", "unbeaten"]);
+    assert_eq!(instances(to).await, ["alive", "expired"]);
     let checks = get(to, "/v1/agent/checks").await.json();
     let status = |id: &str| checks[id]["Status"].as_str().unwrap().to_owned();
-    assert_eq!(status("service:beaten"), "passing");
-    assert_eq!(checks["service:beaten"]["Output"], "well");
-    assert_eq!(status("service:unbeaten"), "critical", "a status is no beat");
-    assert_eq!(checks["_service_maintenance:unbeaten"]["Notes"], "r");
+    assert_eq!(status("service:alive"), "passing");
+    assert_eq!(checks["service:alive"]["Output"], "well");
+    assert_eq!(status("service:expired"), "critical", "a status is not a heartbeat");
+    assert_eq!(checks["_service_maintenance:expired"]["Notes"], "r");
     assert_eq!(get(to, "/v1/agent/self").await.json()["Config"]["NodeID"], node);
     let after = get(to, "/v1/health/service/web").await;
     assert!(index(&after) >= index(&before), "{} {}", index(&after), index(&before));
 }
 
 #[tokio::test]
-async fn what_is_forgotten_stays_forgotten() {
+async fn forgotten_data_is_not_restored() {
     let dir = TempDir::new().unwrap();
     let agent = start(dir.path()).await;
     register(agent.http_addr(), "w", "passing").await;
@@ -58,7 +58,7 @@ async fn what_is_forgotten_stays_forgotten() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_named_with_its_remedy_and_left_alone() {
+async fn a_damaged_file_is_reported_with_its_remedy_and_not_changed() {
     for text in ["", "{", "[]", "{\"version\":1}", "\u{0}\u{1}"] {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("registrations.json");
@@ -67,12 +67,12 @@ async fn a_damaged_file_is_named_with_its_remedy_and_left_alone() {
         assert!(err.is_data(), "{text:?}");
         let said = err.to_string();
         assert!(said.contains(file.to_str().unwrap()) && said.contains("move it away"), "{said}");
-        assert_eq!(fs::read_to_string(&file).unwrap(), text, "somebody may want to mend it");
+        assert_eq!(fs::read_to_string(&file).unwrap(), text, "the file must not change");
     }
 }
 
 #[tokio::test]
-async fn a_file_of_another_form_is_not_guessed_at() {
+async fn a_file_of_another_format_is_refused() {
     let dir = TempDir::new().unwrap();
     start(dir.path()).await.stop().await;
     register_and_stop(dir.path()).await;
@@ -99,7 +99,7 @@ async fn a_directory_belongs_to_one_agent() {
     start(dir.path()).await;
 }
 
-/// A disk that takes no writes, for root too: the place of the new file is taken. Ends with [`Full::free`].
+/// A disk that fails writes, also for root: a directory has the name of the new file. Ends with [`Full::free`].
 struct Full<'a>(&'a Path);
 
 impl<'a> Full<'a> {
@@ -122,9 +122,9 @@ async fn ask(agent: &Agent, path: &str, body: &Value) -> (u16, String) {
     (answer.status.as_u16(), answer.text().to_owned())
 }
 
-/// As in Consul: what is answered with an error is not there.
+/// As in Consul: a registration that is answered with an error does not exist.
 #[tokio::test]
-async fn a_registration_that_could_not_be_kept_is_refused_and_not_there() {
+async fn a_registration_that_was_not_written_is_refused_and_does_not_exist() {
     let dir = TempDir::new().unwrap();
     let agent = start(dir.path()).await;
     let full = Full::fill(dir.path());
@@ -147,7 +147,7 @@ async fn a_registration_that_could_not_be_kept_is_refused_and_not_there() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_written_is_written_once_there_is_room() {
+async fn failed_writes_are_repeated_once_there_is_space() {
     let dir = TempDir::new().unwrap();
     let agent = start(dir.path()).await;
     for id in ["stays", "goes"] {
@@ -158,14 +158,14 @@ async fn what_could_not_be_written_is_written_once_there_is_room() {
     assert_eq!(status, 500, "{text}");
     assert!(saved(dir.path()).contains("goes"));
     full.free();
-    // No request comes: the agent tries again by itself.
+    // There is no request: the agent retries by itself.
     until(|| !saved(dir.path()).contains("goes")).await;
     drop(agent);
     assert_eq!(instances(start(dir.path()).await.http_addr()).await, ["stays"]);
 }
 
 #[tokio::test]
-async fn a_beat_is_answered_while_nothing_can_be_written_and_kept_at_the_stop() {
+async fn a_heartbeat_is_answered_while_writes_fail_and_written_at_the_stop() {
     let dir = TempDir::new().unwrap();
     let agent = start(dir.path()).await;
     register(agent.http_addr(), "w", "critical").await;
@@ -189,7 +189,7 @@ async fn a_registration_that_changes_nothing_needs_no_disk() {
 
 /// Headers of checks often hold tokens.
 #[tokio::test]
-async fn only_its_owner_can_read_what_is_kept() {
+async fn data_is_readable_by_its_owner_only() {
     let parent = TempDir::new().unwrap();
     let dir = parent.path().join("made/for/it");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -200,7 +200,7 @@ async fn only_its_owner_can_read_what_is_kept() {
     for file in files() {
         assert_eq!(mode(&file), 0o600, "{}: {:o}", file.display(), mode(&file));
     }
-    // As an earlier version left them, and a write that was cut short.
+    // Files of an earlier version, and of an interrupted write.
     let leftover = dir.join("registrations.json.new");
     fs::write(&leftover, "").unwrap();
     for file in [&leftover, &dir.join(FILE)] {

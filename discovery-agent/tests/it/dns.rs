@@ -1,4 +1,4 @@
-//! What clients of DNS over TCP can do to each other: nothing.
+//! Clients of DNS over TCP do not affect each other.
 
 use std::{io, net::SocketAddr};
 
@@ -18,10 +18,10 @@ use tokio::{
 
 use crate::talk::{put, until};
 
-/// What one client may hold, as the agent says.
+/// The agent's limit of connections per client.
 const CONNECTIONS_PER_CLIENT_MAX: usize = 256;
 
-/// A question for all SRV records of `web`, as it goes over TCP.
+/// A query for all SRV records of `web`, in TCP framing.
 fn framed() -> Vec<u8> {
     let mut message = Message::new(7, MessageType::Query, OpCode::Query);
     let name = Name::from_ascii("web.service.consul.").unwrap();
@@ -30,7 +30,7 @@ fn framed() -> Vec<u8> {
     [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], &bytes].concat()
 }
 
-/// Asks one question and reads its answer's length.
+/// Sends one query and reads the length of its answer.
 async fn asks(stream: &mut TcpStream) -> io::Result<u16> {
     stream.write_all(&framed()).await?;
     let length = stream.read_u16().await?;
@@ -38,7 +38,7 @@ async fn asks(stream: &mut TcpStream) -> io::Result<u16> {
     Ok(length)
 }
 
-/// An agent that knows so many instances of `web`.
+/// An agent with this number of instances of `web`.
 async fn agent_with(instances: usize) -> Agent {
     let agent = Agent::start().await.unwrap();
     for number in 0..instances {
@@ -55,14 +55,14 @@ async fn is_served(to: SocketAddr) {
 }
 
 #[tokio::test]
-async fn more_connections_than_places_shut_nobody_out() {
+async fn connections_above_the_limit_block_no_client() {
     let agent = agent_with(1).await;
     let to = agent.dns_addr();
     let mut used = TcpStream::connect(to).await.unwrap();
     let mut held = Vec::new();
     for _ in 0..CONNECTIONS_PER_CLIENT_MAX {
         let mut stream = TcpStream::connect(to).await.unwrap();
-        // The answer shows that the connection has its place.
+        // The answer shows that the connection has a place.
         asks(&mut stream).await.unwrap();
         held.push(stream);
         asks(&mut used).await.expect("a connection in use keeps its place");
@@ -73,17 +73,17 @@ async fn more_connections_than_places_shut_nobody_out() {
     asks(&mut used).await.expect("a connection in use keeps its place");
 }
 
-/// As many answers as no socket's buffers hold.
+/// More answers than the buffers of a socket hold.
 const UNREAD: usize = 200;
 
 #[tokio::test]
-async fn a_client_that_reads_no_answer_is_let_go() {
+async fn a_client_that_reads_no_answer_is_disconnected() {
     let agent = agent_with(300).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(agent.dns_addr()).await.unwrap();
     stream.write_all(&framed().repeat(UNREAD)).await.unwrap();
-    // The agent closes with questions unread, which resets the connection.
+    // The agent closes with queries unread, which resets the connection.
     until(|| stream.take_error().unwrap().is_some()).await;
     assert!(agent.dns_queries() < UNREAD as u64, "{}", agent.dns_queries());
     is_served(agent.dns_addr()).await;

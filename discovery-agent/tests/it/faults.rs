@@ -1,4 +1,4 @@
-//! The faults that tests of others can ask of an agent.
+//! The faults that an agent can simulate for tests.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use tokio::time;
 
 use crate::talk::{SOON, get, index, instances, register, until, waiting};
 
-/// Long enough that an answer would have come.
+/// Long enough for an answer to arrive.
 const MOMENT: Duration = Duration::from_millis(200);
 
 #[tokio::test]
-async fn a_frozen_agent_takes_requests_and_answers_after_the_thaw() {
+async fn a_frozen_agent_accepts_requests_and_answers_after_the_thaw() {
     let agent = Agent::start().await.unwrap();
     let to = agent.http_addr();
     agent.freeze();
@@ -31,7 +31,7 @@ async fn a_frozen_agent_takes_requests_and_answers_after_the_thaw() {
 }
 
 #[tokio::test]
-async fn a_frozen_agent_does_not_answer_who_waits_either() {
+async fn a_frozen_agent_does_not_answer_blocking_queries() {
     let agent = Agent::start().await.unwrap();
     let to = agent.http_addr();
     let index = index(&get(to, "/v1/health/service/web").await);
@@ -49,15 +49,15 @@ async fn a_frozen_agent_does_not_answer_who_waits_either() {
 async fn a_frozen_agent_loses_datagrams_and_answers_connections_after_the_thaw() {
     let agent = Agent::start().await.unwrap();
     agent.freeze();
-    let question =
+    let query =
         |via| tokio::spawn(ask(agent.dns_addr(), "consul.service.consul", RecordType::A, via));
-    let mut by_udp = question(Via::PlainUdp);
-    let mut by_tcp = question(Via::Tcp);
+    let mut by_udp = query(Via::PlainUdp);
+    let mut by_tcp = query(Via::Tcp);
     until(|| agent.dns_queries() == 2).await;
     assert!(time::timeout(MOMENT, &mut by_tcp).await.is_err(), "it should not answer");
     agent.thaw();
     assert_eq!(by_tcp.await.unwrap().unwrap().code(), ResponseCode::NoError);
-    assert!(time::timeout(MOMENT, &mut by_udp).await.is_err(), "it is lost");
+    assert!(time::timeout(MOMENT, &mut by_udp).await.is_err(), "the datagram was not lost");
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_failing_agent_fails_everything_until_it_is_healed() {
     register(to, "w", "passing").await;
     let waits = waiting(&agent).await;
     agent.fail_with(StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(waits.await.unwrap().unwrap().status, 500, "also who waits");
+    assert_eq!(waits.await.unwrap().unwrap().status, 500, "also a pending blocking query");
     assert_eq!(get(to, "/v1/agent/self").await.status, 500);
     let answer = ask(agent.dns_addr(), "web.service.consul", RecordType::A, Via::PlainUdp).await;
     assert_eq!(answer.unwrap().code(), ResponseCode::ServFail);
@@ -78,7 +78,7 @@ async fn a_failing_agent_fails_everything_until_it_is_healed() {
 }
 
 #[tokio::test]
-async fn an_agent_that_forgot_everything_starts_low_and_closes_its_connections() {
+async fn an_agent_without_data_restarts_its_index_and_closes_its_connections() {
     let agent = Agent::start().await.unwrap();
     let to = agent.http_addr();
     let fresh = index(&get(to, "/v1/catalog/services").await);
@@ -96,7 +96,7 @@ async fn an_agent_that_forgot_everything_starts_low_and_closes_its_connections()
 }
 
 #[tokio::test]
-async fn requests_and_questions_are_counted() {
+async fn requests_and_dns_queries_are_counted() {
     let agent = Agent::start().await.unwrap();
     for _ in 0..3 {
         get(agent.http_addr(), "/v1/status/leader").await;

@@ -12,7 +12,7 @@ use tokio::{
 use crate::talk::{SOON, get, register, until, waiting};
 
 #[tokio::test]
-async fn it_answers_as_soon_as_it_has_started() {
+async fn a_started_agent_answers() {
     let agent = Agent::start().await.unwrap();
     assert!(agent.http_addr().ip().is_loopback() && agent.dns_addr().ip().is_loopback());
     assert_eq!(agent.url(), format!("http://{}", agent.http_addr()));
@@ -20,7 +20,7 @@ async fn it_answers_as_soon_as_it_has_started() {
 }
 
 #[tokio::test]
-async fn it_is_who_it_is_told_to_be() {
+async fn an_agent_has_the_configured_names() {
     let agent = Agent::builder().node_name("larry").datacenter("attic").start().await.unwrap();
     let config = get(agent.http_addr(), "/v1/agent/self").await.json()["Config"].clone();
     assert_eq!(
@@ -43,7 +43,7 @@ async fn an_ipv6_leader_has_brackets() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_named() {
+async fn the_error_names_a_port_in_use() {
     let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = holder.local_addr().unwrap();
     let err = Agent::builder().http_listen(taken).start().await.unwrap_err();
@@ -59,11 +59,11 @@ async fn a_taken_port_is_named() {
 }
 
 #[tokio::test]
-async fn its_port_can_be_had_again_at_once() {
+async fn a_port_can_be_bound_again_immediately() {
     let [http, dns] = ports::free().unwrap().map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
     let start = || Agent::builder().http_listen(http).dns_listen(dns).start();
     let agent = start().await.unwrap();
-    // A connection that the agent closes keeps the port in the kernel's memory for a minute.
+    // A connection that the agent closes keeps the port in TIME_WAIT for a minute.
     let kept = TcpStream::connect(http).await.unwrap();
     agent.stop().await;
     let again = start().await.unwrap();
@@ -72,7 +72,7 @@ async fn its_port_can_be_had_again_at_once() {
 }
 
 #[tokio::test]
-async fn stopping_answers_who_waits() {
+async fn a_stop_answers_pending_queries() {
     let agent = Agent::start().await.unwrap();
     register(agent.http_addr(), "w", "passing").await;
     let waits = waiting(&agent).await;
@@ -81,7 +81,7 @@ async fn stopping_answers_who_waits() {
 }
 
 #[tokio::test]
-async fn a_dropped_agent_is_gone() {
+async fn a_dropped_agent_has_stopped() {
     let agent = Agent::start().await.unwrap();
     let (http, dns) = (agent.http_addr(), agent.dns_addr());
     let waits = waiting(&agent).await;
@@ -98,7 +98,7 @@ async fn is_free(addr: SocketAddr) {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_frees_its_place() {
+async fn a_disconnected_client_frees_its_place() {
     let agent = Agent::start().await.unwrap();
     let waits = waiting(&agent).await;
     waits.abort();
@@ -106,7 +106,7 @@ async fn a_client_that_goes_frees_its_place() {
 }
 
 #[tokio::test]
-async fn two_agents_are_strangers() {
+async fn two_agents_are_independent() {
     let (one, two) = (Agent::start().await.unwrap(), Agent::start().await.unwrap());
     register(one.http_addr(), "w", "passing").await;
     assert_eq!(get(two.http_addr(), "/v1/agent/services").await.text(), "{}");

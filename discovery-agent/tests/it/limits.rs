@@ -1,4 +1,4 @@
-//! What is too much.
+//! Limits of connections, heads and bodies.
 
 use std::{io, net::SocketAddr};
 
@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::talk::{self, SOON, get, until};
 
-/// As many as one client has.
+/// The limit of connections per client.
 const PLACES: usize = 200;
 
 /// A connection with a blocking query.
@@ -27,7 +27,7 @@ async fn waiting(to: SocketAddr, index: u64) -> TcpStream {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_reset_and_places_come_back() {
+async fn a_connection_above_the_limit_is_reset_and_places_are_released() {
     let agent = Agent::start().await.unwrap();
     let to = agent.http_addr();
     let index = talk::index(&get(to, "/v1/health/service/web").await);
@@ -45,13 +45,13 @@ async fn one_connection_too_many_is_reset_and_places_come_back() {
 }
 
 #[tokio::test]
-async fn a_frozen_agent_keeps_no_place_for_those_who_are_gone() {
+async fn a_frozen_agent_releases_places_of_disconnected_clients() {
     let agent = Agent::start().await.unwrap();
     let to = agent.http_addr();
     let index = talk::index(&get(to, "/v1/health/service/web").await);
     agent.freeze();
     for _ in 0..PLACES {
-        // The end is what a caller sees that sent all it will: an agent that is frozen answers nobody.
+        // A half-closed client sees the end of the connection only: a frozen agent does not answer.
         let mut stream = waiting(to, index).await;
         stream.shutdown().await.unwrap();
         assert_eq!(time::timeout(SOON, stream.read(&mut [0])).await.unwrap().unwrap(), 0);
@@ -61,13 +61,13 @@ async fn a_frozen_agent_keeps_no_place_for_those_who_are_gone() {
 }
 
 #[tokio::test]
-async fn slow_clients_shut_nobody_out() {
+async fn slow_clients_block_no_other_client() {
     let agent = Agent::start().await.unwrap();
     let to = agent.http_addr();
     let mut slow = Vec::new();
     for _ in 0..5 * PLACES {
         let mut stream = TcpStream::connect(to).await.unwrap();
-        // It may have been closed for another by now.
+        // It may have been closed by now, to free its place.
         stream.write_all(b"GET /v1/status/leader HTTP/1.1\r\nHo").await.ok();
         slow.push(stream);
     }
@@ -91,7 +91,7 @@ async fn a_head_that_is_too_long_is_refused() {
     let asked = Request::get("/v1/status/leader").header(HeaderName::from_static("x-long"), long);
     match asked.send(agent.http_addr()).await {
         Ok(answer) => assert_eq!(answer.status, 431),
-        // The answer can be lost with the connection, which is closed before all of the head is read.
+        // The answer may be lost with the connection, which is closed before the whole head is read.
         Err(err) => assert_ne!(err.kind(), io::ErrorKind::TimedOut, "{err}"),
     }
     assert_eq!(get(agent.http_addr(), "/v1/status/leader").await.status, 200);

@@ -1,6 +1,6 @@
-//! The agent as a whole: its life, its data, its limits, its faults, and the `consul` command against it. What it answers is in the contract.
+//! The agent as a whole: start and stop, data, limits, faults, and the `consul` command. Its answers are tested by the contract.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod checks;
 mod cli;

@@ -1,4 +1,4 @@
-//! Clients of the HTTP API that do not come to an end.
+//! Clients of the HTTP API that do not complete their requests.
 
 use discovery_agent::Agent;
 use tokio::{
@@ -10,7 +10,7 @@ use tokio::{
 use crate::talk::SOON;
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_waited_for_no_longer() {
+async fn an_incomplete_body_times_out() {
     let agent = Agent::start().await.unwrap();
     let mut stream = TcpStream::connect(agent.http_addr()).await.unwrap();
     let head =
@@ -18,6 +18,6 @@ async fn a_body_that_does_not_come_is_waited_for_no_longer() {
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();
     let read = time::timeout(SOON, stream.read_to_string(&mut answer)).await;
-    read.expect("it should be answered, and the connection closed").unwrap();
+    read.expect("no answer and close").unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }

@@ -1,4 +1,4 @@
-//! What every test says to an agent.
+//! Requests that all tests send to an agent.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testkit::http::{Answer, Request};
 use tokio::{task::JoinHandle, time};
 
-/// Nothing that a test waits for takes longer on a slow machine.
+/// The time limit of every wait, also on a slow machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) async fn get(to: SocketAddr, target: &str) -> Answer {
@@ -37,7 +37,7 @@ pub(crate) fn index(answer: &Answer) -> u64 {
     answer.header("x-consul-index").unwrap().parse().unwrap()
 }
 
-/// A blocking query for `web` that waits, once it does.
+/// Sends a blocking query for `web`, and returns once it waits.
 pub(crate) async fn waiting(agent: &Agent) -> JoinHandle<std::io::Result<Answer>> {
     let to = agent.http_addr();
     let index = index(&get(to, "/v1/health/service/web").await);
@@ -48,12 +48,12 @@ pub(crate) async fn waiting(agent: &Agent) -> JoinHandle<std::io::Result<Answer>
     asked
 }
 
-/// Waits until something holds.
+/// Waits until this holds.
 pub(crate) async fn until(holds: impl Fn() -> bool) {
     let reached = async {
         while !holds() {
             time::sleep(Duration::from_millis(5)).await;
         }
     };
-    time::timeout(SOON, reached).await.expect("it should hold by now");
+    time::timeout(SOON, reached).await.expect("it did not become true");
 }

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-/// Each cell holds the same share of the whole: the lower part is its own index's, the rest that of one other.
+/// Each cell has the same share of the total: its lower part belongs to its own index, the rest to one other index.
 #[derive(Debug)]
 pub(super) struct Alias {
     cells: Box<[Cell]>,
@@ -17,7 +17,7 @@ struct Cell {
 }
 
 impl Alias {
-    /// If all weights are 0, all are alike.
+    /// If all weights are 0, all indexes are equally likely.
     pub(super) fn new(weights: &[u16]) -> Self {
         let total: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
         let count = weights.len() as u64;
@@ -42,7 +42,7 @@ impl Alias {
     pub(super) fn draw(&self, draws: &mut Rng) -> usize {
         let index = draws.usize(..self.cells.len());
         let cell = self.cells[index];
-        // Most often all weights are alike and each cell is its own.
+        // Usually all weights are equal and each cell belongs to its own index.
         if cell.own >= self.total || draws.u64(..self.total) < cell.own {
             index
         } else {
@@ -58,7 +58,7 @@ mod tests {
 
     use super::Alias;
 
-    /// Of a whole of `count * total`, what each index is drawn for.
+    /// The share of each index, of a total of `count * total`.
     fn shares(alias: &Alias) -> Vec<u64> {
         let mut shares = vec![0; alias.cells.len()];
         for (index, cell) in alias.cells.iter().enumerate() {

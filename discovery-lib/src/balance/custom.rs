@@ -10,7 +10,7 @@ use super::{
 use crate::member::{Member, Moment};
 
 thread_local! {
-    /// Places of eligible members, reused by the picks of a thread. A policy that picks from another pool finds it empty, and allocates.
+    /// Indexes of eligible members, reused by the picks of a thread. A policy that picks from another pool finds it empty, and allocates.
     static PLACES: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 

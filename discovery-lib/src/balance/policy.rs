@@ -10,7 +10,7 @@ use crate::{Instance, member::MemberId};
 /// Chooses the instance of each pick.
 ///
 /// The pool decides which instances are eligible (rank, ejection, probes, what the call has tried) and passes these alone, so a policy
-/// compares equals. The default is the power of two choices by latency and load; [`RoundRobin`](crate::RoundRobin) is an alternative. A policy
+/// compares candidates of one rank. The default is the power of two choices by latency and load; [`RoundRobin`](crate::RoundRobin) is an alternative. A policy
 /// is set with [`PoolOptions::policy`](crate::PoolOptions::policy) and is shared by all picks of a pool.
 ///
 /// ```
@@ -70,7 +70,7 @@ impl<'a> Candidates<'a> {
         self.eligible.len()
     }
 
-    /// Whether there are none. Never so in [`Policy::choose`].
+    /// Whether there are none. Always false in [`Policy::choose`].
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.eligible.is_empty()
@@ -102,7 +102,7 @@ impl<'a> Candidate<'a> {
         self.0.member.stats.id()
     }
 
-    /// The weight for its present status.
+    /// The weight for its current status.
     #[must_use]
     pub fn weight(&self) -> u16 {
         self.0.member.instance.weight()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Chooser, PolicyKind, RandomDraws, alias::Alias, custom::Custom, p2c::TwoChoices};
 use crate::member::{Admission, Member, MemberId, Moment, Rank};
 
-/// The members of a pool by the rank that Consul's status gives, best first.
+/// The members of a pool by the rank of their status in Consul, best first.
 #[derive(Debug)]
 pub(crate) struct Ranks {
     policy: PolicyKind,
@@ -35,12 +35,12 @@ pub(super) struct Entry {
 pub(crate) enum Probe {
     /// As soon as the ejection is over: the call can be repeated, so its caller does not notice a failure.
     Allowed,
-    /// Only when no other call has probed the member for long: the call must not be repeated, or this is not known.
+    /// Only when no other call has probed the member for a long time: the call must not be repeated, or this is unknown.
     #[default]
     Delayed,
 }
 
-/// What one pick asks for.
+/// The requirements of one pick.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Request<'a> {
     pub(crate) tried: &'a [MemberId],
@@ -85,7 +85,7 @@ impl Ranks {
         }
     }
 
-    /// A member whose ejection is over is probed by the first try of a call only: a call that has failed once needs a healthy member.
+    /// Only the first try of a call probes a member whose ejection is over: a call that has failed once needs a healthy member.
     #[inline]
     fn pick_by<'s>(
         &'s self,

@@ -1,4 +1,4 @@
-//! Whole pools under simulated load: servers that are slow, fail, hang or come back, on a clock and with draws that each test owns.
+//! Whole pools under simulated load: servers that are slow, fail, hang or recover, with a simulated clock and seeded draws.
 
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
 /// The deadline of a try.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// How a server behaves; what takes time takes from half to one and a half of it.
+/// The behaviour of a server. Times vary from half to one and a half of their value.
 #[derive(Debug, Clone, Copy)]
 enum Server {
     Answers {
@@ -24,7 +24,7 @@ enum Server {
         millis: u64,
     },
     Hangs,
-    /// Hangs between these seconds, and answers otherwise.
+    /// Hangs between these seconds, and answers at other times.
     HangsBetween {
         from: u64,
         to: u64,
@@ -50,17 +50,17 @@ fn seconds(now: Moment) -> u64 {
     now.as_micros() / 1_000_000
 }
 
-/// A pool, its servers and those who call them.
+/// A pool, its servers and its callers.
 struct Simulation {
     servers: Vec<Server>,
     members: Vec<Arc<Member>>,
     ranks: Ranks,
     draws: RandomDraws,
     now: Moment,
-    /// When a call ends, whose it is, and what it then says.
+    /// The end of each call, the index of its server, and the index of its outcome.
     calls: BinaryHeap<Reverse<(Moment, usize, usize)>>,
     outcomes: Vec<(Call, Verdict)>,
-    /// Each pick: when, and whose.
+    /// The time of each pick, and the index of its server.
     picks: Vec<(Moment, usize)>,
 }
 
@@ -93,7 +93,7 @@ impl Simulation {
         }
     }
 
-    /// Calls at random moments, so many a second, for so many seconds more.
+    /// Calls at random times, with this rate per second, for this number of seconds.
     fn run(mut self, rate: f32, seconds: u64) -> Self {
         let end = self.now.after(Duration::from_secs(seconds));
         while self.now < end {
@@ -113,7 +113,7 @@ impl Simulation {
                 self.now,
                 Request { probe: Probe::Allowed, ..Request::default() },
             )
-            .expect("somebody to call");
+            .expect("no member");
         let call = Call { picked: self.now, is_out: choice.is_out };
         choice.member.stats.enter();
         let place = usize::from(choice.member.instance.port) - 1;
@@ -134,7 +134,7 @@ impl Simulation {
         }
     }
 
-    /// The share of each in all picks from that second on.
+    /// The share of each server in all picks from this second on.
     fn shares_from(&self, second: u64) -> Vec<f32> {
         let mut counts = vec![0.0; self.members.len()];
         let picks = self.picks.iter().filter(|(at, _)| seconds(*at) >= second);
@@ -148,14 +148,14 @@ impl Simulation {
     }
 }
 
-/// So many that answer in so many milliseconds, and first these.
+/// These servers, and then this number of others that answer in this number of milliseconds.
 fn and(mut first: Vec<Server>, others: usize, millis: u64) -> Vec<Server> {
     first.extend(vec![Server::Answers { millis }; others]);
     first
 }
 
 #[test]
-fn equals_share_alike_at_rest_and_under_pressure() {
+fn equal_servers_have_equal_shares_at_low_and_high_load() {
     for (count, rate) in [(2, 5.0), (2, 2000.0), (40, 50.0), (40, 20_000.0)] {
         let shares =
             Simulation::new(&and(vec![], count, 5)).run(rate, 20.max(2000 / rate as u64)).shares();
@@ -166,7 +166,7 @@ fn equals_share_alike_at_rest_and_under_pressure() {
 }
 
 #[test]
-fn shares_follow_the_weights_at_rest_and_under_pressure() {
+fn shares_follow_the_weights_at_low_and_high_load() {
     for (rate, seconds) in [(20.0, 1000), (200.0, 100), (4000.0, 10)] {
         let servers = [1, 3].map(|weight| (Server::Answers { millis: 5 }, weight));
         let shares = Simulation::weighted(&servers).run(rate, seconds).shares();
@@ -175,7 +175,7 @@ fn shares_follow_the_weights_at_rest_and_under_pressure() {
 }
 
 #[test]
-fn a_slow_one_gets_little() {
+fn a_slow_server_gets_few_calls() {
     for others in [1, 3, 9] {
         let servers = and(vec![Server::Answers { millis: 100 }], others, 5);
         let share = Simulation::new(&servers).run(200.0, 60).shares()[0];
@@ -184,9 +184,9 @@ fn a_slow_one_gets_little() {
     }
 }
 
-/// A balancer that takes a quick failure for a quick answer gives it nearly all.
+/// A balancer that counts a fast failure as a fast answer sends nearly all calls to it.
 #[test]
-fn one_that_fails_fast_gets_almost_nothing() {
+fn a_server_that_fails_fast_gets_almost_no_calls() {
     for others in [1, 3, 9] {
         let servers = and(vec![Server::FailsAfter { millis: 1 }], others, 20);
         let share = Simulation::new(&servers).run(200.0, 60).shares()[0];
@@ -195,7 +195,7 @@ fn one_that_fails_fast_gets_almost_nothing() {
 }
 
 #[test]
-fn one_that_hangs_is_out_before_its_second_deadline() {
+fn a_server_that_hangs_is_ejected_before_its_second_deadline() {
     for rate in [50.0, 200.0, 1000.0] {
         let servers = [
             Server::HangsBetween { from: 10, to: 1000, millis: 20 },
@@ -205,14 +205,14 @@ fn one_that_hangs_is_out_before_its_second_deadline() {
         let stuck = run.picks.iter().filter(|&&(at, place)| place == 0 && seconds(at) >= 10);
         let late = stuck.clone().filter(|(at, _)| seconds(*at) >= 12).count();
         assert!(late <= 5, "{late} calls after two seconds at {rate}/s");
-        // Until the first deadline tells, only what is in flight does.
+        // Before the first deadline, only the calls in flight limit its share.
         let early = stuck.count() - late;
         assert!((early as f32) < 10.0 + rate / 10.0, "{early} calls at {rate}/s");
     }
 }
 
 #[test]
-fn one_of_eleven_stuck_for_half_a_minute_harms_one_call_in_a_thousand() {
+fn one_of_eleven_hanging_for_half_a_minute_fails_one_call_in_a_thousand() {
     let servers = and(vec![Server::HangsBetween { from: 10, to: 40, millis: 5 }], 10, 5);
     let run = Simulation::new(&servers).run(1000.0, 50);
     let stuck =
@@ -221,7 +221,7 @@ fn one_of_eleven_stuck_for_half_a_minute_harms_one_call_in_a_thousand() {
 }
 
 #[test]
-fn one_that_is_well_again_gets_its_share_back() {
+fn a_recovered_server_regains_its_share() {
     for others in [1, 4] {
         let servers = and(vec![Server::HangsBetween { from: 1, to: 10, millis: 5 }], others, 5);
         let run = Simulation::new(&servers).run(200.0, 60);
@@ -230,9 +230,9 @@ fn one_that_is_well_again_gets_its_share_back() {
     }
 }
 
-/// An estimate that fades to nothing would draw all calls at once to one that nobody has called for long.
+/// An estimate that decays to zero would attract all calls to a member that was not called for a long time.
 #[test]
-fn one_that_was_away_for_long_is_not_run_over() {
+fn a_server_that_returns_after_a_long_time_is_not_overloaded() {
     let servers =
         [Server::HangsBetween { from: 100, to: 102, millis: 5 }, Server::Answers { millis: 5 }];
     let mut run = Simulation::new(&servers).run(0.01, 99);
@@ -250,7 +250,7 @@ fn one_that_was_away_for_long_is_not_run_over() {
 }
 
 #[test]
-fn a_fault_that_all_share_ejects_at_most_half() {
+fn a_common_fault_ejects_at_most_half() {
     for count in [1, 2, 3, 5, 10] {
         let run = Simulation::new(&vec![Server::FailsAfter { millis: 2 }; count]).run(500.0, 20);
         let out =
@@ -260,7 +260,7 @@ fn a_fault_that_all_share_ejects_at_most_half() {
 }
 
 #[test]
-fn nobody_better_means_the_ejected_serve_and_come_back() {
+fn ejected_servers_are_picked_without_an_alternative_and_recover() {
     let mut run = Simulation::new(&[Server::Hangs, Server::Answers { millis: 5 }]).run(500.0, 5);
     assert!(run.members[0].stats.ejected_until().is_some());
     run.servers[0] = Server::Answers { millis: 5 };

@@ -6,7 +6,7 @@
 //!                      probe failed: ejected for longer; abandoned: briefly ------> Ejected
 //! ```
 //!
-//! Not here: how many may be out at once (`limit`), nor what counts as a failure (whoever judges).
+//! Not here: the limit of ejected members (`limit`), and the definition of a failure (the caller that judges).
 
 use std::time::Duration;
 
@@ -168,7 +168,7 @@ impl Breaker {
         }
     }
 
-    /// Readmitted by the pool, because too many are ejected.
+    /// The state after a readmission by the pool, because too many are ejected.
     pub(crate) fn readmitted(self, now: Moment) -> Self {
         match self {
             Self::Ejected { ejections, .. } | Self::Probing { ejections, .. } => {

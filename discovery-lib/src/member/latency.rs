@@ -27,18 +27,18 @@ const UNKNOWN_AT_MOST: f32 = 1_000_000.0;
 
 /// An estimate is stamped in ticks of 1.024 ms.
 const TICK_BITS: u32 = 10;
-/// Bits of the stamp: 35 years, after which time stands still. It never wraps: an old estimate must not count as fresh again.
+/// Bits of the stamp: 35 years, after which it stays at its maximum. It never wraps: an old estimate must not count as fresh again.
 const STAMP_BITS: u32 = 40;
 const STAMP_MAX: u64 = (1 << STAMP_BITS) - 1;
 
-/// The bits of 1.0, the smallest number of microseconds, and what is left out of the bits of others: all but 19 of their mantissa, a
+/// The bits of 1.0, the smallest number of microseconds, and the number of low bits that are dropped: 19 bits of the mantissa remain, a
 /// precision of one in a million.
 const ONE: u32 = 1.0_f32.to_bits();
 const DROPPED_BITS: u32 = 4;
 /// The longest latency: 35 minutes. Up to here an exponent takes 5 bits.
 const MICROS_MAX: f32 = 2_147_481_600.0;
 
-/// Microseconds, from 1 to [`MICROS_MAX`], and the tick at which they were learnt.
+/// Microseconds, from 1 to [`MICROS_MAX`], and the tick at which they were recorded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Estimate {
     micros: f32,
@@ -46,8 +46,8 @@ struct Estimate {
 }
 
 impl Estimate {
-    /// Bits of positive numbers sort as the numbers do, so that what they are above those of 1 is a small number. One more than that leaves
-    /// 0 for a member that was never measured.
+    /// The bits of positive floats sort like the numbers, so the difference to the bits of 1 is a small number. One is added to it, and 0
+    /// means that the member was never measured.
     fn pack(self) -> u64 {
         let above_one = self.micros.clamp(1.0, MICROS_MAX).to_bits() - ONE;
         let rounded = (above_one + (1 << (DROPPED_BITS - 1))) >> DROPPED_BITS;
@@ -74,9 +74,9 @@ impl Estimate {
         Self { micros, at: answer.at }
     }
 
-    /// How much of it is left now, from 1 down to 0.
+    /// The part of it that is left now, from 1 down to 0.
     fn remaining(self, now: Moment) -> f32 {
-        // Answers are learnt in any order: one from the future has no age.
+        // Answers are recorded in any order: one from the future has no age.
         let ticks = tick(now).saturating_sub(self.at);
         if ticks == 0 {
             return 1.0;
@@ -85,7 +85,7 @@ impl Estimate {
         (-age / FADING.as_secs_f32()).exp()
     }
 
-    /// How many times slower than `quicker`, once both are seen from now: 1 if equally quick.
+    /// The factor by which this is slower than `quicker` now: 1 if both are equally quick.
     fn times_slower_than(self, quicker: f32, now: Moment) -> f32 {
         if self.micros <= quicker * EQUAL {
             return 1.0;
@@ -99,7 +99,7 @@ fn tick(now: Moment) -> u64 {
     (now.as_micros() >> TICK_BITS).min(STAMP_MAX)
 }
 
-/// How many times slower each is than the other: at least one of them is 1.
+/// The factors by which each is slower than the other: at least one of them is 1.
 fn handicaps(one: Option<Estimate>, other: Option<Estimate>, now: Moment) -> (f32, f32) {
     match (one, other) {
         (None, None) => (1.0, 1.0),
@@ -117,17 +117,17 @@ fn handicaps(one: Option<Estimate>, other: Option<Estimate>, now: Moment) -> (f3
 pub(crate) struct Latency(AtomicU64);
 
 impl Latency {
-    /// How many times slower each of two members is than the other: at least one of them is 1.
+    /// The factors by which each of two members is slower than the other: at least one of them is 1.
     pub(crate) fn handicaps(&self, other: &Self, now: Moment) -> (f32, f32) {
         handicaps(self.load(), other.load(), now)
     }
 
-    /// The estimate as it was learnt, in whole microseconds; None before the first answer.
+    /// The estimate as it was recorded, in whole microseconds; None before the first answer.
     pub(crate) fn estimate(&self) -> Option<Duration> {
         self.load().map(|estimate| Duration::from_micros(estimate.micros.round() as u64))
     }
 
-    /// Learns from one answer, or from the lack of one.
+    /// Records one answer, or the lack of one.
     pub(crate) fn charge(&self, charge: Charge, elapsed: Duration, now: Moment) {
         let learn = |before: Option<Estimate>| match charge {
             Charge::Measured => Some(elapsed),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slower_answer_is_believed_at_once_and_a_quicker_one_gradually() {
+    fn a_slower_answer_counts_at_once_and_a_quicker_one_gradually() {
         let latency = Latency::default();
         let learn = |answer, now| {
             latency.charge(Charge::Measured, millis(answer), at(now));
@@ -193,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_told_late_takes_nothing_away() {
+    fn an_answer_that_is_recorded_late_lowers_nothing() {
         let newest = Estimate::new(millis(100), at(60_000));
         assert_eq!(newest.after(millis(10), at(1000)).micros, newest.micros);
         assert_eq!(newest.remaining(at(1000)), 1.0);
     }
 
     #[test]
-    fn charges_are_what_they_say() {
+    fn charges_have_the_documented_latency() {
         for (charge, elapsed, before, after) in [
             (Charge::Measured, 20, 10, 20),
             (Charge::AtLeast(millis(5000)), 20, 10, 5000),
@@ -215,9 +215,9 @@ mod tests {
         }
     }
 
-    /// A call that is given up at once says nothing, above all not that its member is quick.
+    /// A call that is abandoned immediately has no information, and does not make its member quick.
     #[test]
-    fn giving_up_early_makes_nobody_known() {
+    fn an_early_abandoned_call_makes_no_estimate() {
         let latency = Latency::default();
         latency.charge(Charge::IfAboveEstimate, millis(900), at(0));
         assert_eq!(latency.estimate(), None);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_of_answers_does_not_change_how_quickly_they_are_believed() {
+    fn the_speed_of_the_average_does_not_depend_on_the_rate_of_answers() {
         for gap_micros in [10, 100, 10_000] {
             let latency = Latency::default();
             latency.charge(Charge::Measured, millis(100), at(0));
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_as_quick_as_its_peer_but_better_than_a_failure() {
+    fn an_unknown_member_is_as_quick_as_its_peer_but_better_than_a_failure() {
         for (other, now, expected) in [
             (None, 0, 1.0),
             (known(20, 0), 0, 1.0),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_failed_is_an_equal_again_after_a_while() {
+    fn a_failed_member_is_an_equal_again_after_some_time() {
         let (failed, good) = (known(5000, 0), known(5, 0));
         assert_eq!(handicaps(failed, good, at(0)), (1000.0, 1.0));
         assert!(handicaps(failed, good, at(20_000)).0 > 10.0);

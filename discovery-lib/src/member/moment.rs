@@ -1,6 +1,6 @@
 //! Time stamps of statistics: microseconds since the creation of the pool, small enough to share a word with other values.
 //!
-//! Not a clock: the pool reads the clock once for a pick and once for its outcome, and hands moments to the pure parts.
+//! Not a clock: the pool reads the clock once for a pick and once for its result, and passes moments to the pure parts.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What callers learn about one running copy, shared by all of them: the words of the pure machines, and how they are moved.
+//! The statistics of one running copy, shared by all callers: the state words of the pure machines, and their updates.
 
 use std::{
     any::Any,
@@ -23,7 +23,7 @@ use super::{
     window::{Sample, Window},
 };
 
-/// What callers have stats. Cache lines of its own, so that calls to one member don't slow down those to another.
+/// The statistics of one member. It has its own cache lines, so that calls to one member don't slow down those to another.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct MemberStats {
@@ -39,7 +39,7 @@ pub(crate) struct MemberStats {
     gone: AtomicBool,
     /// Wakes the tasks that wait for `gone`.
     gone_notify: Notify,
-    /// What callers store with this copy (connections): created when first used, dropped with this.
+    /// Values that callers store with this copy (connections): created at the first use, dropped with this.
     attached: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Call {
     pub(crate) is_out: bool,
 }
 
-/// What an outcome changed for everybody.
+/// The change that the result of a call made for all callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transition {
     None,
@@ -90,7 +90,7 @@ impl MemberStats {
         self.id
     }
 
-    /// What callers store with this copy: one value of one type.
+    /// The value that callers store with this copy: one value of one type.
     pub(crate) fn attached<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
         let attached = self.attached.get_or_init(|| Arc::new(T::default()));
         Arc::clone(attached).downcast().unwrap_or_default()
@@ -128,7 +128,7 @@ impl MemberStats {
         self.options.fraction()
     }
 
-    /// It is no member any more, not even a reserve. Final.
+    /// Marks it as removed from the pool, also as a reserve. Final.
     pub(crate) fn set_gone(&self) {
         self.gone.store(true, Release);
         self.gone_notify.notify_waiters();
@@ -161,7 +161,7 @@ impl MemberStats {
         self.breaker.fetch_update(Relaxed, Relaxed, step).is_ok()
     }
 
-    /// Learns the outcome of a pick. `draw` gives numbers from 0 to 1.
+    /// Records the result of a pick. `draw` gives numbers from 0 to 1.
     pub(crate) fn judge(
         &self,
         verdict: Verdict,
@@ -177,7 +177,7 @@ impl MemberStats {
         transition
     }
 
-    /// Learns whether a pick went well, when its answer's head came after `elapsed`.
+    /// Records whether a pick succeeded whose response head arrived after `elapsed`.
     pub(crate) fn learn(
         &self,
         signal: BreakerEvent,
@@ -199,7 +199,7 @@ impl MemberStats {
         transition
     }
 
-    /// Learns how long a pick took.
+    /// Records the latency of a pick.
     pub(crate) fn charge(&self, charge: Charge, elapsed: Duration, now: Moment) {
         self.latency.charge(charge, elapsed, now);
     }
@@ -222,14 +222,14 @@ impl MemberStats {
         })
     }
 
-    /// It is a reserve from now on, or has left: it is no longer judged.
+    /// Stops judging it: it is a reserve from now on, or has left.
     pub(crate) fn switch_off(&self) {
         if self.step(|_| Breaker::Off).is_some() {
             self.refused.store(false, Relaxed);
         }
     }
 
-    /// It is no longer a reserve.
+    /// Judges it again: it is no longer a reserve.
     pub(crate) fn switch_on(&self, now: Moment) {
         self.step(|breaker| if breaker == Breaker::Off { Breaker::new(now) } else { breaker });
     }
@@ -247,8 +247,8 @@ impl MemberStats {
         }
     }
 
-    /// Moves the breaker and keeps the count of ejections right; says whether it was out before and after, or None if nothing moved. An
-    /// ejection that is not allowed leaves everything as it was, so that the next failure asks again.
+    /// Updates the breaker and the count of ejections. Returns whether it was out before and after, or None if nothing changed. An ejection
+    /// above the limit changes nothing, so that the next failure tries again.
     fn step(&self, next: impl Fn(Breaker) -> Breaker) -> Option<(bool, bool)> {
         let mut word = self.breaker.load(Relaxed);
         loop {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_succeeds_takes_away_what_failures_were_charged() {
+    fn a_successful_probe_removes_the_charges_of_failures() {
         let (_, stats) = pool(2);
         assert_eq!(fail(&stats[0]), Transition::Ejected);
         assert!(stats[0].take_probe(at(1)));
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ejection_that_is_not_allowed_waits_for_a_place() {
+    fn an_ejection_above_the_limit_waits_for_a_readmission() {
         let (_, stats) = pool(2);
         assert_eq!((fail(&stats[0]), fail(&stats[1])), (Transition::Ejected, Transition::None));
         assert_eq!(stats[0].judge(Verdict::SUCCESS, OUT, at(0), || 0.0), Transition::Readmitted);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_leaves_gives_its_ejection_back_and_takes_no_other() {
+    fn a_removed_member_releases_its_ejection_and_is_not_ejected_again() {
         let (_, stats) = pool(2);
         fail(&stats[0]);
         stats[0].switch_off();
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn never_more_than_half_are_out_whatever_many_threads_find() {
+    fn at_most_half_are_ejected_by_concurrent_results() {
         let (_, stats) = pool(6);
         let storm = |seed| {
             let mut draws = fastrand::Rng::with_seed(seed);
@@ -374,7 +374,7 @@ mod tests {
         });
         let out = || stats.iter().filter(|stats| is_out(stats)).count();
         assert!(out() <= 3, "{} of 6", out());
-        // Had an ejection been counted twice or lost, this would not come out even.
+        // The counts match only if no ejection was counted twice or lost.
         stats.iter().for_each(|stats| stats.readmit(at(200_000)));
         stats.iter().for_each(|stats| _ = fail(stats));
         assert_eq!(out(), 3);

@@ -16,7 +16,7 @@ pub(crate) const WINDOW_MAX: Duration = Duration::from_secs(BUCKETS as u64);
 const COUNT_BITS: u32 = 16;
 /// Further samples of the same second are not counted.
 const COUNT_MAX: u32 = (1 << COUNT_BITS) - 1;
-/// The number of a second has the other 32 bits, 136 years.
+/// The number of the second has the other 32 bits, 136 years.
 const SECOND_MASK: u64 = (1 << 32) - 1;
 
 /// The samples of one second.
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_the_window_or_than_the_member_is_back_does_not_count() {
+    fn samples_before_the_window_or_the_readmission_do_not_count() {
         let window = window(&[(20, Sample::Bad, 30)]);
         for (since, now, low) in
             [(0, 20, true), (0, 29, true), (0, 30, false), (20, 21, true), (21, 21, false)]
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_the_window_stays_so_for_years() {
+    fn old_samples_do_not_count_again_for_years() {
         let window = window(&[(20, Sample::Bad, 30)]);
         for bits in 5..32 {
             let now = 20 + (1 << bits);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_that_is_full_keeps_its_rate() {
+    fn a_saturated_second_keeps_its_rate() {
         let full = Bucket { second: 3, bad: COUNT_MAX / 2, all: COUNT_MAX };
         assert_eq!(full.after(Sample::Bad, 3), full);
         assert_eq!(full.after(Sample::Bad, 4), Bucket { second: 4, bad: 1, all: 1 });

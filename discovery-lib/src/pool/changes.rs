@@ -15,7 +15,7 @@ use crate::Watched;
 
 type Next = Pin<Box<dyn Future<Output = watch::Receiver<Start>> + Send>>;
 
-/// The changes of a pool: what is known now, then each change of the instances or of the failure. See [`Pool::changes`].
+/// The changes of a pool: the current state, then each change of the instances or of the failure. See [`Pool::changes`].
 #[must_use = "a stream does nothing unless polled"]
 pub struct PoolChanges {
     pool: Pool,
@@ -24,15 +24,15 @@ pub struct PoolChanges {
 }
 
 impl Pool {
-    /// The changes of its instances, with their age and the failure since the last answer: what is known now, then each change. PoolChanges that
-    /// come faster than they are read are merged. The stream never ends, and keeps the pool fed.
+    /// The changes of its instances, with their age and the failure since the last answer: the current state, then each change. Changes that
+    /// arrive faster than they are read are merged. The stream never ends, and keeps the pool fed.
     pub fn changes(&self) -> PoolChanges {
         let mut changed = self.state.changed();
         changed.mark_changed();
         PoolChanges { pool: self.clone(), next: Box::pin(next(changed)), last: None }
     }
 
-    /// What is known now.
+    /// The current state.
     pub(super) fn watched(&self) -> Watched {
         let published = || self.state.published().watched.clone();
         let latest = self.feed.as_ref().and_then(|feed| feed.latest());
@@ -67,7 +67,7 @@ impl Stream for PoolChanges {
     }
 }
 
-/// Whether both mean the same, whatever their age.
+/// Whether both are equal except for their age.
 fn is_same(one: &Watched, other: &Watched) -> bool {
     let instances = |it: &Watched| it.snapshot.as_ref().map(|it| Arc::clone(&it.instances));
     one.failure.is_some() == other.failure.is_some() && instances(one) == instances(other)

@@ -24,13 +24,13 @@ use crate::{
 /// }
 /// ```
 ///
-/// where `snapshot` is null before the first answer, and `rank` and what follows it are null for instances that are never picked.
+/// where `snapshot` is null before the first answer, and `rank` and the fields after it are null for instances that are never picked.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Explanation {
     /// The service.
     pub service: Arc<str>,
-    /// When this was so.
+    /// The time of this state.
     pub at: Instant,
     /// The last answer, its age, and the failure since.
     pub watched: Watched,

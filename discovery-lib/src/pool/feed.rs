@@ -20,13 +20,13 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// What the watch knows already counts as a change.
+    /// The known state of the watch counts as a change.
     pub(super) fn watch(mut watched: watch::Receiver<Watched>) -> Self {
         watched.mark_changed();
         Self::Watch(watched)
     }
 
-    /// The channel that shows equal answers, which are no changes, too; none for a stream.
+    /// The channel that also shows equal answers, which are not changes; none for a stream.
     fn latest(&self) -> Option<watch::Receiver<Watched>> {
         match self {
             Self::Watch(watched) => Some(watched.clone()),
@@ -49,7 +49,7 @@ impl Source {
     }
 }
 
-/// The task. When this is dropped, the task ends.
+/// The feeding task. It ends when this is dropped.
 pub(super) enum Feed {
     /// Ends with its source, or with its runtime.
     Once { _task: AbortOnDropHandle<()>, latest: Option<watch::Receiver<Watched>> },
@@ -71,7 +71,7 @@ impl Feed {
     ) -> Self {
         let (fed, left) = (state.clone(), state.clone());
         let start = move || {
-            // What was known at the end of the last run may be out of date.
+            // The state at the end of the previous task may be out of date.
             fed.forget();
             let watch = watch();
             let latest = watch.subscribe();
@@ -80,7 +80,7 @@ impl Feed {
         Self::Standing(Background::new(start, move || left.forget()))
     }
 
-    /// What is known now, with its present age; none if only the task knows.
+    /// The current state with its age; none if only the task has it.
     pub(super) fn latest(&self) -> Option<Watched> {
         let latest = match self {
             Self::Once { latest, .. } => latest.clone(),
@@ -106,7 +106,7 @@ impl fmt::Debug for Feed {
     }
 }
 
-/// Ends the wait for a first answer that will not come, also when the runtime ends.
+/// Ends the wait for a first answer when the task ends, also with its runtime.
 struct Ended(Arc<PoolState>);
 
 impl Drop for Ended {
@@ -142,7 +142,7 @@ async fn run(ended: Ended, mut source: Source) {
         }
         deadline = state.publish(last.clone(), Instant::now());
     }
-    info!(service = %state.service(), "the source of a pool ended; its last instances are kept");
+    info!(service = %state.service(), "source of the pool ended; its last instances are kept");
     state.end();
     while deadline.is_some() {
         until(deadline).await;

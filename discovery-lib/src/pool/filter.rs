@@ -1,4 +1,4 @@
-//! Pools derived from another one: the same members and statistics, of which a predicate keeps a part.
+//! Pools that are derived from another one: they share its members and statistics, and a predicate selects a part.
 
 use std::{
     fmt,
@@ -16,7 +16,7 @@ use crate::{Instance, Snapshot, Watched};
 pub(super) struct Predicate(Arc<dyn Fn(&Instance) -> bool + Send + Sync>);
 
 impl Predicate {
-    /// The part of what is known that is selected.
+    /// The selected part of the current state.
     pub(super) fn watched(&self, watched: Watched) -> Watched {
         let select = |snapshot: Arc<Snapshot>| {
             let instances = snapshot.instances.iter().filter(|it| (self.0)(it)).cloned().collect();

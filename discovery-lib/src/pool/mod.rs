@@ -39,7 +39,7 @@ use state::PoolState;
 ///
 /// The task that feeds it ends with the last clone, even while picks exist. A pool of [`Discovery::pool`](crate::Discovery::pool) is fed for
 /// another 60 s, so that the next one starts with known members. When the runtime of its task ends first, the task is started again on the
-/// runtime where the pool is used next, and the pool starts without any knowledge.
+/// runtime where the pool is used next, and the pool starts without instances.
 #[derive(Debug, Clone)]
 pub struct Pool {
     state: Arc<PoolState>,
@@ -47,7 +47,7 @@ pub struct Pool {
     feed: Option<Arc<Feed>>,
     /// Keeps a shared task running.
     _hold: Option<Hold>,
-    /// What its watch queries, for errors; None where no watch feeds it.
+    /// The query of its watch, for errors; None without a watch.
     whom: Option<Arc<str>>,
 }
 
@@ -141,7 +141,7 @@ impl Pool {
         Self { _hold: None, ..self }
     }
 
-    /// Uses it, so that it lives on.
+    /// Counts as a use, so that the pool lingers longer.
     pub(crate) fn touch(&self, now: Instant) {
         if let Some(background) = self.background() {
             background.touch(now);
@@ -153,7 +153,7 @@ impl Pool {
         self.state.published().has_any()
     }
 
-    /// Whether what feeds it has ended and can be started again.
+    /// Whether its feeding task has ended and can be started again.
     pub(crate) fn has_ended(&self) -> bool {
         self.background().is_some_and(|background| !background.is_running())
     }
@@ -162,18 +162,18 @@ impl Pool {
         self.feed.as_ref()?.background()
     }
 
-    /// Restarts the feeding task if its runtime has ended. Otherwise one read of memory.
+    /// Restarts the feeding task if its runtime has ended. Otherwise it costs one atomic read.
     fn keep_fed(&self) {
         if let Some(background) = self.background() {
             background.keep_running();
         }
     }
 
-    /// Why there was no first answer in time: the failure of its watch, or what the watch waits for.
+    /// The reason for which there was no first answer in time: the failure of its watch, or the query without an answer.
     pub(crate) fn silence(&self) -> Arc<Error> {
         let latest = self.feed.as_ref().and_then(|feed| feed.latest());
         latest.and_then(|watched| watched.failure).unwrap_or_else(|| {
-            let whom = self.whom.as_deref().unwrap_or("what feeds the pool");
+            let whom = self.whom.as_deref().unwrap_or("the source of the pool");
             Arc::new(Error::new(Kind::Timeout, format!("no answer yet from {whom}")))
         })
     }

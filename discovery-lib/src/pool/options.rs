@@ -1,11 +1,11 @@
-//! What one pick asks for.
+//! The options of one pick.
 
 use crate::{
     MemberId,
     balance::{Probe, Request},
 };
 
-/// What one pick asks for. Default: the first try of a call that must not be repeated, without a key.
+/// The options of one pick. Default: the first try of a call that must not be repeated, without a key.
 ///
 /// ```
 /// # use discovery::{PickOptions, Pool};

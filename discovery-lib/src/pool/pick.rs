@@ -24,11 +24,11 @@ pub struct InFlight {
     stage: Stage,
 }
 
-/// How far a call has come.
+/// The progress of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Picked,
-    /// A good head has come. Whether the call went well is known at the end of its body.
+    /// A good response head has arrived. The result of the call is known at the end of its body.
     Answered(Moment),
     Judged,
 }
@@ -62,7 +62,7 @@ impl Pick {
         self.0.gone().await;
     }
 
-    /// What callers store with this copy while it is known: connections.
+    /// The value that callers store with this copy: connections.
     pub(crate) fn attached<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
         self.0.member.stats.attached()
     }
@@ -84,7 +84,7 @@ impl Pick {
         call
     }
 
-    /// The head of a good answer has come: charges its latency. It succeeds when what is returned is dropped, unless it fails before.
+    /// The head of a good answer has arrived: charges its latency. The call succeeds when the returned value is dropped, unless it fails before.
     pub(crate) fn answered(self) -> InFlight {
         let Self(mut call) = self;
         call.answered();
@@ -118,7 +118,7 @@ impl InFlight {
         self.stage = Stage::Answered(now);
     }
 
-    /// The body of a good answer broke off or stalled. An answer that was no good at its head already is not counted twice.
+    /// The body of a good answer was cut or stalled. An answer with a bad head is not counted twice.
     pub(crate) fn fail(&mut self) {
         let Stage::Answered(at) = self.stage else { return };
         self.end(at, BreakerEvent::Failure);
@@ -126,7 +126,7 @@ impl InFlight {
         stats.charge(Verdict::FAILURE.latency, elapsed, stats.now());
     }
 
-    /// Its body has come without a break for `proof` or more: for an ejected member that is success enough, as some bodies never end.
+    /// Its body has arrived without a pause for `proof` or more. For an ejected member this counts as success, because some bodies never end.
     pub(crate) fn goes_on(&mut self, proof: Duration) {
         if let Stage::Answered(at) = self.stage
             && self.call.is_out
@@ -138,7 +138,7 @@ impl InFlight {
         }
     }
 
-    /// An answer whose head came at `at` ends so.
+    /// The result of an answer whose head arrived at `at`.
     fn end(&mut self, at: Moment, signal: BreakerEvent) {
         self.stage = Stage::Judged;
         let (stats, elapsed) = (&self.member.stats, at.since(self.call.picked));
@@ -183,7 +183,7 @@ impl fmt::Debug for InFlight {
     }
 }
 
-/// Why there is no instance to call.
+/// The reason for which there is no instance to call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PickError {

@@ -13,7 +13,7 @@ use crate::{
     watch::{self, Watches},
 };
 
-/// Pools that may linger without a user, as many as pollers.
+/// The maximum number of pools that linger without a user, equal to that of pollers.
 const LINGERING_MAX: usize = watch::LINGERING_MAX;
 
 /// The pools of one program.
@@ -21,7 +21,7 @@ const LINGERING_MAX: usize = watch::LINGERING_MAX;
 pub(crate) struct Pools {
     watches: Watches,
     options: PoolsOptions,
-    /// None of them is held here.
+    /// None of them is kept alive by this map.
     pools: Mutex<HashMap<Query, Pool>>,
 }
 
@@ -41,12 +41,12 @@ impl Pools {
         if let Some(pool) = pools.get(&query) {
             return pool.held();
         }
-        // This removes pools that ended, too.
+        // This also removes pools that have ended.
         make_room(&mut pools, LINGERING_MAX, Pool::usage);
         let endpoints = self.watches.endpoints(&query);
         let (watches, key) = (self.watches.clone(), query.clone());
         let options = self.options.of(&key.service);
-        // The pool lingers, so its watch need not.
+        // The pool lingers, so its watch does not linger.
         let watch = move || watches.watch(&query, Duration::ZERO);
         let pool = Pool::standing(key.service.clone(), &endpoints, options, watch);
         let held = pool.held();
@@ -60,7 +60,7 @@ impl Pools {
 pub(crate) struct PoolsOptions {
     all: Arc<PoolOptions>,
     of_services: HashMap<Arc<str>, Arc<PoolOptions>>,
-    /// Given to each pool that has no source of its own.
+    /// The source of each pool without its own.
     random: Option<Random>,
 }
 
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn statistics_last_from_one_pool_to_the_next_and_end_without_use() {
+    async fn statistics_survive_from_one_pool_to_the_next_and_end_without_use() {
         let pools = pools();
         let first = pools.pool("web".into());
         first.ready().await.unwrap();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pool_without_a_holder_lasts_as_long_as_it_is_called() {
+    async fn a_pool_without_a_holder_lives_while_it_is_called() {
         let pools = pools();
         let pool = pools.pool("web".into()).without_hold();
         pool.ready().await.unwrap();
@@ -155,7 +155,7 @@ mod tests {
         }
         sleep(LINGER * 2).await;
         assert!(pool.has_ended());
-        assert!(pool.explain().instances.is_empty(), "it keeps nothing");
+        assert!(pool.explain().instances.is_empty(), "its instances are not kept");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! What a pool publishes, and how it is derived from the state before and a new answer.
+//! The states that a pool publishes, and their derivation from the previous state and a new answer.
 
 use std::{
     collections::HashSet,
@@ -32,7 +32,7 @@ pub(super) struct Published {
     pub(super) watched: Watched,
 }
 
-/// The states of a pool, one after the other. The feed writes them.
+/// The channel of the states of a pool. The feed publishes them.
 #[derive(Debug)]
 pub(super) struct PoolState {
     service: Arc<str>,
@@ -40,7 +40,7 @@ pub(super) struct PoolState {
     limit: Arc<EjectionLimit>,
     names: Arc<Names>,
     pub(super) options: Arc<PoolOptions>,
-    /// The part of its parent that a derived pool publishes; None for a pool of its own.
+    /// The part of its parent that a derived pool publishes; None for other pools.
     pub(super) keep: Option<Predicate>,
     pub(super) derived: Mutex<Vec<Weak<Self>>>,
     published: ArcSwap<Published>,
@@ -90,7 +90,7 @@ impl PoolState {
         }
     }
 
-    /// A state that publishes a part of this one. It begins with nothing.
+    /// The states of a pool that publishes a part of this one. It begins without instances.
     pub(super) fn deriving(&self, keep: Predicate) -> Self {
         Self {
             service: Arc::clone(&self.service),
@@ -127,7 +127,7 @@ impl PoolState {
         self.published.load()
     }
 
-    /// Publishes the members that follow from this. Returns when to publish again, if no answer comes before.
+    /// Publishes the members that result from this. Returns when to publish again if there is no earlier answer.
     pub(super) fn publish(&self, watched: Watched, now: Instant) -> Option<Instant> {
         let old = self.published.load_full();
         let snapshot = watched.snapshot.as_ref();
@@ -220,7 +220,7 @@ impl PoolState {
         }
     }
 
-    /// Starts again without any knowledge.
+    /// Restarts without instances.
     pub(super) fn forget(&self) {
         let old = self.published.swap(Arc::new(Published::nothing(&self.options.policy)));
         self.start.send_replace(Start::NoAnswerYet);
@@ -230,7 +230,7 @@ impl PoolState {
         }
     }
 
-    /// No further answer will come.
+    /// Marks the end: there will be no further answer.
     pub(super) fn end(&self) {
         self.start.send_if_modified(|start| {
             let is_waiting = *start == Start::NoAnswerYet;

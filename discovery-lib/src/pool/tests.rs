@@ -16,7 +16,7 @@ fn snapshot(instances: impl IntoIterator<Item = Arc<Instance>>) -> Snapshot {
     Snapshot { instances, index: 1, origin: Origin::Catalog, as_of: Instant::now() }
 }
 
-/// A pool and what feeds it.
+/// A pool and its source.
 struct Fed {
     pool: Pool,
     answers: watch::Sender<Watched>,
@@ -28,12 +28,12 @@ impl Fed {
         Self { pool: Pool::from_watch("web", watched), answers }
     }
 
-    /// Waits for the first answer, but not for ever.
+    /// Waits for the first answer, with a time limit.
     async fn ready(pool: &Pool) -> Result<(), Error> {
-        timeout(Duration::from_secs(9), pool.ready()).await.expect("an end to the waiting")
+        timeout(Duration::from_secs(9), pool.ready()).await.expect("no answer")
     }
 
-    /// Answers, and waits until the pool has heard it.
+    /// Publishes an answer, and waits until the pool has it.
     async fn answer(&self, instances: impl IntoIterator<Item = Arc<Instance>>) {
         let snapshot = Some(Arc::new(snapshot(instances)));
         self.answers.send_replace(Watched { snapshot, failure: None });
@@ -64,7 +64,7 @@ async fn a_pool_is_ready_with_its_first_answer_even_if_that_is_empty() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_ends_without_an_answer_is_an_error_and_not_a_wait() {
+async fn a_watch_that_ends_without_an_answer_is_an_error() {
     let Fed { pool, answers } = Fed::new();
     drop(answers);
     let error = Fed::ready(&pool).await.unwrap_err();
@@ -83,7 +83,7 @@ async fn a_watch_that_answered_before_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_feeds_a_pool_and_its_last_word_stays() {
+async fn a_stream_feeds_a_pool_and_its_last_snapshot_stays() {
     struct Once(Option<Snapshot>);
     impl Stream for Once {
         type Item = Snapshot;
@@ -101,7 +101,7 @@ async fn a_stream_feeds_a_pool_and_its_last_word_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_learnt_survives_new_weights_and_status_but_not_a_new_copy() {
+async fn statistics_survive_new_weights_and_status_but_not_a_new_copy() {
     let fed = Fed::new();
     fed.answer([instance(1, Status::Passing)]).await;
     let first = fed.pool.pick().unwrap();
@@ -120,7 +120,7 @@ async fn what_was_learnt_survives_new_weights_and_status_but_not_a_new_copy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_vanish_serve_as_reserve_until_refused_or_a_minute_is_over() {
+async fn vanished_instances_are_reserves_until_refused_or_for_a_minute() {
     let fed = Fed::new();
     fed.answer([instance(1, Status::Passing), instance(2, Status::Passing)]).await;
     fed.answer([]).await;
@@ -141,7 +141,7 @@ async fn those_who_vanish_serve_as_reserve_until_refused_or_a_minute_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn scaled_to_zero_the_pool_is_empty_once_each_has_refused() {
+async fn a_service_scaled_to_zero_is_empty_once_each_has_refused() {
     let fed = Fed::new();
     fed.answer([instance(1, Status::Passing), instance(2, Status::Passing)]).await;
     fed.answer([]).await;
@@ -156,7 +156,7 @@ async fn scaled_to_zero_the_pool_is_empty_once_each_has_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_left_in_order_is_gone_at_once() {
+async fn an_instance_that_leaves_gracefully_is_removed_immediately() {
     let fed = Fed::new();
     fed.answer([instance(1, Status::Passing), instance(2, Status::Passing)]).await;
     fed.answer([instance(1, Status::Passing), instance(2, Status::Maintenance)]).await;
@@ -165,7 +165,7 @@ async fn one_that_left_in_order_is_gone_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reserve_that_is_back_is_judged_again() {
+async fn a_reserve_that_returns_is_judged_again() {
     let fed = Fed::new();
     let both = || [instance(1, Status::Passing), instance(2, Status::Passing)];
     fed.answer(both()).await;
@@ -176,7 +176,7 @@ async fn a_reserve_that_is_back_is_judged_again() {
     assert_eq!(fed.ranks(), [(2, Some(Rank::Passing)), (1, Some(Rank::Ejected))]);
 }
 
-/// Calls as many as are there, so that each is called, and fails those.
+/// Calls each member once, and fails all calls.
 fn fail(fed: &Fed, failing: impl Fn(u16) -> bool) {
     let picks: Vec<_> = (0..120).map(|_| fed.pool.pick().unwrap()).collect();
     for pick in picks {
@@ -185,7 +185,7 @@ fn fail(fed: &Fed, failing: impl Fn(u16) -> bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_leaves_makes_room_for_another_ejection() {
+async fn a_removed_member_allows_another_ejection() {
     let fed = Fed::new();
     let ejected =
         || fed.ranks().into_iter().filter(|it| it.1 == Some(Rank::Ejected)).map(|it| it.0);
@@ -199,7 +199,7 @@ async fn one_that_leaves_makes_room_for_another_ejection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pick_for_who_knows_what_is_no_probe_and_one_for_what_may_be_done_twice_is() {
+async fn only_a_repeatable_pick_is_a_probe() {
     let fed = Fed::new();
     fed.answer([instance(1, Status::Passing), instance(2, Status::Passing)]).await;
     fail(&fed, |port| port == 1);
@@ -217,7 +217,7 @@ async fn a_pick_for_who_knows_what_is_no_probe_and_one_for_what_may_be_done_twic
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_refused_before_it_vanished_gets_a_chance_as_reserve() {
+async fn a_refusal_before_it_vanished_does_not_drop_a_reserve() {
     let fed = Fed::new();
     fed.answer([instance(1, Status::Passing)]).await;
     drop(fed.pool.pick().unwrap().judge(Verdict::REFUSED));
@@ -240,7 +240,7 @@ async fn a_pool_that_shrinks_keeps_at_most_half_ejected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pick_that_is_dropped_gives_its_place_back_and_says_what_it_waited_for() {
+async fn a_dropped_pick_ends_its_call_and_charges_its_wait() {
     let fed = Fed::new();
     fed.answer([instance(1, Status::Passing)]).await;
     let member = || fed.pool.explain().instances[0].member.unwrap();
@@ -266,7 +266,7 @@ async fn the_feed_ends_with_the_last_clone_and_picks_do_not_keep_it() {
     sleep(Duration::from_millis(1)).await;
     assert!(!answers.is_closed());
     drop(clone);
-    timeout(Duration::from_secs(9), answers.closed()).await.expect("the feed ends");
+    timeout(Duration::from_secs(9), answers.closed()).await.expect("the feed did not end");
     pick.succeed();
 }
 
@@ -289,7 +289,7 @@ async fn a_fixed_pool_is_ready_and_gives_its_members() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_says_the_same_keeps_the_age_small_though_nobody_is_woken() {
+async fn an_equal_answer_renews_the_age_and_wakes_no_task() {
     let fed = Fed::new();
     fed.answer([instance(1, Status::Passing)]).await;
     advance(Duration::from_secs(60)).await;
@@ -303,7 +303,7 @@ async fn an_answer_that_says_the_same_keeps_the_age_small_though_nobody_is_woken
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pick_is_told_when_its_instance_has_left_but_not_while_it_is_in_reserve() {
+async fn a_pick_is_notified_when_its_instance_has_left_but_not_while_it_is_in_reserve() {
     let both = || [instance(1, Status::Passing), instance(2, Status::Passing)];
     for (next, is_current) in [
         (vec![instance(1, Status::Warning)], true),
@@ -321,10 +321,10 @@ async fn a_pick_is_told_when_its_instance_has_left_but_not_while_it_is_in_reserv
         assert_eq!(timeout(soon, pick.gone()).await.is_err(), is_current);
         assert_eq!(timeout(soon, call.gone()).await.is_err(), is_current);
         fed.answer([instance(2, Status::Passing)]).await;
-        // The reserve ends while both wait.
+        // The reserve ends while both tasks wait.
         timeout(Duration::from_secs(70), async { tokio::join!(pick.gone(), call.gone()) })
             .await
-            .expect("the end of the reserve");
+            .expect("the reserve did not end");
         drop((pick, call));
     }
 }
@@ -364,7 +364,7 @@ async fn a_filtered_pool_follows_its_parent_and_shares_its_members() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_changes_yields_what_is_known_and_each_change_once() {
+async fn a_stream_of_changes_yields_the_current_state_and_each_change_once() {
     let fed = Fed::new();
     let mut changes = fed.pool.changes();
     let mut next = async |answered: bool| {
@@ -434,7 +434,7 @@ async fn options_set_when_an_instance_is_ejected_and_how_long_the_reserve_lasts(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_policy_sees_the_eligible_members_of_the_best_rank_alone() {
+async fn a_policy_gets_only_the_eligible_members_of_the_best_rank() {
     /// The last candidate, by an index beyond it, and the key as the number of candidates.
     #[derive(Debug)]
     struct Last;
@@ -464,7 +464,7 @@ async fn a_policy_sees_the_eligible_members_of_the_best_rank_alone() {
     assert_eq!(port(&fed.pool.pick_with(with(2)).unwrap()), 2);
     advance(Duration::from_secs(2)).await;
     let probe = fed.pool.pick_with(with(2).repeatable()).unwrap();
-    assert_eq!(port(&probe), 3, "the probe is not a choice of the policy");
+    assert_eq!(port(&probe), 3, "the policy does not choose the probe");
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(super) struct Known<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Next {
     pub(super) instance: Arc<Instance>,
-    /// The place of the same copy among the known ones; None for a new one.
+    /// The index of the same copy among the previous members; None for a new one.
     pub(super) known: Option<usize>,
     /// Set for a reserve: when it ends.
     pub(super) reserve_until: Option<Instant>,
@@ -66,7 +66,7 @@ pub(super) fn update(
     answered.chain(missing).collect()
 }
 
-/// When the members change without a new answer: when the first reserve ends.
+/// The next change of the members without a new answer: the end of the first reserve.
 pub(super) fn next_deadline(members: &[Next]) -> Option<Instant> {
     members.iter().filter_map(|member| member.reserve_until).min()
 }
@@ -80,14 +80,14 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Until when it is a reserve; None if it has been one for long enough, or refused.
+    /// The end of its time as reserve; None if that is over, or it refused.
     fn reserve(&self, max: Duration, now: Instant) -> Option<Instant> {
         let until = self.reserve_until.unwrap_or(now + max);
         (until > now && !self.is_dropped).then_some(until)
     }
 }
 
-/// One copy at a time has it.
+/// The key of a copy. One copy at a time has it.
 pub(super) fn key(instance: &Instance) -> (&str, &ServiceId) {
     (&instance.node, &instance.id)
 }

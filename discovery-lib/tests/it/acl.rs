@@ -1,4 +1,4 @@
-//! A Consul that denies all access without a token, and a token file that is replaced while it is used.
+//! A Consul that denies all access without a token, and a token file that is replaced while in use.
 
 use std::fs;
 

@@ -39,7 +39,7 @@ async fn any_id_can_be_registered_read_put_into_maintenance_and_deregistered() {
             agent.maintain(&id, Maintenance::Off).await.unwrap();
             agent.deregister(&id).await.unwrap();
             assert_eq!(agent.service(&id).await.unwrap(), None, "{text}");
-            // A service that is not registered is no error.
+            // A service that is not registered is not an error.
             agent.deregister(&id).await.unwrap();
         }
     })
@@ -47,7 +47,7 @@ async fn any_id_can_be_registered_read_put_into_maintenance_and_deregistered() {
 }
 
 #[tokio::test]
-async fn what_the_agent_does_not_have_is_forgotten() {
+async fn an_unknown_check_or_service_is_forgotten() {
     everywhere(async |world| {
         let agent = world.discovery.agent();
         let heartbeat = agent.pass("service:nothing", "").await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Calls by service name against servers that answer, fail and leave in every way there is.
+//! Calls by service name to servers that answer, fail and disconnect in many ways.
 
 mod bodies;
 mod closed;
@@ -19,10 +19,10 @@ use http::{Method, Request};
 use testkit::ports;
 use tokio::time::{Instant, sleep};
 
-/// No test waits longer for what has to happen.
+/// The time limit of every wait.
 const SOON: Duration = Duration::from_secs(60);
 
-/// A client of one pool, whatever service is asked for.
+/// A client that uses one pool for every service name.
 fn client(pool: &Pool) -> Client {
     let pool = pool.clone();
     Client::new(move |_| pool.clone())
@@ -32,7 +32,7 @@ fn request(method: Method) -> Request<&'static str> {
     Request::builder().method(method).uri("http://service2/").body("").unwrap()
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 fn unused() -> SocketAddr {
     ports::unused().unwrap()
 }
@@ -48,7 +48,7 @@ fn eventually(what: impl Fn() -> bool) -> impl Future<Output = ()> {
     async move {
         let until = Instant::now() + SOON;
         while !what() {
-            assert!(Instant::now() < until, "did not come true: {caller}");
+            assert!(Instant::now() < until, "did not become true: {caller}");
             sleep(Duration::from_millis(5)).await;
         }
     }

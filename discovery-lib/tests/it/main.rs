@@ -1,6 +1,6 @@
-//! Tests of the library as its users see it, against real parts.
+//! Tests of the public API, with real agents and servers.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod acl;
 mod agent;

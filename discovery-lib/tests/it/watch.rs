@@ -1,4 +1,4 @@
-//! Watches of a Consul that works, that fails and that loses its data.
+//! Watches of a Consul that is healthy, that fails and that loses its data.
 
 mod odd;
 mod query;
@@ -85,7 +85,7 @@ async fn no_instance_is_an_answer() {
 
 /// For each fault of the agent: what was known is kept and its age grows, the failure is published, queries are not sent in a busy loop, and the
 /// watch recovers with the agent.
-async fn failures_change_nothing_that_is_known(source: Source, modes: &[Mode]) {
+async fn failures_keep_the_known_instances(source: Source, modes: &[Mode]) {
     everywhere(async |world| {
         world.register("web", 80).await;
         let proxy = if source == Source::Dns { &world.dns } else { &world.http };
@@ -119,15 +119,15 @@ fn queries_in(elapsed: Duration) -> u64 {
 }
 
 #[tokio::test]
-async fn failures_of_the_catalog_change_nothing_that_is_known() {
+async fn failures_of_the_catalog_keep_the_known_instances() {
     let modes = [Mode::Status(500), Mode::Garbage, Mode::Reset, Mode::Closed, Mode::Hang];
-    failures_change_nothing_that_is_known(Source::Catalog, &modes).await;
+    failures_keep_the_known_instances(Source::Catalog, &modes).await;
 }
 
 #[tokio::test]
-async fn failures_of_dns_change_nothing_that_is_known() {
+async fn failures_of_dns_keep_the_known_instances() {
     let modes = [Mode::Reset, Mode::Closed, Mode::Hang];
-    failures_change_nothing_that_is_known(Source::Dns, &modes).await;
+    failures_keep_the_known_instances(Source::Dns, &modes).await;
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ fn as_of(watched: &discovery::Watched) -> Instant {
 }
 
 #[tokio::test]
-async fn a_consul_that_lost_its_data_gets_no_index_of_its_future() {
+async fn a_consul_that_lost_its_data_gets_no_future_index() {
     everywhere(async |mut world| {
         for port in 1..30 {
             world.register("web", port).await;

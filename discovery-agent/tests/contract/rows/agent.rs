@@ -1,4 +1,4 @@
-//! What an agent says of itself, of its cluster and of its own services.
+//! The agent's description of itself, of its cluster and of its own services.
 
 use serde_json::{Value, json};
 
@@ -8,21 +8,21 @@ use crate::{
 };
 
 pub(crate) const ROWS: &[Row] = &[
-    row!(it_says_who_it_is),
-    row!(it_says_its_stats_as_text),
+    row!(self_describes_the_agent),
+    row!(stats_are_texts),
     row!(it_is_a_member_of_its_cluster),
     row!(it_is_its_own_leader_and_only_peer),
     row!(it_lists_its_services_by_id).alone(),
     row!(it_lists_its_checks_by_id).alone(),
-    row!(it_does_not_know_strangers),
-    row!(an_unchanged_service_answers_its_hash_when_the_wait_ends),
-    row!(another_hash_or_none_is_answered_at_once),
+    row!(an_unknown_service_is_not_found),
+    row!(an_unchanged_service_returns_its_hash_when_the_wait_ends),
+    row!(another_hash_or_none_is_answered_immediately),
     row!(a_hash_is_woken_by_a_change),
     row!(a_hash_is_woken_by_deregistration),
-    row!(a_hash_sleeps_through_an_identical_registration_and_beats),
+    row!(a_hash_is_not_woken_by_an_identical_registration_or_heartbeats),
 ];
 
-async fn it_says_who_it_is(target: &Target) {
+async fn self_describes_the_agent(target: &Target) {
     let itself = target.get("/v1/agent/self").await.ok();
     like(
         &itself["Config"],
@@ -39,8 +39,8 @@ async fn it_says_who_it_is(target: &Target) {
     assert_eq!(itself["Member"], target.get("/v1/agent/members").await.ok()[0]);
 }
 
-/// What `consul info` prints.
-async fn it_says_its_stats_as_text(target: &Target) {
+/// The data of `consul info`.
+async fn stats_are_texts(target: &Target) {
     let stats = target.get("/v1/agent/self").await.ok()["Stats"].clone();
     assert_eq!(stats["consul"]["server"], "true");
     assert_eq!(stats["consul"]["leader"], "true");
@@ -86,7 +86,7 @@ async fn it_is_its_own_leader_and_only_peer(target: &Target) {
 }
 
 async fn it_lists_its_services_by_id(target: &Target) {
-    // The service that every catalog has is the catalog's, not the agent's.
+    // The service `consul` is in the catalog, not on the agent.
     target.get("/v1/agent/services").await.is_like(&json!({}));
     target.register(&json!({ "ID": "b", "Name": "web", "Port": 1 })).await;
     target.register(&json!({ "ID": "a", "Name": "web" })).await;
@@ -107,7 +107,7 @@ async fn it_lists_its_services_by_id(target: &Target) {
 }
 
 async fn it_lists_its_checks_by_id(target: &Target) {
-    // Nor is the check that every node has.
+    // The check of the node itself is in the catalog only.
     target.get("/v1/agent/checks").await.is_like(&json!({}));
     target.register(&json!({ "Name": "a", "Check": { "TTL": "1h" } })).await;
     let checks = target.get("/v1/agent/checks").await.ok();
@@ -115,7 +115,7 @@ async fn it_lists_its_checks_by_id(target: &Target) {
     assert_eq!(checks["service:a"]["CheckID"], "service:a");
 }
 
-async fn it_does_not_know_strangers(target: &Target) {
+async fn an_unknown_service_is_not_found(target: &Target) {
     target.get("/v1/agent/service/stranger").await.is(404, "unknown service ID: stranger");
     target.get("/v1/agent/service/").await.is(404, "unknown service ID: ");
 }
@@ -127,7 +127,7 @@ async fn hash_of(target: &Target, name: &str) -> String {
     hash
 }
 
-async fn an_unchanged_service_answers_its_hash_when_the_wait_ends(target: &Target) {
+async fn an_unchanged_service_returns_its_hash_when_the_wait_ends(target: &Target) {
     let name = target.unique("hash");
     target.register(&json!({ "Name": name })).await;
     let hash = hash_of(target, &name).await;
@@ -141,7 +141,7 @@ async fn an_unchanged_service_answers_its_hash_when_the_wait_ends(target: &Targe
         .is(400, "Invalid wait time");
 }
 
-async fn another_hash_or_none_is_answered_at_once(target: &Target) {
+async fn another_hash_or_none_is_answered_immediately(target: &Target) {
     let name = target.unique("hash");
     target.register(&json!({ "Name": name })).await;
     for query in ["hash=other&wait=1m", "hash=&wait=1m", "wait=1m"] {
@@ -175,7 +175,7 @@ async fn a_hash_is_woken_by_deregistration(target: &Target) {
     standing.woken().await.is(404, &format!("unknown service ID: {name}"));
 }
 
-async fn a_hash_sleeps_through_an_identical_registration_and_beats(target: &Target) {
+async fn a_hash_is_not_woken_by_an_identical_registration_or_heartbeats(target: &Target) {
     let name = target.unique("hash");
     let service = json!({ "Name": name, "Port": 1, "Check": { "TTL": "1h" } });
     target.register(&service).await;

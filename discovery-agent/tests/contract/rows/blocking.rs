@@ -1,4 +1,4 @@
-//! Blocking queries: what they wait for, and what wakes them.
+//! Blocking queries: the changes that wake them, and those that do not.
 
 use std::time::Duration;
 
@@ -12,43 +12,43 @@ use crate::{
 
 pub(crate) const ROWS: &[Row] = &[
     row!(the_current_index_waits_until_the_wait_ends).alone(),
-    row!(a_future_index_waits_and_is_told_the_current_one).alone(),
-    row!(an_older_index_is_answered_at_once),
-    row!(index_zero_or_none_is_answered_at_once),
+    row!(a_future_index_waits_and_returns_the_current_one).alone(),
+    row!(an_older_index_is_answered_immediately),
+    row!(index_zero_or_none_is_answered_immediately),
     row!(indexes_grow_with_every_change),
-    row!(a_registration_wakes_those_who_wait_for_its_service),
-    row!(deregistration_wakes_those_who_wait_for_the_service),
-    row!(a_changed_status_wakes_those_who_wait_for_the_service),
-    row!(a_changed_service_wakes_those_who_wait_for_it),
+    row!(a_registration_wakes_queries_for_its_service),
+    row!(deregistration_wakes_queries_for_the_service),
+    row!(a_changed_status_wakes_queries_for_the_service),
+    row!(a_changed_service_wakes_queries_for_it),
     row!(passing_queries_are_woken_by_status),
     row!(tag_queries_are_woken_by_their_service),
-    // Consul wakes these for other services' checks, too, when it feels like it.
+    // Consul sometimes wakes these for checks of other services too.
     row!(checks_are_woken_by_status).alone(),
-    row!(maintenance_wakes_those_who_wait_for_the_service),
-    row!(an_expired_ttl_wakes_those_who_wait_for_the_service),
-    row!(an_identical_registration_wakes_nobody),
-    row!(beats_that_change_nothing_wake_nobody),
-    row!(another_service_wakes_nobody),
-    row!(an_unknown_service_is_waited_for).alone(),
-    row!(the_last_instance_gone_wakes_and_the_next_query_waits).alone(),
+    row!(maintenance_wakes_queries_for_the_service),
+    row!(an_expired_ttl_wakes_queries_for_the_service),
+    row!(an_identical_registration_wakes_no_query),
+    row!(heartbeats_that_change_nothing_wake_no_query),
+    row!(another_service_wakes_no_query),
+    row!(a_query_for_an_unknown_service_waits).alone(),
+    row!(removal_of_the_last_instance_wakes_and_the_next_query_waits).alone(),
     row!(the_list_of_services_is_woken_by_services_not_by_status).alone(),
     row!(the_node_list_is_not_woken_by_services).alone(),
     row!(a_node_is_woken_by_its_services).alone(),
     row!(states_are_woken_by_status).alone(),
 ];
 
-/// The index with which a next query waits.
+/// The index for the next blocking query.
 async fn index_of(target: &Target, path: &str) -> u64 {
     target.get(format!("/v1/{path}")).await.index()
 }
 
-/// An index at which the instance passes: on a slow machine a short TTL may be over before it is asked for.
+/// An index at which the instance is passing: on a slow machine a short TTL may expire before the query.
 async fn passing_index_of(target: &Target, id: &str, path: &str) -> u64 {
     loop {
         target.put(format!("/v1/agent/check/pass/service:{id}")).await.is(200, "");
-        let told = target.get(format!("/v1/{path}")).await;
-        if told.ok()[0]["Checks"][1]["Status"] == "passing" {
-            return told.index();
+        let answer_body = target.get(format!("/v1/{path}")).await;
+        if answer_body.ok()[0]["Checks"][1]["Status"] == "passing" {
+            return answer_body.index();
         }
     }
 }
@@ -58,7 +58,7 @@ fn waiting(path: &str, index: u64) -> String {
     format!("/v1/{path}{joint}index={index}&wait=1m")
 }
 
-/// A query of this path sleeps until this is done, and is woken by it with a higher index; returns what it is told.
+/// Asserts that a query of this path waits until this is done, and is then woken with a higher index. Returns its answer.
 async fn woken_by(
     target: &Target,
     path: &str,
@@ -73,7 +73,7 @@ async fn woken_by(
     answer.ok()
 }
 
-/// A query of this path sleeps through this.
+/// Asserts that this does not wake a query of this path.
 async fn not_woken_by(target: &Target, path: &str, done: impl Future<Output = ()>) {
     let index = index_of(target, path).await;
     let mut standing = target.standing(&waiting(path, index));
@@ -88,12 +88,12 @@ async fn register(target: &Target, id: &str, name: &str) {
     target.register(&json!({ "ID": id, "Name": name, "Port": 1, "Check": check })).await;
 }
 
-async fn beat(target: &Target, id: &str, beat: &str) {
-    target.put(format!("/v1/agent/check/{beat}/service:{id}")).await.is(200, "");
+async fn heartbeat(target: &Target, id: &str, heartbeat: &str) {
+    target.put(format!("/v1/agent/check/{heartbeat}/service:{id}")).await.is(200, "");
     target.settled(id).await;
 }
 
-/// The wait, and up to a sixteenth more, so that those who came together do not come together again.
+/// The wait, and up to a sixteenth more, so that queries that started together do not end together.
 async fn the_current_index_waits_until_the_wait_ends(target: &Target) {
     register(target, "web", "web").await;
     for path in ["health/service/web", "catalog/services", "health/state/any"] {
@@ -102,12 +102,12 @@ async fn the_current_index_waits_until_the_wait_ends(target: &Target) {
         let answer = target.get(format!("/v1/{path}?index={index}&wait=1600ms")).await;
         let waited = asked_at.elapsed();
         assert_eq!((answer.status.as_u16(), answer.index()), (200, index), "{path}");
-        // That it ends at all is up to whoever asks, who gives up at some time: how soon after the wait, no busy machine can promise.
+        // There is no upper bound: a busy machine may answer late, and the request has its own time limit.
         assert!(waited >= Duration::from_millis(1600), "{path}: {waited:?}");
     }
 }
 
-async fn a_future_index_waits_and_is_told_the_current_one(target: &Target) {
+async fn a_future_index_waits_and_returns_the_current_one(target: &Target) {
     register(target, "web", "web").await;
     let index = index_of(target, "health/service/web").await;
     let asked_at = Instant::now();
@@ -117,7 +117,7 @@ async fn a_future_index_waits_and_is_told_the_current_one(target: &Target) {
     assert_eq!((answer.status.as_u16(), answer.index()), (200, index));
 }
 
-async fn an_older_index_is_answered_at_once(target: &Target) {
+async fn an_older_index_is_answered_immediately(target: &Target) {
     let name = target.unique("older");
     register(target, &name, &name).await;
     let path = format!("health/service/{name}");
@@ -126,7 +126,7 @@ async fn an_older_index_is_answered_at_once(target: &Target) {
     assert_eq!((answer.index(), ids(&answer.ok())), (index, vec![name]));
 }
 
-async fn index_zero_or_none_is_answered_at_once(target: &Target) {
+async fn index_zero_or_none_is_answered_immediately(target: &Target) {
     let name = target.unique("zero");
     register(target, &name, &name).await;
     for query in ["index=0&wait=1m", "index=1&wait=1m", "wait=1m", "index=&wait=1m"] {
@@ -150,38 +150,38 @@ async fn indexes_grow_with_every_change(target: &Target) {
     }
 }
 
-async fn a_registration_wakes_those_who_wait_for_its_service(target: &Target) {
+async fn a_registration_wakes_queries_for_its_service(target: &Target) {
     let name = target.unique("join");
     register(target, &name, &name).await;
     let second = format!("{name}-2");
     let path = format!("health/service/{name}");
-    let told = woken_by(target, &path, register(target, &second, &name)).await;
-    assert_eq!(ids(&told), [name.clone(), second]);
+    let answer_body = woken_by(target, &path, register(target, &second, &name)).await;
+    assert_eq!(ids(&answer_body), [name.clone(), second]);
     let path = format!("catalog/service/{name}");
     woken_by(target, &path, register(target, &format!("{name}-3"), &name)).await;
 }
 
-async fn deregistration_wakes_those_who_wait_for_the_service(target: &Target) {
+async fn deregistration_wakes_queries_for_the_service(target: &Target) {
     let name = target.unique("leave");
     let second = format!("{name}-2");
     register(target, &name, &name).await;
     register(target, &second, &name).await;
     let path = format!("health/service/{name}");
-    let told = woken_by(target, &path, target.deregister(&name)).await;
-    assert_eq!(ids(&told), [second]);
+    let answer_body = woken_by(target, &path, target.deregister(&name)).await;
+    assert_eq!(ids(&answer_body), [second]);
 }
 
-async fn a_changed_status_wakes_those_who_wait_for_the_service(target: &Target) {
+async fn a_changed_status_wakes_queries_for_the_service(target: &Target) {
     let name = target.unique("flip");
     register(target, &name, &name).await;
     let path = format!("health/service/{name}");
     for (word, status) in [("warn", "warning"), ("fail", "critical"), ("pass", "passing")] {
-        let told = woken_by(target, &path, beat(target, &name, word)).await;
-        assert_eq!(told[0]["Checks"][1]["Status"], status);
+        let answer_body = woken_by(target, &path, heartbeat(target, &name, word)).await;
+        assert_eq!(answer_body[0]["Checks"][1]["Status"], status);
     }
 }
 
-async fn a_changed_service_wakes_those_who_wait_for_it(target: &Target) {
+async fn a_changed_service_wakes_queries_for_it(target: &Target) {
     let name = target.unique("moved");
     target.register(&json!({ "Name": name, "Port": 1 })).await;
     let path = format!("health/service/{name}");
@@ -196,17 +196,17 @@ async fn a_changed_service_wakes_those_who_wait_for_it(target: &Target) {
     }
 }
 
-/// Also where the answer stays empty: the index is the service's.
+/// Also where the answer stays empty: the index is that of the service.
 async fn passing_queries_are_woken_by_status(target: &Target) {
     let name = target.unique("onlypassing");
     register(target, &name, &name).await;
     let path = format!("health/service/{name}?passing");
-    let told = woken_by(target, &path, beat(target, &name, "fail")).await;
-    assert!(ids(&told).is_empty());
-    let told = woken_by(target, &path, beat(target, &name, "warn")).await;
-    assert!(ids(&told).is_empty());
-    let told = woken_by(target, &path, beat(target, &name, "pass")).await;
-    assert_eq!(ids(&told), [name]);
+    let answer_body = woken_by(target, &path, heartbeat(target, &name, "fail")).await;
+    assert!(ids(&answer_body).is_empty());
+    let answer_body = woken_by(target, &path, heartbeat(target, &name, "warn")).await;
+    assert!(ids(&answer_body).is_empty());
+    let answer_body = woken_by(target, &path, heartbeat(target, &name, "pass")).await;
+    assert_eq!(ids(&answer_body), [name]);
 }
 
 async fn tag_queries_are_woken_by_their_service(target: &Target) {
@@ -214,19 +214,19 @@ async fn tag_queries_are_woken_by_their_service(target: &Target) {
     target.register(&json!({ "ID": format!("{name}-a"), "Name": name, "Tags": ["a"] })).await;
     let other = json!({ "ID": format!("{name}-b"), "Name": name, "Tags": ["b"] });
     let path = format!("health/service/{name}?tag=a");
-    let told = woken_by(target, &path, target.register(&other)).await;
-    assert_eq!(ids(&told), [format!("{name}-a")]);
+    let answer_body = woken_by(target, &path, target.register(&other)).await;
+    assert_eq!(ids(&answer_body), [format!("{name}-a")]);
 }
 
 async fn checks_are_woken_by_status(target: &Target) {
     let name = target.unique("checks");
     register(target, &name, &name).await;
     let path = format!("health/checks/{name}");
-    let told = woken_by(target, &path, beat(target, &name, "fail")).await;
-    assert_eq!(told[0]["Status"], "critical");
+    let answer_body = woken_by(target, &path, heartbeat(target, &name, "fail")).await;
+    assert_eq!(answer_body[0]["Status"], "critical");
 }
 
-async fn maintenance_wakes_those_who_wait_for_the_service(target: &Target) {
+async fn maintenance_wakes_queries_for_the_service(target: &Target) {
     let name = target.unique("upkeep");
     register(target, &name, &name).await;
     let path = format!("health/service/{name}");
@@ -234,24 +234,24 @@ async fn maintenance_wakes_those_who_wait_for_the_service(target: &Target) {
         let path = format!("/v1/agent/service/maintenance/{name}?enable={enable}");
         target.put(path).await.is(200, "");
     };
-    let told = woken_by(target, &path, maintain(true)).await;
-    assert_eq!(told[0]["Checks"].as_array().map(Vec::len), Some(3));
-    let told = woken_by(target, &path, maintain(false)).await;
-    assert_eq!(told[0]["Checks"].as_array().map(Vec::len), Some(2));
+    let answer_body = woken_by(target, &path, maintain(true)).await;
+    assert_eq!(answer_body[0]["Checks"].as_array().map(Vec::len), Some(3));
+    let answer_body = woken_by(target, &path, maintain(false)).await;
+    assert_eq!(answer_body[0]["Checks"].as_array().map(Vec::len), Some(2));
 }
 
-async fn an_expired_ttl_wakes_those_who_wait_for_the_service(target: &Target) {
+async fn an_expired_ttl_wakes_queries_for_the_service(target: &Target) {
     let name = target.unique("expiry");
     let check = json!({ "TTL": "2s", "Status": "passing" });
     target.register(&json!({ "Name": name, "Check": check })).await;
     let path = format!("health/service/{name}");
     let index = passing_index_of(target, &name, &path).await;
-    let told = target.standing(&waiting(&path, index)).woken().await;
-    let check = &told.ok()[0]["Checks"][1];
+    let answer_body = target.standing(&waiting(&path, index)).woken().await;
+    let check = &answer_body.ok()[0]["Checks"][1];
     assert_eq!((&check["Status"], &check["Output"]), (&json!("critical"), &json!("TTL expired")));
 }
 
-async fn an_identical_registration_wakes_nobody(target: &Target) {
+async fn an_identical_registration_wakes_no_query(target: &Target) {
     let name = target.unique("identical");
     register(target, &name, &name).await;
     let path = format!("health/service/{name}");
@@ -265,80 +265,81 @@ async fn an_identical_registration_wakes_nobody(target: &Target) {
     .await;
 }
 
-async fn beats_that_change_nothing_wake_nobody(target: &Target) {
+async fn heartbeats_that_change_nothing_wake_no_query(target: &Target) {
     let name = target.unique("steady");
     register(target, &name, &name).await;
     let path = format!("health/service/{name}");
     not_woken_by(target, &path, async {
-        beat(target, &name, "pass").await;
-        // Nor does what it says, for minutes to come.
-        beat(target, &name, "pass").await;
+        heartbeat(target, &name, "pass").await;
+        // A changed output does not wake it either, for minutes.
+        heartbeat(target, &name, "pass").await;
         target.put(format!("/v1/agent/check/pass/service:{name}?note=new")).await.is(200, "");
     })
     .await;
 }
 
-async fn another_service_wakes_nobody(target: &Target) {
+async fn another_service_wakes_no_query(target: &Target) {
     let (name, other) = (target.unique("mine"), target.unique("theirs"));
     register(target, &name, &name).await;
     let path = format!("health/service/{name}");
     not_woken_by(target, &path, async {
         register(target, &other, &other).await;
-        beat(target, &other, "fail").await;
+        heartbeat(target, &other, "fail").await;
         target.deregister(&other).await;
     })
     .await;
 }
 
-async fn an_unknown_service_is_waited_for(target: &Target) {
-    // Until a first service is gone for good, Consul wakes these for any service.
+async fn a_query_for_an_unknown_service_waits(target: &Target) {
+    // Until the first service is removed, Consul wakes these for any service.
     register(target, "first", "first").await;
     target.deregister("first").await;
     not_woken_by(target, "health/service/later", register(target, "other", "other")).await;
     for path in ["health/service/later", "catalog/service/later"] {
-        let told = woken_by(target, path, register(target, "later", "later")).await;
-        assert_eq!(told.as_array().map(Vec::len), Some(1), "{path}");
+        let answer_body = woken_by(target, path, register(target, "later", "later")).await;
+        assert_eq!(answer_body.as_array().map(Vec::len), Some(1), "{path}");
         target.deregister("later").await;
     }
 }
 
-async fn the_last_instance_gone_wakes_and_the_next_query_waits(target: &Target) {
+async fn removal_of_the_last_instance_wakes_and_the_next_query_waits(target: &Target) {
     register(target, "web", "web").await;
     let path = "health/service/web";
-    let told = woken_by(target, path, target.deregister("web")).await;
-    assert!(ids(&told).is_empty());
-    let told = woken_by(target, path, register(target, "web", "web")).await;
-    assert_eq!(ids(&told), ["web"]);
+    let answer_body = woken_by(target, path, target.deregister("web")).await;
+    assert!(ids(&answer_body).is_empty());
+    let answer_body = woken_by(target, path, register(target, "web", "web")).await;
+    assert_eq!(ids(&answer_body), ["web"]);
 }
 
 async fn the_list_of_services_is_woken_by_services_not_by_status(target: &Target) {
     let path = "catalog/services";
-    let told = woken_by(target, path, register(target, "web", "web")).await;
-    assert_eq!(told, json!({ "consul": [], "web": [] }));
-    not_woken_by(target, path, beat(target, "web", "fail")).await;
-    let told = woken_by(target, path, target.deregister("web")).await;
-    assert_eq!(told, json!({ "consul": [] }));
+    let answer_body = woken_by(target, path, register(target, "web", "web")).await;
+    assert_eq!(answer_body, json!({ "consul": [], "web": [] }));
+    not_woken_by(target, path, heartbeat(target, "web", "fail")).await;
+    let answer_body = woken_by(target, path, target.deregister("web")).await;
+    assert_eq!(answer_body, json!({ "consul": [] }));
 }
 
 async fn the_node_list_is_not_woken_by_services(target: &Target) {
     not_woken_by(target, "catalog/nodes", async {
         register(target, "web", "web").await;
-        beat(target, "web", "fail").await;
+        heartbeat(target, "web", "fail").await;
     })
     .await;
 }
 
 async fn a_node_is_woken_by_its_services(target: &Target) {
-    let told = woken_by(target, "catalog/node/node1", register(target, "web", "web")).await;
-    assert_eq!(told["Services"]["web"]["ID"], "web");
-    let told = woken_by(target, "health/node/node1", beat(target, "web", "fail")).await;
-    assert_eq!(told.as_array().map(Vec::len), Some(2));
+    let answer_body = woken_by(target, "catalog/node/node1", register(target, "web", "web")).await;
+    assert_eq!(answer_body["Services"]["web"]["ID"], "web");
+    let answer_body = woken_by(target, "health/node/node1", heartbeat(target, "web", "fail")).await;
+    assert_eq!(answer_body.as_array().map(Vec::len), Some(2));
 }
 
 async fn states_are_woken_by_status(target: &Target) {
     register(target, "web", "web").await;
-    let told = woken_by(target, "health/state/any", beat(target, "web", "fail")).await;
-    assert_eq!(told[1]["Status"], "critical");
-    let told = woken_by(target, "health/state/critical", beat(target, "web", "pass")).await;
-    assert_eq!(told, json!([]));
+    let answer_body = woken_by(target, "health/state/any", heartbeat(target, "web", "fail")).await;
+    assert_eq!(answer_body[1]["Status"], "critical");
+    let answer_body =
+        woken_by(target, "health/state/critical", heartbeat(target, "web", "pass")).await;
+    assert_eq!(answer_body, json!([]));
 }

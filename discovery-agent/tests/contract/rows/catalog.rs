@@ -14,12 +14,12 @@ pub(crate) const ROWS: &[Row] = &[
     row!(unknown_nodes_are_null),
     row!(services_list_the_tags_of_all_instances),
     row!(a_service_lists_its_instances_with_their_node),
-    row!(a_service_may_be_asked_by_tag),
+    row!(a_service_can_be_filtered_by_tag),
     row!(unknown_services_are_empty_and_have_an_index),
     row!(without_a_name_it_is_an_error),
 ];
 
-/// The node, as all answers have it.
+/// The node in every answer.
 pub(crate) fn node() -> Value {
     json!({
         "ID": "<uuid>",
@@ -38,7 +38,7 @@ pub(crate) fn node() -> Value {
     })
 }
 
-/// A service that was registered with a port alone, as health and node answers have it.
+/// A service that was registered with a port only, as in health and node answers.
 pub(crate) fn service(id: &str, name: &str, port: u16) -> Value {
     json!({
         "ID": id,
@@ -136,7 +136,7 @@ async fn a_service_lists_its_instances_with_their_node(target: &Target) {
     assert_eq!(entries[0].get("ServiceTaggedAddresses"), None);
 }
 
-async fn a_service_may_be_asked_by_tag(target: &Target) {
+async fn a_service_can_be_filtered_by_tag(target: &Target) {
     let name = target.unique("bytag");
     for (id, tags) in [("a", json!(["x"])), ("b", json!(["x", "Y"])), ("c", json!([]))] {
         target.register(&json!({ "ID": format!("{name}-{id}"), "Name": name, "Tags": tags })).await;

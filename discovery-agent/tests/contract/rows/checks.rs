@@ -1,4 +1,4 @@
-//! Checks as they are registered: their ids, names, first status, and what a new registration does to them.
+//! Registration of checks: ids, names, initial status, and the effect of a new registration.
 
 use serde_json::{Value, json};
 
@@ -11,16 +11,16 @@ use crate::{
 pub(crate) const ROWS: &[Row] = &[
     row!(a_single_check_is_named_after_its_service),
     row!(several_checks_are_numbered),
-    row!(checks_may_name_themselves),
+    row!(checks_may_have_their_own_names),
     row!(the_single_check_comes_before_the_listed_ones),
-    row!(a_check_goes_with_the_service_that_named_it_last),
-    row!(a_check_starts_critical_unless_it_says_otherwise),
-    row!(the_same_registration_again_keeps_how_checks_stand),
+    row!(a_check_belongs_to_the_service_that_registered_it_last),
+    row!(a_check_starts_critical_without_a_status),
+    row!(an_identical_registration_keeps_the_status_of_checks),
     row!(another_registration_leaves_zombie_checks),
-    row!(zombies_go_when_told_so),
-    row!(a_check_of_its_own_joins_a_service),
-    row!(a_check_of_its_own_may_be_the_nodes).alone(),
-    row!(a_check_says_the_tags_that_its_service_had),
+    row!(zombie_checks_are_removed_on_request),
+    row!(a_separate_check_joins_a_service),
+    row!(a_separate_check_may_belong_to_the_node).alone(),
+    row!(a_check_keeps_the_tags_of_its_registration),
 ];
 
 /// The checks of a service on the agent, by id, with their status.
@@ -83,7 +83,7 @@ async fn several_checks_are_numbered(target: &Target) {
     assert_eq!(checks_of(target, &name).await, pairs([(format!("service:{name}"), "critical")]));
 }
 
-async fn checks_may_name_themselves(target: &Target) {
+async fn checks_may_have_their_own_names(target: &Target) {
     let name = target.unique("named");
     let check =
         json!({ "CheckID": format!("{name}!"), "Name": "is it", "Notes": "n", "TTL": "1h" });
@@ -103,14 +103,14 @@ async fn the_single_check_comes_before_the_listed_ones(target: &Target) {
             &json!({ "Name": name, "Check": { "TTL": "1h", "Name": "first" }, "Checks": checks }),
         )
         .await;
-    // Those with an id of their own are counted, too.
+    // Checks with their own id are counted too.
     for (number, expected) in [(1, "first"), (2, "second"), (4, "fourth")] {
         assert_eq!(target.check(&format!("service:{name}:{number}")).await["Name"], expected);
     }
     assert_eq!(target.check(&format!("service:{name}:3")).await, Value::Null);
 }
 
-async fn a_check_goes_with_the_service_that_named_it_last(target: &Target) {
+async fn a_check_belongs_to_the_service_that_registered_it_last(target: &Target) {
     let (first, last) = (target.unique("first"), target.unique("last"));
     let check = json!({ "CheckID": format!("{first}!"), "TTL": "1h" });
     target.register(&json!({ "Name": first, "Check": check })).await;
@@ -119,7 +119,7 @@ async fn a_check_goes_with_the_service_that_named_it_last(target: &Target) {
     assert!(checks_of(target, &first).await.is_empty());
 }
 
-async fn a_check_starts_critical_unless_it_says_otherwise(target: &Target) {
+async fn a_check_starts_critical_without_a_status(target: &Target) {
     for status in ["passing", "warning", "critical"] {
         let name = target.unique(status);
         target.register(&json!({ "Name": name, "Check": { "TTL": "1h", "Status": status } })).await;
@@ -130,7 +130,7 @@ async fn a_check_starts_critical_unless_it_says_otherwise(target: &Target) {
     assert_eq!(target.status(&format!("service:{name}")).await.0, "critical");
 }
 
-async fn the_same_registration_again_keeps_how_checks_stand(target: &Target) {
+async fn an_identical_registration_keeps_the_status_of_checks(target: &Target) {
     let name = target.unique("same");
     let check = format!("service:{name}");
     for query in ["", "?replace-existing-checks=true"] {
@@ -143,7 +143,7 @@ async fn the_same_registration_again_keeps_how_checks_stand(target: &Target) {
             ("passing".to_owned(), "alive".to_owned()),
             "{query}"
         );
-        // Not even another port makes it critical.
+        // A changed port does not make it critical either.
         let moved = json!({ "Name": name, "Port": 2, "Check": { "TTL": "1h" } });
         target.put_json(format!("/v1/agent/service/register{query}"), &moved).await.is(200, "");
         assert_eq!(
@@ -165,7 +165,7 @@ async fn another_registration_leaves_zombie_checks(target: &Target) {
     }
 }
 
-async fn zombies_go_when_told_so(target: &Target) {
+async fn zombie_checks_are_removed_on_request(target: &Target) {
     for query in ["?replace-existing-checks=true", "?replace-existing-checks"] {
         let name = target.unique("replaced");
         target.register(&json!({ "Name": name, "Check": { "TTL": "1h" } })).await;
@@ -180,7 +180,7 @@ async fn zombies_go_when_told_so(target: &Target) {
     }
 }
 
-async fn a_check_of_its_own_joins_a_service(target: &Target) {
+async fn a_separate_check_joins_a_service(target: &Target) {
     let name = target.unique("joined");
     target.register(&json!({ "Name": name, "Tags": ["t"] })).await;
     let check = json!({ "ID": format!("{name}!"), "Name": "more", "TTL": "1h",
@@ -194,7 +194,7 @@ async fn a_check_of_its_own_joins_a_service(target: &Target) {
     target.get(format!("/v1/health/checks/{name}")).await.is_like(&json!([]));
 }
 
-async fn a_check_of_its_own_may_be_the_nodes(target: &Target) {
+async fn a_separate_check_may_belong_to_the_node(target: &Target) {
     target.register(&json!({ "Name": "web" })).await;
     let check = json!({ "Name": "disk space", "TTL": "1h", "Notes": "df", "Status": "passing" });
     target.put_json("/v1/agent/check/register", &check).await.is(200, "");
@@ -235,7 +235,7 @@ async fn a_check_of_its_own_may_be_the_nodes(target: &Target) {
     target.until("passing", || async { target.instances("web?passing").await == ["web"] }).await;
 }
 
-async fn a_check_says_the_tags_that_its_service_had(target: &Target) {
+async fn a_check_keeps_the_tags_of_its_registration(target: &Target) {
     let name = target.unique("tags");
     let check = format!("service:{name}");
     target.register(&json!({ "Name": name, "Tags": ["old"], "Check": { "TTL": "1h" } })).await;

@@ -1,4 +1,4 @@
-//! Connections: clients that half-close, that say nothing, and that go away.
+//! Connections: clients that half-close, that send nothing, and that disconnect.
 
 use std::net::SocketAddr;
 
@@ -15,18 +15,18 @@ use crate::{
 };
 
 pub(crate) const ROWS: &[Row] = &[
-    row!(one_that_has_sent_all_it_will_is_answered),
-    row!(one_that_waits_and_has_sent_all_it_will_is_answered)
-        .ours_is_better("one that is gone looks the same, and would keep its place until its wait ends"),
-    row!(at_its_limit_a_client_is_served_while_it_has_idle_connections)
+    row!(a_half_closed_connection_is_answered),
+    row!(a_waiting_half_closed_connection_is_answered)
+        .ours_is_better("a client that disconnected looks the same, and would keep its place until its wait ends"),
+    row!(a_client_at_its_limit_is_served_while_it_has_idle_connections)
         .alone()
-        .ours_is_better("connections that ask nothing, or half of something, shut their host out of Consul"),
-    row!(a_gone_client_frees_its_place)
+        .ours_is_better("connections without a complete request exhaust Consul's limit for their host"),
+    row!(a_disconnected_client_frees_its_place)
         .alone()
-        .ours_is_better("Consul keeps the place of a client that went away until its wait ends, and 200 of them lock their host out"),
+        .ours_is_better("Consul keeps the place of a disconnected client until its wait ends, and 200 of them block their host"),
 ];
 
-async fn one_that_has_sent_all_it_will_is_answered(target: &Target) {
+async fn a_half_closed_connection_is_answered(target: &Target) {
     for turn in 0..100 {
         let answer = said(target, "GET /v1/status/leader HTTP/1.0\r\n\r\n").await;
         assert_eq!(statuses(&answer), [200], "{turn}: {answer:?}");
@@ -35,8 +35,8 @@ async fn one_that_has_sent_all_it_will_is_answered(target: &Target) {
     assert_eq!(statuses(&said(target, two).await), [200, 200]);
 }
 
-/// Consul answers it when its wait ends, ours at once; both answer it.
-async fn one_that_waits_and_has_sent_all_it_will_is_answered(target: &Target) {
+/// Consul answers it when its wait ends, the embedded agent immediately.
+async fn a_waiting_half_closed_connection_is_answered(target: &Target) {
     let index = target.get("/v1/catalog/nodes").await.index();
     let wait = if target.is_real() { "100ms" } else { "10m" };
     let ahead = get("/v1/status/leader", "");
@@ -48,12 +48,12 @@ async fn one_that_waits_and_has_sent_all_it_will_is_answered(target: &Target) {
     }
 }
 
-async fn at_its_limit_a_client_is_served_while_it_has_idle_connections(target: &Target) {
+async fn a_client_at_its_limit_is_served_while_it_has_idle_connections(target: &Target) {
     let mut idle = Vec::new();
     for number in 0..CLIENTS {
         let mut stream = TcpStream::connect(target.http_addr()).await.unwrap();
         let request = get("/v1/status/leader", "");
-        // Some say nothing, some half of something; others have been answered.
+        // Some have sent nothing, some half a request; others have an answer.
         let part = [0, 10, request.len()][number % 3];
         stream.write_all(&request.as_bytes()[..part]).await.unwrap();
         if part == request.len() {
@@ -67,10 +67,10 @@ async fn at_its_limit_a_client_is_served_while_it_has_idle_connections(target: &
     }
 }
 
-/// As many as Consul takes from one address.
+/// Consul's limit of connections per address.
 const CLIENTS: usize = 200;
 
-async fn a_gone_client_frees_its_place(target: &Target) {
+async fn a_disconnected_client_frees_its_place(target: &Target) {
     let index = target.get("/v1/catalog/services").await.index();
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
@@ -81,7 +81,7 @@ async fn a_gone_client_frees_its_place(target: &Target) {
     if target.is_real() {
         assert!(!answers().await);
     } else {
-        // As soon as it has read that they are gone.
+        // The agent notices a disconnect when it reads from the connection.
         target.until("there is room", answers).await;
     }
 }

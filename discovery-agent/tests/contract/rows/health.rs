@@ -10,10 +10,10 @@ use crate::{
 
 pub(crate) const ROWS: &[Row] = &[
     row!(a_service_lists_instances_with_node_and_checks),
-    row!(instances_come_in_the_order_of_their_ids),
-    row!(passing_keeps_those_without_warning_or_critical_check),
-    row!(passing_may_be_said_in_several_ways),
-    row!(a_service_may_be_asked_by_tags),
+    row!(instances_are_sorted_by_id),
+    row!(passing_selects_instances_without_warning_or_critical_check),
+    row!(passing_has_several_spellings),
+    row!(a_service_can_be_filtered_by_tags),
     row!(the_checks_of_a_service_are_listed),
     row!(a_nodes_checks_are_listed).alone(),
     row!(checks_are_listed_by_state).alone(),
@@ -72,7 +72,7 @@ async fn a_service_lists_instances_with_node_and_checks(target: &Target) {
     }]));
 }
 
-async fn instances_come_in_the_order_of_their_ids(target: &Target) {
+async fn instances_are_sorted_by_id(target: &Target) {
     let name = target.unique("order");
     for id in ["b", "a", "c"] {
         target.register(&json!({ "ID": format!("{name}-{id}"), "Name": name })).await;
@@ -81,7 +81,7 @@ async fn instances_come_in_the_order_of_their_ids(target: &Target) {
     assert_eq!(target.instances(&name).await, expected);
 }
 
-async fn passing_keeps_those_without_warning_or_critical_check(target: &Target) {
+async fn passing_selects_instances_without_warning_or_critical_check(target: &Target) {
     let name = target.unique("filter");
     for status in ["passing", "warning", "critical"] {
         let checks =
@@ -95,7 +95,7 @@ async fn passing_keeps_those_without_warning_or_critical_check(target: &Target) 
     assert_eq!(target.instances(&name).await.len(), 4);
 }
 
-async fn passing_may_be_said_in_several_ways(target: &Target) {
+async fn passing_has_several_spellings(target: &Target) {
     let name = target.unique("ways");
     target.register(&json!({ "Name": name, "Check": { "TTL": "1h" } })).await;
     let cases = [
@@ -116,7 +116,7 @@ async fn passing_may_be_said_in_several_ways(target: &Target) {
     bad.is(400, "Invalid value for ?passing");
 }
 
-async fn a_service_may_be_asked_by_tags(target: &Target) {
+async fn a_service_can_be_filtered_by_tags(target: &Target) {
     let name = target.unique("tags");
     for (id, tags) in [("a", json!(["x"])), ("b", json!(["x", "Y"])), ("c", json!([]))] {
         target.register(&json!({ "ID": format!("{name}-{id}"), "Name": name, "Tags": tags })).await;

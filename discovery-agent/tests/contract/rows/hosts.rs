@@ -1,4 +1,4 @@
-//! Which hosts requests may name.
+//! The hosts that are accepted in requests.
 
 use http::{HeaderValue, header::HOST};
 use testkit::http::Request;
@@ -15,7 +15,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
 ];
 
-/// Asks for `path` as a request for `host`.
+/// Sends a request for `path` with this `Host`.
 async fn asked(target: &Target, path: &str, host: &'static str) -> (u16, String) {
     let request = Request::put(path).header(HOST, HeaderValue::from_static(host));
     let answer = target.ask(request.body("{\"Name\":\"rebound\"}")).await;
@@ -28,7 +28,7 @@ async fn addresses_localhost_and_configured_names_are_hosts(target: &Target) {
     for host in ["127.0.0.1", "10.0.0.1:8500", "[::1]:1", "localhost:8500", "LOCALHOST", "consul"] {
         assert_eq!(asked(target, REGISTER, host).await, (200, String::new()), "{host}");
     }
-    // The host of an absolute target counts, whatever `Host` says.
+    // The host of an absolute target overrides `Host`.
     let absolute = format!("http://localhost{REGISTER}");
     assert_eq!(asked(target, &absolute, "evil.example").await, (200, String::new()));
 }

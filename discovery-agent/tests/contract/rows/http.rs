@@ -1,4 +1,4 @@
-//! HTTP itself: methods, headers, bodies, and paths that lead nowhere.
+//! HTTP itself: methods, headers, bodies, and unknown paths.
 
 use std::io::Read as _;
 
@@ -16,28 +16,28 @@ use crate::{
 };
 
 pub(crate) const ROWS: &[Row] = &[
-    row!(other_methods_are_refused_with_those_that_are_allowed),
-    row!(options_say_what_is_allowed),
-    row!(what_is_not_offered_says_so)
-        .ours_is_better("a 404 for what is not built would be taken for an answer"),
+    row!(other_methods_are_refused_with_the_allowed_ones),
+    row!(options_lists_the_allowed_methods),
+    row!(unsupported_endpoints_are_an_error)
+        .ours_is_better("a 404 for an unsupported path would look like an answer"),
     row!(unknown_paths_are_not_found),
-    row!(the_root_leads_to_the_ui),
+    row!(the_root_redirects_to_the_ui),
     row!(answers_from_the_catalog_carry_its_headers),
     row!(answers_of_the_agent_carry_none_of_them),
-    row!(json_is_compact_unless_asked_otherwise),
-    row!(long_bodies_are_compressed_for_those_who_can_read_it),
+    row!(json_is_compact_unless_pretty_is_set),
+    row!(long_bodies_are_compressed_on_request),
     row!(a_connection_serves_many_requests),
-    row!(bodies_may_come_in_chunks),
-    row!(a_client_may_wait_for_the_go_ahead),
+    row!(bodies_may_be_chunked),
+    row!(a_client_may_wait_for_100_continue),
     row!(http_1_0_is_answered_and_closed),
-    row!(what_is_not_http_is_refused),
-    row!(what_breaks_the_rules_of_http_is_refused),
-    row!(what_could_be_read_in_two_ways_is_refused)
-        .ours_is_better("where two readers of one request may differ, one behind a proxy can be made to read another request than the proxy"),
+    row!(bytes_that_are_not_http_are_refused),
+    row!(requests_that_violate_http_are_refused),
+    row!(ambiguous_requests_are_refused)
+        .ours_is_better("an ambiguous request allows request smuggling behind a proxy"),
     row!(paths_are_cleaned_by_a_redirect),
 ];
 
-/// Every path that discovery uses, and the one method that it takes.
+/// Every path that discovery uses, with its method.
 fn paths() -> Vec<(&'static str, Method)> {
     let get = [
         "agent/self",
@@ -79,7 +79,7 @@ fn allow(answer: &Answer) -> Option<&str> {
     answer.header("allow")
 }
 
-async fn other_methods_are_refused_with_those_that_are_allowed(target: &Target) {
+async fn other_methods_are_refused_with_the_allowed_ones(target: &Target) {
     for (path, allowed) in paths() {
         for method in [Method::GET, Method::PUT, Method::POST, Method::DELETE, Method::PATCH] {
             if method == allowed {
@@ -89,14 +89,14 @@ async fn other_methods_are_refused_with_those_that_are_allowed(target: &Target) 
             answer.is(405, &format!("method {method} not allowed"));
             assert_eq!(allow(&answer), Some(format!("OPTIONS,{allowed}").as_str()), "{path}");
         }
-        // Not even HEAD.
+        // Including HEAD.
         let answer = target.method(Method::HEAD, &format!("/v1/{path}")).await;
         answer.is(405, "");
         assert_eq!(allow(&answer), Some(format!("OPTIONS,{allowed}").as_str()), "{path}");
     }
 }
 
-async fn options_say_what_is_allowed(target: &Target) {
+async fn options_lists_the_allowed_methods(target: &Target) {
     for (path, allowed) in paths() {
         let answer = target.method(Method::OPTIONS, &format!("/v1/{path}")).await;
         answer.is(200, "");
@@ -104,7 +104,7 @@ async fn options_say_what_is_allowed(target: &Target) {
     }
 }
 
-async fn what_is_not_offered_says_so(target: &Target) {
+async fn unsupported_endpoints_are_an_error(target: &Target) {
     let paths = [
         "kv/x",
         "kv/x?recurse",
@@ -147,7 +147,7 @@ async fn unknown_paths_are_not_found(target: &Target) {
     }
 }
 
-async fn the_root_leads_to_the_ui(target: &Target) {
+async fn the_root_redirects_to_the_ui(target: &Target) {
     let answer = target.get("/").await;
     assert_eq!((answer.status.as_u16(), answer.header("location")), (301, Some("/ui/")));
 }
@@ -196,13 +196,13 @@ async fn answers_of_the_agent_carry_none_of_them(target: &Target) {
         let theirs = answer.headers.keys().filter(|name| name.as_str().starts_with("x-consul"));
         assert_eq!(theirs.count(), 0, "{path}: {:?}", answer.headers);
     }
-    // What was done has nothing to say.
+    // The answer to a change has no body.
     let answer = target.put("/v1/agent/service/deregister/nobody").await;
     assert_eq!(answer.header("content-length"), Some("0"));
     assert_eq!(answer.header("content-type"), None);
 }
 
-async fn json_is_compact_unless_asked_otherwise(target: &Target) {
+async fn json_is_compact_unless_pretty_is_set(target: &Target) {
     for path in ["catalog/nodes", "agent/self", "status/leader", "catalog/node/stranger"] {
         let compact = target.get(format!("/v1/{path}")).await;
         compact.ok();
@@ -217,7 +217,7 @@ async fn json_is_compact_unless_asked_otherwise(target: &Target) {
     assert_eq!(pretty.text(), format!("[\n    {}\n]\n", pretty.ok()[0]));
 }
 
-async fn long_bodies_are_compressed_for_those_who_can_read_it(target: &Target) {
+async fn long_bodies_are_compressed_on_request(target: &Target) {
     let name = target.unique("long");
     let tags: Vec<String> = (0..200).map(|tag| format!("tag number {tag}")).collect();
     target.register(&json!({ "Name": name, "Tags": tags })).await;
@@ -250,12 +250,12 @@ async fn a_connection_serves_many_requests(target: &Target) {
     }
 }
 
-/// Sends this as it stands, and reads until the connection is closed.
+/// Sends this unchanged, and reads until the connection is closed.
 async fn raw(target: &Target, request: String) -> String {
     let mut stream = TcpStream::connect(target.http_addr()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A reset after the answer is as good an end.
+    // A reset after the answer is accepted as an end.
     stream.read_to_end(&mut answer).await.ok();
     String::from_utf8(answer).unwrap()
 }
@@ -267,7 +267,7 @@ fn put(headers: &str) -> String {
     )
 }
 
-async fn bodies_may_come_in_chunks(target: &Target) {
+async fn bodies_may_be_chunked(target: &Target) {
     let name = target.unique("chunks");
     let body = format!("{{\"Name\":\"{name}\"}}");
     let (first, last) = body.split_at(5);
@@ -279,7 +279,7 @@ async fn bodies_may_come_in_chunks(target: &Target) {
 }
 
 /// As curl does with long bodies.
-async fn a_client_may_wait_for_the_go_ahead(target: &Target) {
+async fn a_client_may_wait_for_100_continue(target: &Target) {
     let name = target.unique("expect");
     let body = format!("{{\"Name\":\"{name}\"}}");
     let head = put(&format!("Expect: 100-continue\r\nContent-Length: {}\r\n", body.len()));
@@ -294,20 +294,20 @@ async fn a_client_may_wait_for_the_go_ahead(target: &Target) {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
 }
 
-/// As HAProxy's checks ask.
+/// As in HAProxy's checks.
 async fn http_1_0_is_answered_and_closed(target: &Target) {
     let answer = raw(target, "GET /v1/status/leader HTTP/1.0\r\n\r\n".to_owned()).await;
     assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
 }
 
-async fn what_is_not_http_is_refused(target: &Target) {
+async fn bytes_that_are_not_http_are_refused(target: &Target) {
     let answer = raw(target, "what is this\r\n\r\n".to_owned()).await;
     assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
-    // And harms nobody.
+    // Other connections are not affected.
     target.get("/v1/status/leader").await.ok();
 }
 
-/// Sends this, and that it is all; returns what was answered up to the end of the connection.
+/// Sends this and half-closes; returns the answer up to the end of the connection.
 pub(super) async fn said(target: &Target, request: impl AsRef<[u8]>) -> String {
     let mut stream = TcpStream::connect(target.http_addr()).await.unwrap();
     stream.write_all(request.as_ref()).await.unwrap();
@@ -317,7 +317,7 @@ pub(super) async fn said(target: &Target, request: impl AsRef<[u8]>) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// The statuses in what was said.
+/// The statuses in these answers.
 pub(super) fn statuses(said: &str) -> Vec<u16> {
     said.split("HTTP/1.").skip(1).filter_map(|answer| answer.get(2..5)?.parse().ok()).collect()
 }
@@ -326,7 +326,7 @@ pub(super) fn get(target: &str, headers: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: consul\r\n{headers}\r\n")
 }
 
-async fn what_breaks_the_rules_of_http_is_refused(target: &Target) {
+async fn requests_that_violate_http_are_refused(target: &Target) {
     const LEADER: &str = "/v1/status/leader";
     let put = |headers: &str, body: &str| {
         format!(
@@ -378,7 +378,7 @@ async fn what_breaks_the_rules_of_http_is_refused(target: &Target) {
     }
 }
 
-async fn what_could_be_read_in_two_ways_is_refused(target: &Target) {
+async fn ambiguous_requests_are_refused(target: &Target) {
     let put =
         |headers: &str| format!("PUT /v1/agent/service/deregister/x {headers}\r\n\r\n0\r\n\r\n");
     for request in [
@@ -388,7 +388,7 @@ async fn what_could_be_read_in_two_ways_is_refused(target: &Target) {
         let expected = if target.is_real() { 200 } else { 400 };
         assert_eq!(statuses(&said(target, &request).await), [expected], "{request:?}");
     }
-    // Both of them take chunks for what counts here; ours then ends the connection.
+    // Both use the chunks here; the embedded agent then closes the connection.
     let both = put("HTTP/1.1\r\nHost: consul\r\nContent-Length: 5\r\nTransfer-Encoding: chunked");
     let answers = statuses(&said(target, both + &get("/v1/status/leader", "")).await).len();
     assert_eq!(answers, if target.is_real() { 2 } else { 1 });

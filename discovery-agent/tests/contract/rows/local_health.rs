@@ -1,4 +1,4 @@
-//! `/v1/agent/health/service/id|name/...`: what a load balancer asks the agent next to an instance.
+//! `/v1/agent/health/service/id|name/...`: queried by a load balancer at the agent of an instance.
 
 use serde_json::{Value, json};
 
@@ -8,10 +8,10 @@ use crate::{
 };
 
 pub(crate) const ROWS: &[Row] = &[
-    row!(the_status_code_says_how_an_instance_is),
-    row!(the_body_says_which_checks_it_has),
-    row!(of_a_name_the_worst_instance_counts),
-    row!(strangers_are_not_found),
+    row!(the_status_code_shows_the_status_of_an_instance),
+    row!(the_body_lists_its_checks),
+    row!(a_name_has_the_status_of_its_worst_instance),
+    row!(unknown_services_are_not_found),
     row!(without_an_id_or_name_it_is_an_error),
 ];
 
@@ -20,7 +20,7 @@ async fn registered(target: &Target, name: &str, id: &str, status: &str) {
     target.register(&json!({ "ID": id, "Name": name, "Check": check })).await;
 }
 
-async fn the_status_code_says_how_an_instance_is(target: &Target) {
+async fn the_status_code_shows_the_status_of_an_instance(target: &Target) {
     let cases = [("passing", 200), ("warning", 429), ("critical", 503), ("maintenance", 503)];
     for (status, code) in cases {
         let name = target.unique(status);
@@ -49,7 +49,7 @@ async fn the_status_code_says_how_an_instance_is(target: &Target) {
     target.get(format!("/v1/agent/health/service/id/{name}?format=text")).await.is(200, "passing");
 }
 
-async fn the_body_says_which_checks_it_has(target: &Target) {
+async fn the_body_lists_its_checks(target: &Target) {
     let name = target.unique("checks");
     registered(target, &name, &name, "warning").await;
     let answer = target.get(format!("/v1/agent/health/service/id/{name}")).await.json();
@@ -64,7 +64,7 @@ async fn the_body_says_which_checks_it_has(target: &Target) {
     like(&listed, &json!([answer]));
 }
 
-async fn of_a_name_the_worst_instance_counts(target: &Target) {
+async fn a_name_has_the_status_of_its_worst_instance(target: &Target) {
     let name = target.unique("worst");
     let cases = [("passing", 200), ("warning", 429), ("critical", 503)];
     for (at, (status, code)) in cases.into_iter().enumerate() {
@@ -80,7 +80,7 @@ async fn of_a_name_the_worst_instance_counts(target: &Target) {
     }
 }
 
-async fn strangers_are_not_found(target: &Target) {
+async fn unknown_services_are_not_found(target: &Target) {
     let id = target.get("/v1/agent/health/service/id/stranger").await;
     assert_eq!(
         (id.status.as_u16(), id.header("x-consul-reason")),

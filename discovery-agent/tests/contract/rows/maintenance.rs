@@ -8,14 +8,14 @@ use crate::{
 };
 
 pub(crate) const ROWS: &[Row] = &[
-    row!(a_service_in_maintenance_has_a_critical_check_that_says_why),
-    row!(without_a_reason_a_default_is_given),
+    row!(a_service_in_maintenance_has_a_critical_check_with_the_reason),
+    row!(there_is_a_default_reason),
     row!(a_second_reason_does_not_replace_the_first),
-    row!(maintenance_ends_as_often_as_one_likes),
-    row!(maintenance_outlives_a_new_registration),
+    row!(maintenance_can_be_ended_twice),
+    row!(maintenance_survives_a_new_registration),
     row!(maintenance_ends_with_the_service),
-    row!(maintenance_is_refused_in_these_words),
-    row!(a_node_in_maintenance_takes_its_services_along).alone(),
+    row!(maintenance_is_refused_with_the_reason),
+    row!(a_node_in_maintenance_includes_its_services).alone(),
 ];
 
 const NO_REASON: &str = "Maintenance mode is enabled for this service, but no reason was provided. This is a default message.";
@@ -26,7 +26,7 @@ async fn maintain(target: &Target, id: &str, query: &str) {
     target.settled(id).await;
 }
 
-async fn a_service_in_maintenance_has_a_critical_check_that_says_why(target: &Target) {
+async fn a_service_in_maintenance_has_a_critical_check_with_the_reason(target: &Target) {
     let name = target.unique("upkeep");
     target
         .register(
@@ -63,7 +63,7 @@ async fn a_service_in_maintenance_has_a_critical_check_that_says_why(target: &Ta
     assert_eq!(target.instances(&format!("{name}?passing")).await, [name.as_str()]);
 }
 
-async fn without_a_reason_a_default_is_given(target: &Target) {
+async fn there_is_a_default_reason(target: &Target) {
     let name = target.unique("reasonless");
     target.register(&json!({ "Name": name })).await;
     for enable in ["enable=true", "enable=1&reason="] {
@@ -81,21 +81,21 @@ async fn a_second_reason_does_not_replace_the_first(target: &Target) {
     assert_eq!(target.check(&format!("_service_maintenance:{name}")).await["Notes"], "first");
 }
 
-async fn maintenance_ends_as_often_as_one_likes(target: &Target) {
+async fn maintenance_can_be_ended_twice(target: &Target) {
     let name = target.unique("well");
     target.register(&json!({ "Name": name })).await;
     maintain(target, &name, "enable=false").await;
     maintain(target, &name, "enable=false").await;
 }
 
-async fn maintenance_outlives_a_new_registration(target: &Target) {
+async fn maintenance_survives_a_new_registration(target: &Target) {
     let name = target.unique("outlives");
     let service = json!({ "Name": name, "Check": { "TTL": "1h" } });
     target.register(&service).await;
     maintain(target, &name, "enable=true").await;
     target.register(&service).await;
     assert_eq!(target.check(&format!("_service_maintenance:{name}")).await["Status"], "critical");
-    // But for one that replaces all checks.
+    // Except one that replaces all checks.
     let replacing = "/v1/agent/service/register?replace-existing-checks=true";
     target.put_json(replacing, &service).await.is(200, "");
     assert_eq!(target.check(&format!("_service_maintenance:{name}")).await, Value::Null);
@@ -110,7 +110,7 @@ async fn maintenance_ends_with_the_service(target: &Target) {
     assert_eq!(target.check(&format!("_service_maintenance:{name}")).await, Value::Null);
 }
 
-async fn maintenance_is_refused_in_these_words(target: &Target) {
+async fn maintenance_is_refused_with_the_reason(target: &Target) {
     let name = target.unique("refused");
     target.register(&json!({ "Name": name })).await;
     let service = "/v1/agent/service/maintenance";
@@ -134,7 +134,7 @@ async fn maintenance_is_refused_in_these_words(target: &Target) {
     }
 }
 
-async fn a_node_in_maintenance_takes_its_services_along(target: &Target) {
+async fn a_node_in_maintenance_includes_its_services(target: &Target) {
     target.register(&json!({ "Name": "web" })).await;
     target.put("/v1/agent/maintenance?enable=true").await.is(200, "");
     target

@@ -1,4 +1,4 @@
-//! The rows, one file a subject.
+//! The rows, one file per subject.
 
 mod agent;
 mod blocking;

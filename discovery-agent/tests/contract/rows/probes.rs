@@ -1,4 +1,4 @@
-//! HTTP and TCP checks: the agent runs them itself.
+//! HTTP and TCP checks, which the agent executes itself.
 
 use serde_json::json;
 use testkit::proxy::{Mode, Proxy};
@@ -10,20 +10,20 @@ use crate::{
 };
 
 pub(crate) const ROWS: &[Row] = &[
-    row!(an_http_check_goes_by_the_status_code),
-    row!(an_http_check_shows_what_was_answered),
-    row!(an_http_check_asks_as_it_is_told),
-    row!(an_http_check_says_who_asks),
+    row!(an_http_check_depends_on_the_status_code),
+    row!(an_http_check_shows_the_answer),
+    row!(an_http_check_sends_the_registered_request),
+    row!(an_http_check_has_a_user_agent),
     row!(an_http_check_follows_redirects),
     row!(an_http_check_keeps_the_last_4096_bytes),
     row!(an_http_check_ends_with_its_timeout),
-    row!(an_http_check_of_nobody_is_critical),
-    row!(a_tcp_check_goes_by_the_connection),
-    row!(a_check_waits_for_its_first_run_as_registered),
-    row!(a_deregistered_check_runs_no_more),
+    row!(an_http_check_without_a_listener_is_critical),
+    row!(a_tcp_check_depends_on_the_connection),
+    row!(a_check_keeps_its_registered_status_until_the_first_probe),
+    row!(a_deregistered_check_is_not_executed),
 ];
 
-/// A run that the closing came upon may have said something else.
+/// A probe that is interrupted by the close may have another output.
 async fn is_refused(target: &Target, check: &str) {
     target
         .until("refused", || async {
@@ -33,7 +33,7 @@ async fn is_refused(target: &Target, check: &str) {
         .await;
 }
 
-async fn an_http_check_goes_by_the_status_code(target: &Target) {
+async fn an_http_check_depends_on_the_status_code(target: &Target) {
     let cases = [
         (200, "passing"),
         (204, "passing"),
@@ -56,7 +56,7 @@ async fn an_http_check_goes_by_the_status_code(target: &Target) {
     }
 }
 
-async fn an_http_check_shows_what_was_answered(target: &Target) {
+async fn an_http_check_shows_the_answer(target: &Target) {
     let probed = Probed::start().await;
     let url = format!("http://{}/health", probed.addr);
     let check = with_check(target, json!({ "HTTP": url, "Interval": INTERVAL })).await;
@@ -64,7 +64,7 @@ async fn an_http_check_shows_what_was_answered(target: &Target) {
     assert_eq!(output, format!("HTTP GET {url}: 200 OK Output: it lives"));
 }
 
-async fn an_http_check_asks_as_it_is_told(target: &Target) {
+async fn an_http_check_sends_the_registered_request(target: &Target) {
     let probed = Probed::start().await;
     let check = json!({
         "HTTP": format!("http://{}/p?q=1", probed.addr),
@@ -83,7 +83,7 @@ async fn an_http_check_asks_as_it_is_told(target: &Target) {
     }
 }
 
-async fn an_http_check_says_who_asks(target: &Target) {
+async fn an_http_check_has_a_user_agent(target: &Target) {
     let probed = Probed::start().await;
     let url = format!("http://{}/", probed.addr);
     let check = with_check(target, json!({ "HTTP": url, "Interval": INTERVAL })).await;
@@ -131,7 +131,7 @@ async fn an_http_check_ends_with_its_timeout(target: &Target) {
     becomes(target, &check, "critical").await;
 }
 
-async fn an_http_check_of_nobody_is_critical(target: &Target) {
+async fn an_http_check_without_a_listener_is_critical(target: &Target) {
     let proxy = Proxy::start(target.http_addr()).await.unwrap();
     proxy.set(Mode::Closed).await.unwrap();
     let url = format!("http://{}/", proxy.addr());
@@ -140,7 +140,7 @@ async fn an_http_check_of_nobody_is_critical(target: &Target) {
     is_refused(target, &check).await;
 }
 
-async fn a_tcp_check_goes_by_the_connection(target: &Target) {
+async fn a_tcp_check_depends_on_the_connection(target: &Target) {
     let proxy = Proxy::start(target.http_addr()).await.unwrap();
     let check = json!({ "TCP": proxy.addr().to_string(), "Interval": INTERVAL });
     let check = with_check(target, check).await;
@@ -151,7 +151,7 @@ async fn a_tcp_check_goes_by_the_connection(target: &Target) {
     is_refused(target, &check).await;
 }
 
-async fn a_check_waits_for_its_first_run_as_registered(target: &Target) {
+async fn a_check_keeps_its_registered_status_until_the_first_probe(target: &Target) {
     for (status, expected) in [("", "critical"), ("passing", "passing")] {
         let check = json!({ "TCP": "127.0.0.1:1", "Interval": "1h", "Status": status });
         let check = with_check(target, check).await;
@@ -159,13 +159,13 @@ async fn a_check_waits_for_its_first_run_as_registered(target: &Target) {
     }
 }
 
-async fn a_deregistered_check_runs_no_more(target: &Target) {
+async fn a_deregistered_check_is_not_executed(target: &Target) {
     let probed = Probed::start().await;
     let check = json!({ "HTTP": format!("http://{}/", probed.addr), "Interval": INTERVAL });
     let check = with_check(target, check).await;
     becomes(target, &check, "passing").await;
     target.put(format!("/v1/agent/check/deregister/{check}")).await.is(200, "");
-    // One may be under way, until another check ran; after two more runs of that one the first would have run again.
+    // A probe may be in progress until another check was executed; after two more of that one the first would have been executed again.
     let other = Probed::start().await;
     with_check(target, json!({ "HTTP": other.url("/"), "Interval": INTERVAL })).await;
     target.until("another check runs", || async { !other.asked().is_empty() }).await;

@@ -1,4 +1,4 @@
-//! What else a question may say: consistency, datacenter, cache, and what is refused.
+//! Other query parameters: consistency, datacenter, cache, and those that are refused.
 
 use http::{HeaderName, header};
 use serde_json::json;
@@ -10,17 +10,17 @@ use crate::{
 
 pub(crate) const ROWS: &[Row] = &[
     row!(consistency_is_echoed),
-    row!(consistency_must_not_contradict_itself),
-    row!(a_cached_answer_says_its_age),
+    row!(contradictory_consistency_is_refused),
+    row!(a_cached_answer_has_its_age),
     row!(an_index_is_a_number),
     row!(a_wait_is_a_duration),
-    row!(there_is_no_way_to_another_datacenter),
-    row!(ones_own_datacenter_may_be_named),
-    row!(nearness_and_newer_options_change_nothing),
-    row!(node_meta_keeps_nodes_that_have_it),
-    row!(tokens_are_taken_and_passed_over),
-    row!(namespaces_are_for_those_who_pay),
-    row!(a_filter_that_is_not_understood_is_refused),
+    row!(another_datacenter_is_refused),
+    row!(the_own_datacenter_is_accepted),
+    row!(near_and_newer_options_change_nothing),
+    row!(node_meta_selects_nodes),
+    row!(tokens_are_accepted_and_ignored),
+    row!(namespaces_are_refused),
+    row!(an_unsupported_filter_is_refused),
 ];
 
 /// One path of each family that reads the catalog.
@@ -59,7 +59,7 @@ async fn consistency_is_echoed(target: &Target) {
     }
 }
 
-async fn consistency_must_not_contradict_itself(target: &Target) {
+async fn contradictory_consistency_is_refused(target: &Target) {
     let cases = [
         ("stale&consistent", "Cannot specify ?stale with ?consistent, conflicting semantics."),
         ("cached&consistent", "Cannot specify ?cached with ?consistent, conflicting semantics."),
@@ -71,7 +71,7 @@ async fn consistency_must_not_contradict_itself(target: &Target) {
     }
 }
 
-async fn a_cached_answer_says_its_age(target: &Target) {
+async fn a_cached_answer_has_its_age(target: &Target) {
     let name = target.unique("cached");
     target.register(&json!({ "Name": name })).await;
     for path in [format!("health/service/{name}"), format!("catalog/service/{name}")] {
@@ -109,17 +109,17 @@ async fn a_wait_is_a_duration(target: &Target) {
     }
 }
 
-async fn there_is_no_way_to_another_datacenter(target: &Target) {
+async fn another_datacenter_is_refused(target: &Target) {
     for path in READS.into_iter().chain(["catalog/node/node1", "status/leader", "status/peers"]) {
         target.get(format!("/v1/{path}?dc=elsewhere")).await.is(500, "No path to datacenter");
     }
-    // The agent's own things are nobody else's.
+    // The agent's own data has no datacenter.
     for path in ["agent/services", "agent/checks", "catalog/datacenters"] {
         target.get(format!("/v1/{path}?dc=elsewhere")).await.ok();
     }
 }
 
-async fn ones_own_datacenter_may_be_named(target: &Target) {
+async fn the_own_datacenter_is_accepted(target: &Target) {
     let name = target.unique("dc");
     target.register(&json!({ "Name": name })).await;
     for dc in [DATACENTER, ""] {
@@ -127,7 +127,7 @@ async fn ones_own_datacenter_may_be_named(target: &Target) {
     }
 }
 
-async fn nearness_and_newer_options_change_nothing(target: &Target) {
+async fn near_and_newer_options_change_nothing(target: &Target) {
     let name = target.unique("options");
     target.register(&json!({ "Name": name })).await;
     for query in
@@ -137,7 +137,7 @@ async fn nearness_and_newer_options_change_nothing(target: &Target) {
     }
 }
 
-async fn node_meta_keeps_nodes_that_have_it(target: &Target) {
+async fn node_meta_selects_nodes(target: &Target) {
     let name = target.unique("meta");
     target.register(&json!({ "Name": name })).await;
     let cases = [("consul-network-segment:", 1), ("rack:1", 0), ("rack", 0)];
@@ -147,7 +147,7 @@ async fn node_meta_keeps_nodes_that_have_it(target: &Target) {
     }
 }
 
-async fn tokens_are_taken_and_passed_over(target: &Target) {
+async fn tokens_are_accepted_and_ignored(target: &Target) {
     let path = "/v1/catalog/service/consul";
     let without = target.get(path).await.ok();
     assert_eq!(without[0]["ServiceName"], "consul");
@@ -158,7 +158,7 @@ async fn tokens_are_taken_and_passed_over(target: &Target) {
     assert_eq!(target.get(format!("{path}?token=secret")).await.ok(), without);
 }
 
-async fn namespaces_are_for_those_who_pay(target: &Target) {
+async fn namespaces_are_refused(target: &Target) {
     let text =
         "Bad request: Invalid query parameter: \"ns\" - Namespaces are a Consul Enterprise feature";
     for path in
@@ -168,9 +168,9 @@ async fn namespaces_are_for_those_who_pay(target: &Target) {
     }
 }
 
-/// Rather than passed over, which would be a wrong answer. The embedded agent understands none; whoever filters asks a real one.
-async fn a_filter_that_is_not_understood_is_refused(target: &Target) {
-    // The list of services takes none yet.
+/// An ignored filter would be a wrong answer. The embedded agent supports none; programs that filter need a real Consul.
+async fn an_unsupported_filter_is_refused(target: &Target) {
+    // The list of services has no filter in this version.
     let filtered = READS.into_iter().filter(|path| *path != "catalog/services");
     for path in filtered.chain(["agent/services", "agent/checks"]) {
         let answer = target.get(format!("/v1/{path}?filter=bogus")).await;

@@ -1,4 +1,4 @@
-//! HTTP checks: how their URLs are read, where redirects lead, and how an answer counts that does not end.
+//! HTTP checks: URLs, redirects, and answers without an end.
 
 use serde_json::json;
 
@@ -9,22 +9,23 @@ use crate::{
 };
 
 pub(crate) const ROWS: &[Row] = &[
-    row!(a_location_is_relative_to_where_it_comes_from),
+    row!(a_location_is_relative_to_its_url),
     row!(a_redirect_keeps_method_and_body_or_makes_a_get),
-    row!(a_redirect_that_leads_nowhere_is_critical),
-    row!(redirects_without_end_are_critical),
-    row!(secrets_stay_with_their_server),
+    row!(an_invalid_redirect_is_critical),
+    row!(endless_redirects_are_critical),
+    row!(secrets_are_not_sent_to_another_server),
     row!(urls_are_escaped),
-    row!(what_is_no_url_is_critical),
+    row!(an_invalid_url_is_critical),
     row!(user_and_password_of_a_url_are_a_header),
-    row!(a_password_is_not_shown)
-        .ours_is_better("Consul shows the password in the output, which everybody can read"),
+    row!(a_password_is_not_shown).ours_is_better(
+        "Consul shows the password in the output, which is readable without a token",
+    ),
     row!(of_several_hosts_the_first_is_sent),
-    row!(the_server_s_own_words_are_shown),
+    row!(the_reason_phrase_of_the_server_is_shown),
     row!(the_head_of_an_answer_decides),
 ];
 
-/// The lines of one run: what was asked until something passed or was refused.
+/// The request lines of one probe, until it passed or was refused.
 async fn run(
     target: &Target,
     server: &Probed,
@@ -36,7 +37,7 @@ async fn run(
     server.lines()
 }
 
-async fn a_location_is_relative_to_where_it_comes_from(target: &Target) {
+async fn a_location_is_relative_to_its_url(target: &Target) {
     for (location, expected) in [
         ("next", "/a/b/next"),
         ("?x=1", "/a/b/c?x=1"),
@@ -73,7 +74,7 @@ async fn a_redirect_keeps_method_and_body_or_makes_a_get(target: &Target) {
     }
 }
 
-async fn a_redirect_that_leads_nowhere_is_critical(target: &Target) {
+async fn an_invalid_redirect_is_critical(target: &Target) {
     for header in ["", "Location:\r\n", "Location: %zz\r\n", "Location: ftp://x/\r\n"] {
         let server = Probed::answering(302, header, "").await;
         let check = json!({ "HTTP": server.url("/"), "Interval": INTERVAL, "Status": "passing" });
@@ -82,7 +83,7 @@ async fn a_redirect_that_leads_nowhere_is_critical(target: &Target) {
     }
 }
 
-async fn redirects_without_end_are_critical(target: &Target) {
+async fn endless_redirects_are_critical(target: &Target) {
     let server = Probed::answering(302, "Location: /again\r\n", "").await;
     let check = json!({ "HTTP": server.url("/"), "Interval": INTERVAL, "Status": "passing" });
     let check = with_check(target, check).await;
@@ -93,7 +94,7 @@ async fn redirects_without_end_are_critical(target: &Target) {
     assert_eq!(of_first_run, 9, "{lines:?}");
 }
 
-async fn secrets_stay_with_their_server(target: &Target) {
+async fn secrets_are_not_sent_to_another_server(target: &Target) {
     let there = Probed::start().await;
     let elsewhere = format!("Location: {}\r\n", there.url("/next"));
     let headers = json!({ "Authorization": ["secret"], "Cookie": ["secret"], "X-Key": ["k"],
@@ -130,7 +131,7 @@ async fn urls_are_escaped(target: &Target) {
     }
 }
 
-async fn what_is_no_url_is_critical(target: &Target) {
+async fn an_invalid_url_is_critical(target: &Target) {
     let server = Probed::start().await;
     let addr = server.addr;
     let urls = [
@@ -180,7 +181,7 @@ async fn of_several_hosts_the_first_is_sent(target: &Target) {
     assert!(!asked.contains("second") && !asked.contains("content-length: 7"), "{asked}");
 }
 
-async fn the_server_s_own_words_are_shown(target: &Target) {
+async fn the_reason_phrase_of_the_server_is_shown(target: &Target) {
     for (line, status) in [
         ("200 Fine", "passing"),
         ("200", "passing"),
@@ -197,7 +198,7 @@ async fn the_server_s_own_words_are_shown(target: &Target) {
     }
 }
 
-/// Whatever becomes of the body: what came of it in time is shown.
+/// The body does not matter: the part that arrived in time is shown.
 async fn the_head_of_an_answer_decides(target: &Target) {
     let unending = Probed::unending("HTTP/1.1 200 OK\r\n\r\npart").await;
     let cut = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart";

@@ -1,4 +1,4 @@
-//! Registrations that are refused, and the words that say why: people paste them into search engines.
+//! Registrations that are refused, with Consul's exact texts: users search for them.
 
 use serde_json::{Value, json};
 use testkit::http::Request;
@@ -9,17 +9,16 @@ use crate::{
 };
 
 pub(crate) const ROWS: &[Row] = &[
-    row!(a_body_that_is_no_registration),
-    row!(fields_that_nobody_knows),
+    row!(invalid_bodies),
+    row!(unknown_fields),
     row!(values_of_the_wrong_kind),
     row!(a_service_without_a_name),
-    row!(addresses_that_are_none),
-    row!(ports_that_are_none)
-        .ours_is_better("a port that no connection can have is refused, not cut to 16 bits in DNS"),
-    row!(weights_that_are_none),
-    row!(meta_that_is_none),
-    row!(checks_that_are_none),
-    row!(checks_of_nothing),
+    row!(invalid_addresses),
+    row!(invalid_ports).ours_is_better("an invalid port is refused, not cut to 16 bits in DNS"),
+    row!(invalid_weights),
+    row!(invalid_meta),
+    row!(invalid_checks),
+    row!(checks_of_unknown_services),
     row!(a_refused_registration_changes_nothing),
 ];
 
@@ -34,7 +33,7 @@ async fn refused(target: &Target, path: &str, cases: &[(Value, &str)]) {
     }
 }
 
-async fn a_body_that_is_no_registration(target: &Target) {
+async fn invalid_bodies(target: &Target) {
     for path in [SERVICE, CHECK] {
         let cases = [
             ("", "Request decode failed: EOF"),
@@ -47,14 +46,14 @@ async fn a_body_that_is_no_registration(target: &Target) {
     }
 }
 
-async fn fields_that_nobody_knows(target: &Target) {
+async fn unknown_fields(target: &Target) {
     let unknown = "Request decode failed: json: unknown field \"Bogus\"";
     let cases = [
         (json!({ "Name": "x", "Bogus": 1 }), unknown),
         (json!({ "Name": "x", "Check": { "TTL": "1h", "Bogus": 1 } }), unknown),
         (json!({ "Name": "x", "Checks": [{ "TTL": "1h", "Bogus": 1 }] }), unknown),
         (json!({ "Name": "x", "Weights": { "Passing": 1, "Bogus": 1 } }), unknown),
-        // Known in other words, or in other editions.
+        // Known under other names, or in other editions.
         (
             json!({ "Name": "x", "Check": { "check_id": "y", "TTL": "1h" } }),
             "Request decode failed: json: unknown field \"check_id\"",
@@ -67,7 +66,7 @@ async fn fields_that_nobody_knows(target: &Target) {
     refused(target, SERVICE, &cases).await;
     let cases = [
         (json!({ "Name": "x", "TTL": "1h", "Bogus": 1 }), unknown),
-        // A check on its own says ID.
+        // A separate check has `ID` instead.
         (
             json!({ "Name": "x", "TTL": "1h", "CheckID": "y" }),
             "Request decode failed: json: unknown field \"CheckID\"",
@@ -76,7 +75,7 @@ async fn fields_that_nobody_knows(target: &Target) {
     refused(target, CHECK, &cases).await;
 }
 
-/// Only that it is refused: the rest of the words is about Go's types.
+/// Only the beginning of the text: the rest is about Go's types.
 async fn values_of_the_wrong_kind(target: &Target) {
     let cases = [
         json!([]),
@@ -106,13 +105,13 @@ async fn a_service_without_a_name(target: &Target) {
     refused(target, SERVICE, &cases).await;
 }
 
-async fn addresses_that_are_none(target: &Target) {
+async fn invalid_addresses(target: &Target) {
     let cases = ["0.0.0.0", "::", "[::]"]
         .map(|address| (json!({ "Name": "x", "Address": address }), "Invalid service address"));
     refused(target, SERVICE, &cases).await;
 }
 
-async fn ports_that_are_none(target: &Target) {
+async fn invalid_ports(target: &Target) {
     for port in [70_000, -1] {
         let name = target.unique("port");
         let tagged = json!({ "lan": { "Address": "10.0.0.1", "Port": port } });
@@ -131,7 +130,7 @@ async fn ports_that_are_none(target: &Target) {
     }
 }
 
-async fn weights_that_are_none(target: &Target) {
+async fn invalid_weights(target: &Target) {
     let none = "Invalid Weights: Passing must be greater than 0";
     let range = "Invalid Weights: DNS Weight must be between 0 and 65535";
     let cases = [
@@ -147,14 +146,14 @@ async fn weights_that_are_none(target: &Target) {
     ]
     .map(|(weights, text)| (json!({ "Name": "x", "Weights": weights }), text));
     refused(target, SERVICE, &cases).await;
-    // What may be left out is 0.
+    // A missing value is 0.
     let name = target.unique("weights");
     target.register(&json!({ "Name": name, "Weights": { "Passing": 5 } })).await;
     let agent = target.get(format!("/v1/agent/service/{name}")).await.ok();
     assert_eq!(agent["Weights"], json!({ "Passing": 5, "Warning": 0 }));
 }
 
-async fn meta_that_is_none(target: &Target) {
+async fn invalid_meta(target: &Target) {
     let start = "Invalid Service Meta: Couldn't load metadata pair";
     let (long_key, long_value) = ("k".repeat(129), "v".repeat(513));
     let cases = [
@@ -203,7 +202,7 @@ fn bad_checks() -> [(Value, &'static str); 10] {
     ]
 }
 
-async fn checks_that_are_none(target: &Target) {
+async fn invalid_checks(target: &Target) {
     refused(target, CHECK, &bad_checks()).await;
     let in_service =
         bad_checks().map(|(check, text)| (json!({ "Name": "x", "Check": check }), text));
@@ -219,11 +218,11 @@ async fn checks_that_are_none(target: &Target) {
     refused(target, CHECK, &[(status, "Bad check status")]).await;
 }
 
-async fn checks_of_nothing(target: &Target) {
+async fn checks_of_unknown_services(target: &Target) {
     refused(target, CHECK, &[(json!({ "TTL": "1h" }), "Missing check name")]).await;
     let orphan = json!({ "Name": "x", "TTL": "1h", "ServiceID": "nobody" });
     target.put_json(CHECK, &orphan).await.is(500, "ServiceID \"nobody\" does not exist");
-    // The server's own service is in the catalog, not on the agent.
+    // The service of the server itself is in the catalog, not on the agent.
     let of_server = json!({ "Name": "x", "TTL": "1h", "ServiceID": "consul" });
     target.put_json(CHECK, &of_server).await.is(500, "ServiceID \"consul\" does not exist");
 }

@@ -1,4 +1,4 @@
-//! `PUT /v1/agent/service/register` and `.../deregister/:id`: what becomes of a service.
+//! `PUT /v1/agent/service/register` and `.../deregister/:id`.
 
 use serde_json::{Value, json};
 use testkit::http::Request;
@@ -10,22 +10,22 @@ use crate::{
 
 pub(crate) const ROWS: &[Row] = &[
     row!(a_name_is_enough),
-    row!(all_that_a_service_says_is_kept),
-    row!(an_ip_address_comes_back_tagged_by_its_family),
-    row!(a_host_name_comes_back_as_it_is),
-    row!(nothing_said_is_no_check_no_tag_no_meta),
+    row!(all_fields_of_a_service_are_kept),
+    row!(an_ip_address_is_tagged_by_its_family),
+    row!(a_host_name_is_not_changed),
+    row!(empty_fields_are_no_check_no_tag_no_meta),
     row!(null_in_place_of_a_value_is_the_zero_value),
     row!(a_null_check_is_refused)
         .ours_is_better("Consul's handler panics and resets the connection"),
-    row!(fields_may_be_snake_case_where_consul_has_them_so),
+    row!(some_fields_may_be_snake_case),
     row!(letter_case_of_fields_does_not_matter),
-    row!(what_follows_the_body_is_passed_over),
+    row!(bytes_after_the_body_are_ignored),
     row!(a_registration_replaces_the_service_but_not_its_checks),
-    row!(one_id_takes_another_name),
+    row!(an_id_can_change_its_name),
     row!(ids_may_be_any_text),
     row!(names_may_be_any_text),
-    row!(deregistered_it_is_gone_with_its_checks),
-    row!(deregistering_what_is_not_there_is_fine),
+    row!(deregistration_removes_a_service_with_its_checks),
+    row!(deregistration_of_an_unknown_service_succeeds),
 ];
 
 async fn a_name_is_enough(target: &Target) {
@@ -44,7 +44,7 @@ async fn a_name_is_enough(target: &Target) {
     }));
 }
 
-async fn all_that_a_service_says_is_kept(target: &Target) {
+async fn all_fields_of_a_service_are_kept(target: &Target) {
     let name = target.unique("full");
     let tagged = json!({ "lan": { "Address": "10.1.2.3", "Port": 4 } });
     let service = json!({
@@ -80,7 +80,7 @@ async fn all_that_a_service_says_is_kept(target: &Target) {
     }
 }
 
-async fn an_ip_address_comes_back_tagged_by_its_family(target: &Target) {
+async fn an_ip_address_is_tagged_by_its_family(target: &Target) {
     let cases = [("10.0.0.9", "lan_ipv4", "wan_ipv4"), ("2001:db8::9", "lan_ipv6", "wan_ipv6")];
     for (address, lan, wan) in cases {
         let name = target.unique("ip");
@@ -96,7 +96,7 @@ async fn an_ip_address_comes_back_tagged_by_its_family(target: &Target) {
     }
 }
 
-async fn a_host_name_comes_back_as_it_is(target: &Target) {
+async fn a_host_name_is_not_changed(target: &Target) {
     let name = target.unique("host");
     target.register(&json!({ "Name": name, "Address": "db.example", "Port": 9 })).await;
     let agent = target.get(format!("/v1/agent/service/{name}")).await.ok();
@@ -104,7 +104,7 @@ async fn a_host_name_comes_back_as_it_is(target: &Target) {
 }
 
 /// The consul command line sends all of these.
-async fn nothing_said_is_no_check_no_tag_no_meta(target: &Target) {
+async fn empty_fields_are_no_check_no_tag_no_meta(target: &Target) {
     let name = target.unique("null");
     let service = json!({
         "Kind": "",
@@ -126,7 +126,7 @@ async fn nothing_said_is_no_check_no_tag_no_meta(target: &Target) {
     let agent = target.get(format!("/v1/agent/service/{name}")).await.ok();
     assert_eq!((&agent["Tags"], &agent["Meta"]), (&json!([]), &json!({})));
     target.get(format!("/v1/health/checks/{name}")).await.is_like(&json!([]));
-    // An empty check in place of none is none, too.
+    // An empty check counts as no check.
     target.register(&json!({ "Name": name, "Check": {}, "Checks": [] })).await;
     target.get(format!("/v1/health/checks/{name}")).await.is_like(&json!([]));
 }
@@ -151,7 +151,7 @@ async fn null_in_place_of_a_value_is_the_zero_value(target: &Target) {
     assert_eq!((&agent["Tags"], &agent["Meta"]), (&json!(["", "a"]), &json!({ "k": "" })));
     let nowhere = json!({ "Address": "", "Port": 0 });
     assert_eq!(agent["TaggedAddresses"], json!({ "lan": nowhere, "wan": nowhere }));
-    // A check whose fields are all null is none.
+    // A check whose fields are all null counts as no check.
     let name = target.unique("nulls");
     target.register(&json!({ "Name": name, "Check": { "TTL": null, "Args": null } })).await;
     assert_eq!(target.check(&format!("service:{name}")).await, Value::Null);
@@ -172,7 +172,7 @@ async fn a_null_check_is_refused(target: &Target) {
         .is(404, &format!("unknown service ID: {name}"));
 }
 
-async fn fields_may_be_snake_case_where_consul_has_them_so(target: &Target) {
+async fn some_fields_may_be_snake_case(target: &Target) {
     let name = target.unique("snake");
     let service = json!({
         "name": name,
@@ -200,7 +200,7 @@ async fn letter_case_of_fields_does_not_matter(target: &Target) {
     assert_eq!((&agent["Port"], &agent["Tags"]), (&json!(5), &json!(["x"])));
 }
 
-async fn what_follows_the_body_is_passed_over(target: &Target) {
+async fn bytes_after_the_body_are_ignored(target: &Target) {
     let name = target.unique("trailing");
     let body = format!("{{\"Name\":\"{name}\"}} and more");
     let request = Request::put("/v1/agent/service/register").body(body);
@@ -222,7 +222,7 @@ async fn a_registration_replaces_the_service_but_not_its_checks(target: &Target)
     assert_eq!(target.check(&format!("service:{name}")).await["Status"], "critical");
 }
 
-async fn one_id_takes_another_name(target: &Target) {
+async fn an_id_can_change_its_name(target: &Target) {
     let (old, new) = (target.unique("old"), target.unique("new"));
     target.register(&json!({ "ID": old, "Name": old })).await;
     target.register(&json!({ "ID": old, "Name": new })).await;
@@ -265,7 +265,7 @@ async fn names_may_be_any_text(target: &Target) {
     }
 }
 
-async fn deregistered_it_is_gone_with_its_checks(target: &Target) {
+async fn deregistration_removes_a_service_with_its_checks(target: &Target) {
     let name = target.unique("gone");
     let checks = json!([{ "TTL": "1h" }, { "TTL": "1h" }]);
     target.register(&json!({ "Name": name, "Checks": checks })).await;
@@ -280,7 +280,7 @@ async fn deregistered_it_is_gone_with_its_checks(target: &Target) {
     target.get(format!("/v1/catalog/service/{name}")).await.is_like(&json!([]));
 }
 
-async fn deregistering_what_is_not_there_is_fine(target: &Target) {
+async fn deregistration_of_an_unknown_service_succeeds(target: &Target) {
     target.put("/v1/agent/service/deregister/nobody").await.is(200, "");
     target.put("/v1/agent/check/deregister/nothing").await.is(200, "");
     target.put("/v1/agent/service/deregister/").await.is(500, "ServiceID missing");

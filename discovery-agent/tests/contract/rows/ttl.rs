@@ -1,4 +1,4 @@
-//! TTL checks: beats, and their absence.
+//! TTL checks: heartbeats, and their absence.
 
 use serde_json::json;
 use testkit::http::Request;
@@ -11,20 +11,20 @@ use crate::{
 pub(crate) const ROWS: &[Row] = &[
     row!(pass_warn_and_fail_set_status_and_note),
     row!(update_sets_status_and_output),
-    row!(an_update_must_say_a_status),
-    row!(beats_of_unknown_checks_are_errors),
-    row!(beats_of_deregistered_checks_are_errors),
-    row!(a_check_that_is_run_by_others_takes_no_beats),
-    row!(without_a_beat_a_check_expires),
-    row!(an_expired_check_shows_what_it_said_last),
-    row!(a_beat_revives_an_expired_check),
-    row!(a_beat_moves_the_end_of_the_ttl),
+    row!(an_update_must_have_a_status),
+    row!(heartbeats_of_unknown_checks_are_errors),
+    row!(heartbeats_of_deregistered_checks_are_errors),
+    row!(other_kinds_of_checks_accept_no_heartbeats),
+    row!(a_check_expires_without_a_heartbeat),
+    row!(an_expired_check_shows_its_last_output),
+    row!(a_heartbeat_restores_an_expired_check),
+    row!(a_heartbeat_extends_the_ttl),
     row!(a_passing_check_expires_from_its_registration),
-    row!(the_same_registration_does_not_revive_an_expired_check),
+    row!(an_identical_registration_does_not_restore_an_expired_check),
     row!(a_ttl_without_unit_is_in_nanoseconds),
     row!(a_new_ttl_counts_from_its_registration),
-    row!(what_a_check_says_is_cut_at_4096_bytes),
-    row!(what_a_check_says_is_cut_at_its_own_limit_where_that_is_lower),
+    row!(output_is_truncated_to_4096_bytes),
+    row!(output_is_truncated_to_its_own_lower_limit),
 ];
 
 async fn registered(target: &Target, name: &str, ttl: &str) -> (String, String) {
@@ -34,7 +34,7 @@ async fn registered(target: &Target, name: &str, ttl: &str) -> (String, String) 
     (name, check)
 }
 
-fn says(status: &str, output: &str) -> (String, String) {
+fn shows(status: &str, output: &str) -> (String, String) {
     (status.to_owned(), output.to_owned())
 }
 
@@ -44,9 +44,9 @@ async fn pass_warn_and_fail_set_status_and_note(target: &Target) {
         [("pass", "passing"), ("warn", "warning"), ("fail", "critical"), ("pass", "passing")];
     for (beat, status) in cases {
         target.put(format!("/v1/agent/check/{beat}/{check}?note=as%20{beat}")).await.is(200, "");
-        assert_eq!(target.status(&check).await, says(status, &format!("as {beat}")));
+        assert_eq!(target.status(&check).await, shows(status, &format!("as {beat}")));
         target.put(format!("/v1/agent/check/{beat}/{check}")).await.is(200, "");
-        assert_eq!(target.status(&check).await, says(status, ""), "no note is none");
+        assert_eq!(target.status(&check).await, shows(status, ""), "a missing note is empty");
         target.settled(&name).await;
     }
 }
@@ -57,14 +57,14 @@ async fn update_sets_status_and_output(target: &Target) {
     for status in ["passing", "warning", "critical"] {
         let update = json!({ "Status": status, "Output": format!("it is {status}") });
         target.put_json(&path, &update).await.is(200, "");
-        assert_eq!(target.status(&check).await, says(status, &format!("it is {status}")));
+        assert_eq!(target.status(&check).await, shows(status, &format!("it is {status}")));
         target.settled(&name).await;
     }
     target.put_json(&path, &json!({ "status": "passing" })).await.is(200, "");
-    assert_eq!(target.status(&check).await, says("passing", ""));
+    assert_eq!(target.status(&check).await, shows("passing", ""));
 }
 
-async fn an_update_must_say_a_status(target: &Target) {
+async fn an_update_must_have_a_status(target: &Target) {
     let (_, check) = registered(target, "words", "1h").await;
     let cases = [
         ("{\"Status\":\"good\"}", "Invalid check status: 'good'"),
@@ -78,8 +78,8 @@ async fn an_update_must_say_a_status(target: &Target) {
     }
 }
 
-/// 404 in Consul's later versions; clients go by either.
-async fn beats_of_unknown_checks_are_errors(target: &Target) {
+/// Later versions answer 404; clients accept either.
+async fn heartbeats_of_unknown_checks_are_errors(target: &Target) {
     let text = "CheckID \"nobody\" does not have associated TTL";
     for beat in ["pass", "warn", "fail"] {
         target.put(format!("/v1/agent/check/{beat}/nobody")).await.is(500, text);
@@ -91,7 +91,7 @@ async fn beats_of_unknown_checks_are_errors(target: &Target) {
     target.put("/v1/agent/check/pass/").await.is(500, "CheckID \"\" does not have associated TTL");
 }
 
-async fn beats_of_deregistered_checks_are_errors(target: &Target) {
+async fn heartbeats_of_deregistered_checks_are_errors(target: &Target) {
     let (name, check) = registered(target, "gone", "1h").await;
     let (other, its_check) = registered(target, "gone", "1h").await;
     target.put(format!("/v1/agent/check/deregister/{check}")).await.is(200, "");
@@ -103,7 +103,7 @@ async fn beats_of_deregistered_checks_are_errors(target: &Target) {
     target.settled(&name).await;
 }
 
-async fn a_check_that_is_run_by_others_takes_no_beats(target: &Target) {
+async fn other_kinds_of_checks_accept_no_heartbeats(target: &Target) {
     let name = target.unique("run");
     let check = json!({ "TCP": "127.0.0.1:1", "Interval": "1h" });
     target.register(&json!({ "Name": name, "Check": check })).await;
@@ -113,31 +113,31 @@ async fn a_check_that_is_run_by_others_takes_no_beats(target: &Target) {
     }
 }
 
-async fn without_a_beat_a_check_expires(target: &Target) {
+async fn a_check_expires_without_a_heartbeat(target: &Target) {
     let (name, check) = registered(target, "silent", "50ms").await;
     target
         .until("expired", || async {
-            target.status(&check).await == says("critical", "TTL expired")
+            target.status(&check).await == shows("critical", "TTL expired")
         })
         .await;
     target.settled(&name).await;
 }
 
-async fn an_expired_check_shows_what_it_said_last(target: &Target) {
+async fn an_expired_check_shows_its_last_output(target: &Target) {
     let (name, check) = registered(target, "last", "100ms").await;
     target.put(format!("/v1/agent/check/pass/{check}?note=so%20far")).await.is(200, "");
     let output = "TTL expired (last output before timeout follows): so far";
     target
-        .until("expired", || async { target.status(&check).await == says("critical", output) })
+        .until("expired", || async { target.status(&check).await == shows("critical", output) })
         .await;
     target.settled(&name).await;
     assert!(target.instances(&format!("{name}?passing")).await.is_empty());
 }
 
-async fn a_beat_revives_an_expired_check(target: &Target) {
+async fn a_heartbeat_restores_an_expired_check(target: &Target) {
     let (_, check) = registered(target, "revived", "1s").await;
     target.until("expired", || async { target.status(&check).await.1 == "TTL expired" }).await;
-    // On a slow machine it may expire once more before we look.
+    // On a slow machine it may expire again before it is read.
     target
         .until("passing again", || async {
             target.put(format!("/v1/agent/check/pass/{check}")).await.is(200, "");
@@ -146,7 +146,7 @@ async fn a_beat_revives_an_expired_check(target: &Target) {
         .await;
 }
 
-async fn a_beat_moves_the_end_of_the_ttl(target: &Target) {
+async fn a_heartbeat_extends_the_ttl(target: &Target) {
     let (_, check) = registered(target, "beating", "3s").await;
     for _ in 0..40 {
         target.put(format!("/v1/agent/check/pass/{check}")).await.is(200, "");
@@ -163,12 +163,12 @@ async fn a_passing_check_expires_from_its_registration(target: &Target) {
     let check = format!("service:{name}");
     target
         .until("expired", || async {
-            target.status(&check).await == says("critical", "TTL expired")
+            target.status(&check).await == shows("critical", "TTL expired")
         })
         .await;
 }
 
-async fn the_same_registration_does_not_revive_an_expired_check(target: &Target) {
+async fn an_identical_registration_does_not_restore_an_expired_check(target: &Target) {
     let name = target.unique("stays");
     let service = json!({ "Name": name, "Check": { "TTL": "50ms", "Status": "passing" } });
     target.register(&service).await;
@@ -192,7 +192,7 @@ async fn a_new_ttl_counts_from_its_registration(target: &Target) {
     target.until("expired", || async { target.status(&check).await.0 == "critical" }).await;
 }
 
-async fn what_a_check_says_is_cut_at_4096_bytes(target: &Target) {
+async fn output_is_truncated_to_4096_bytes(target: &Target) {
     let (_, check) = registered(target, "long", "1h").await;
     let kept = "x".repeat(4096);
     for (length, expected) in
@@ -207,7 +207,7 @@ async fn what_a_check_says_is_cut_at_4096_bytes(target: &Target) {
     }
 }
 
-async fn what_a_check_says_is_cut_at_its_own_limit_where_that_is_lower(target: &Target) {
+async fn output_is_truncated_to_its_own_lower_limit(target: &Target) {
     let limits = [(0, 4096), (10, 10), (4096, 4096), (5_000_000, 4096)];
     for (asked, limit) in limits {
         let name = target.unique("limited");

@@ -1,4 +1,4 @@
-//! Which rank a pick comes from, and who gets a probe.
+//! The rank that a pick uses, and the calls that may probe.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use crate::{
     member::{Call, EjectionLimit, Member, MemberId, MemberStats, Moment, Rank},
 };
 
-/// Long before any ejection is over.
+/// Long before the end of any ejection.
 const NOW: Moment = Moment::from_micros(1000);
 /// After the first ejection.
 const LATER: Moment = Moment::from_micros(2_000_000);
@@ -106,7 +106,7 @@ proptest! {
 }
 
 #[test]
-fn one_whose_ejection_is_over_is_probed_once_and_by_a_first_try_only() {
+fn a_member_whose_ejection_is_over_is_probed_once_and_by_a_first_try_only() {
     let (members, ranks) = members(&[Rank::Ejected, Rank::Passing, Rank::Passing]);
     let mut three = draws(3);
     let mut probes = |tried: &[MemberId], picks| {
@@ -117,7 +117,7 @@ fn one_whose_ejection_is_over_is_probed_once_and_by_a_first_try_only() {
     assert_eq!(probes(&[members[1].stats.id()], 100), 0);
     assert_eq!(probes(&[], 100), 1);
     members[0].stats.judge(Verdict::ABANDONED, Call { picked: LATER, is_out: true }, LATER, || 0.0);
-    assert_eq!(probes(&[], 100), 0, "not at once again");
+    assert_eq!(probes(&[], 100), 0, "not again immediately");
     let again = LATER.after(Duration::from_secs(2));
     assert!(
         (0..100)
@@ -126,7 +126,7 @@ fn one_whose_ejection_is_over_is_probed_once_and_by_a_first_try_only() {
 }
 
 #[test]
-fn a_call_that_must_not_be_made_twice_probes_only_one_that_nobody_probed_for_a_minute() {
+fn a_call_that_must_not_be_repeated_probes_only_after_a_minute_without_a_probe() {
     let until = Moment::from_micros(1000).after(Duration::from_secs(1));
     for (later, probes) in [(0, 0), (59, 0), (60, 1), (3600, 1)] {
         let (_, ranks) = members(&[Rank::Ejected, Rank::Passing, Rank::Passing]);
@@ -144,14 +144,14 @@ fn a_call_that_must_not_be_made_twice_probes_only_one_that_nobody_probed_for_a_m
 }
 
 #[test]
-fn of_two_threads_at_the_same_moment_one_gets_the_probe() {
+fn one_of_two_concurrent_picks_is_the_probe() {
     for _ in 0..500 {
         let (_, ranks) = members(&[Rank::Ejected, Rank::Passing]);
         let here = AtomicU8::new(0);
         let probes = || {
             let mut draws = RandomDraws(Rng::new());
             here.fetch_add(1, Relaxed);
-            // Spinning, since who is woken comes too late to meet the other.
+            // Both spin, because a woken thread would start too late to race with the other.
             while here.load(Relaxed) < 2 {
                 thread::yield_now();
             }

@@ -1,4 +1,4 @@
-//! The breaker by its rows, and by any sequence of events.
+//! The breaker, by rows and by any sequence of events.
 
 use proptest::prelude::*;
 
@@ -21,9 +21,9 @@ fn at(millis: u64) -> Moment {
     Moment::from_micros(millis * 1000)
 }
 
-/// Without jitter, and with a success rate that is fine.
-fn on_event(breaker: Breaker, signal: BreakerEvent, now: Moment) -> Breaker {
-    breaker.on_event(signal, &OPTIONS, |_| false, now, || 0.0)
+/// Without jitter, and with a sufficient success rate.
+fn on_event(breaker: Breaker, breaker_event: BreakerEvent, now: Moment) -> Breaker {
+    breaker.on_event(breaker_event, &OPTIONS, |_| false, now, || 0.0)
 }
 
 fn failed_in_a_row(breaker: Breaker, times: u8, now: Moment) -> Breaker {
@@ -37,7 +37,7 @@ fn until(breaker: Breaker) -> Moment {
     }
 }
 
-/// Ejected at once, and so often before.
+/// Ejected immediately, with this number of earlier ejections.
 fn ejected(earlier: u8, now: Moment) -> Breaker {
     let back = Breaker::Healthy { failures: 0, ejections: earlier, since: now };
     failed_in_a_row(back, FAILURES_MAX, now)
@@ -60,15 +60,15 @@ fn failures_in_a_row_eject_and_a_success_between_does_not() {
 }
 
 #[test]
-fn a_low_success_rate_ejects_and_only_failures_look_at_it() {
-    for (signal, out) in [
+fn a_low_success_rate_ejects_and_is_checked_at_failures_only() {
+    for (breaker_event, out) in [
         (BreakerEvent::ServerError, true),
         (BreakerEvent::Failure, true),
         (BreakerEvent::Success, false),
         (BreakerEvent::None, false),
     ] {
-        let after = NEW.on_event(signal, &OPTIONS, |_| true, at(1), || 0.0);
-        assert_eq!(after.is_out(), out, "{signal:?}");
+        let after = NEW.on_event(breaker_event, &OPTIONS, |_| true, at(1), || 0.0);
+        assert_eq!(after.is_out(), out, "{breaker_event:?}");
     }
 }
 
@@ -99,21 +99,21 @@ fn one_probe_decides() {
     let probing = out.probed(at(1000)).unwrap();
     assert_eq!(probing.admission(at(1000)), Admission::Out);
     assert_eq!(probing.probed(at(1001)), None, "a second probe at the same time");
-    for (signal, out_for) in [
+    for (breaker_event, out_for) in [
         (BreakerEvent::Success, None),
         (BreakerEvent::Failure, Some(2)),
         (BreakerEvent::Refused, Some(2)),
         (BreakerEvent::ServerError, Some(2)),
         (BreakerEvent::None, Some(1)),
     ] {
-        let after = probing.on_event_out(signal, &OPTIONS, at(1001), || 0.0);
+        let after = probing.on_event_out(breaker_event, &OPTIONS, at(1001), || 0.0);
         let seconds = after.is_out().then(|| until(after).since(at(1001)).as_secs());
-        assert_eq!(seconds, out_for, "{signal:?}");
+        assert_eq!(seconds, out_for, "{breaker_event:?}");
     }
 }
 
 #[test]
-fn a_probe_that_never_tells_gives_way_to_another() {
+fn a_probe_without_a_result_is_replaced_by_another() {
     let probing = ejected(0, at(0)).probed(at(1000)).unwrap();
     let over = at(1000).after(PROBE_MAX);
     assert_eq!(probing.admission(over), Admission::Due);
@@ -121,29 +121,29 @@ fn a_probe_that_never_tells_gives_way_to_another() {
 }
 
 #[test]
-fn those_called_before_the_ejection_are_late_and_those_who_found_nobody_else_can_only_help() {
+fn results_of_earlier_calls_are_ignored_and_calls_without_an_alternative_only_readmit() {
     let out = ejected(0, at(0));
-    for signal in [
+    for breaker_event in [
         BreakerEvent::Success,
         BreakerEvent::Failure,
         BreakerEvent::ServerError,
         BreakerEvent::None,
     ] {
-        assert_eq!(on_event(out, signal, at(10)), out);
+        assert_eq!(on_event(out, breaker_event, at(10)), out);
     }
-    for signal in [BreakerEvent::Failure, BreakerEvent::ServerError, BreakerEvent::None] {
-        assert_eq!(out.on_event_out(signal, &OPTIONS, at(10), || 0.0), out);
+    for breaker_event in [BreakerEvent::Failure, BreakerEvent::ServerError, BreakerEvent::None] {
+        assert_eq!(out.on_event_out(breaker_event, &OPTIONS, at(10), || 0.0), out);
     }
     assert!(!out.on_event_out(BreakerEvent::Success, &OPTIONS, at(10), || 0.0).is_out());
 }
 
 #[test]
-fn what_is_off_stays_off() {
+fn off_is_final_for_results() {
     let off = failed_in_a_row(Breaker::Off, 50, at(0));
     assert_eq!((off, off.readmitted(at(1))), (Breaker::Off, Breaker::Off));
 }
 
-fn signal() -> impl Strategy<Value = BreakerEvent> {
+fn breaker_event() -> impl Strategy<Value = BreakerEvent> {
     prop_oneof![
         Just(BreakerEvent::Success),
         Just(BreakerEvent::Failure),
@@ -153,7 +153,7 @@ fn signal() -> impl Strategy<Value = BreakerEvent> {
     ]
 }
 
-/// What may happen to a breaker: an outcome of a pick made while it was in (with the rate low or not) or out, or a probe.
+/// An event of a breaker: the result of a pick that was made while it was in (with a low rate or not) or out, or a probe.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     WhileIn(BreakerEvent, bool),
@@ -163,8 +163,8 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        6 => (signal(), prop::bool::weighted(0.1)).prop_map(|(signal, low)| Event::WhileIn(signal, low)),
-        2 => signal().prop_map(Event::WhileOut),
+        6 => (breaker_event(), prop::bool::weighted(0.1)).prop_map(|(breaker_event, low)| Event::WhileIn(breaker_event, low)),
+        2 => breaker_event().prop_map(Event::WhileOut),
         2 => Just(Event::Probe),
     ]
 }
@@ -189,8 +189,8 @@ proptest! {
         for (event, wait, draw) in events {
             now = now.after(Duration::from_millis(wait));
             let after = match event {
-                Event::WhileIn(signal, low) => breaker.on_event(signal, &OPTIONS, |_| low, now, || draw),
-                Event::WhileOut(signal) => breaker.on_event_out(signal, &OPTIONS, now, || draw),
+                Event::WhileIn(breaker_event, low) => breaker.on_event(breaker_event, &OPTIONS, |_| low, now, || draw),
+                Event::WhileOut(breaker_event) => breaker.on_event_out(breaker_event, &OPTIONS, now, || draw),
                 Event::Probe => breaker.probed(now).unwrap_or(breaker),
             };
             if breaker.is_out() && !after.is_out() {

@@ -1,11 +1,11 @@
-//! What answers make of members, by rows and by any sequence of answers.
+//! The effect of answers on members, by rows and by any sequence of answers.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::instance::INCARNATION;
 
-/// One of a few ids at one of a few addresses, in one of two runs, so that copies meet, move and replace each other.
+/// One of a few ids at one of a few addresses, in one of two copies, so that copies collide, move and replace each other.
 fn instance(id: u8, port: u16, run: u8, status: Status) -> Arc<Instance> {
     let mut instance = Instance::at("web", Host::from("10.0.0.1"), port);
     instance.id = format!("web-{id}").into();
@@ -18,7 +18,7 @@ fn at(id: u8, status: Status) -> Arc<Instance> {
     instance(id, u16::from(id), 0, status)
 }
 
-/// A member that was left of an earlier update.
+/// A member of an earlier update.
 #[derive(Debug)]
 struct Old {
     instance: Arc<Instance>,
@@ -41,7 +41,7 @@ fn updated(old: &[Old], answer: &[Arc<Instance>], now: Instant) -> Vec<Next> {
     update(&old.iter().map(Old::known).collect::<Vec<_>>(), answer, Duration::from_secs(60), now)
 }
 
-/// What becomes of one that was a member, and not a reserve, when this is the answer.
+/// The effect of this answer on a member that was not a reserve.
 #[track_caller]
 fn check(answer: &[Arc<Instance>], expected: &[(&str, Option<usize>, bool)]) {
     let old = [Old::live(at(1, Status::Passing))];
@@ -54,7 +54,7 @@ fn check(answer: &[Arc<Instance>], expected: &[(&str, Option<usize>, bool)]) {
 }
 
 #[test]
-fn what_an_answer_makes_of_a_member() {
+fn effect_of_an_answer_on_a_member() {
     check(&[at(1, Status::Passing)], &[("web-1", Some(0), false)]);
     check(&[at(1, Status::Warning)], &[("web-1", Some(0), false)]);
     check(&[at(1, Status::Critical)], &[("web-1", Some(0), true)]);
@@ -63,7 +63,7 @@ fn what_an_answer_makes_of_a_member() {
 }
 
 #[test]
-fn a_new_one_is_a_member_if_it_may_be_called() {
+fn a_new_instance_is_a_member_if_it_may_be_called() {
     let old = [("web-1", Some(0), false)];
     let with = |status| [at(1, Status::Passing), at(2, status)];
     check(&with(Status::Passing), &[old[0], ("web-2", None, false)]);
@@ -73,7 +73,7 @@ fn a_new_one_is_a_member_if_it_may_be_called() {
 }
 
 #[test]
-fn a_copy_whose_place_is_taken_is_no_reserve() {
+fn a_replaced_copy_is_not_a_reserve() {
     let restarted = instance(1, 1, 7, Status::Passing);
     check(&[restarted], &[("web-1", None, false)]);
     let moved = instance(1, 99, 0, Status::Passing);
@@ -85,7 +85,7 @@ fn a_copy_whose_place_is_taken_is_no_reserve() {
 }
 
 #[test]
-fn a_reserve_ends_in_its_time_or_at_its_first_refusal_and_comes_back_when_it_is_well() {
+fn a_reserve_ends_in_time_or_at_its_first_refusal_and_returns_when_healthy() {
     let (now, gone) = (Instant::now(), Vec::<Option<Instant>>::new());
     let until = now + Duration::from_secs(3);
     let critical = at(1, Status::Critical);
@@ -116,7 +116,7 @@ fn status() -> impl Strategy<Value = Status> {
     ])
 }
 
-/// An answer, each id in it at most once; how many seconds after the one before; which of the reserves refuse a caller before the next.
+/// An answer with each id at most once, the seconds since the previous one, and the reserves that refuse a caller before the next one.
 fn answer() -> impl Strategy<Value = (Vec<Arc<Instance>>, u64, [bool; 8])> {
     let one = (0_u16..4, 0_u8..2, status());
     let some = prop::collection::btree_map(0_u8..6, one, 0..6);
@@ -152,7 +152,7 @@ proptest! {
                     None => prop_assert!(usable(&it.instance)),
                     Some(until) => {
                         prop_assert!(until > now);
-                        // It was found missing at most 50 s after it was last seen well, and stays 60 s from then.
+                        // It was missing at most 50 s after it was last healthy, and stays for 60 s from then.
                         prop_assert!(now < last_well[&copy(&it.instance)] + Duration::from_secs(110));
                         prop_assert!(it.known.is_some());
                     }
@@ -160,7 +160,7 @@ proptest! {
             }
             for dropped in old.iter().filter(|it| it.is_dropped) {
                 let same = next.iter().filter(|it| it.instance.is_same_copy(&dropped.instance));
-                prop_assert!({ same }.all(|it| it.reserve_until.is_none()), "a reserve refused, and stays");
+                prop_assert!({ same }.all(|it| it.reserve_until.is_none()), "a reserve refused and was kept");
             }
             let mut keys: Vec<_> = next.iter().map(|it| key(&it.instance)).collect();
             keys.sort_unstable();

@@ -1,4 +1,4 @@
-//! Answers as they are read: in full, in pieces, not at all.
+//! Reading of response bodies: whole, in pieces, not at all.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
     server::{Reply, Server},
 };
 
-/// Longer than any answer here pauses in the middle, but for those that stall.
+/// Longer than the pauses in answers here, except for those that stall.
 const STALL: Duration = Duration::from_secs(1);
 
 async fn answer_of(reply: Reply) -> (Server, Pool, http::Response<discovery::Body>) {
@@ -25,7 +25,7 @@ async fn answer_of(reply: Reply) -> (Server, Pool, http::Response<discovery::Bod
 }
 
 #[tokio::test]
-async fn a_body_is_read_whole_however_it_comes() {
+async fn a_body_is_read_whole_in_every_framing() {
     let pause = Duration::from_millis(20);
     for reply in [
         Reply::Send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
@@ -49,7 +49,7 @@ async fn a_body_is_read_whole_however_it_comes() {
 }
 
 #[tokio::test]
-async fn an_empty_body_is_over_with_its_head() {
+async fn an_empty_body_ends_with_its_head() {
     for reply in ["HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]
     {
         let (_server, pool, _answer) = answer_of(Reply::Send(reply)).await;
@@ -58,7 +58,7 @@ async fn an_empty_body_is_over_with_its_head() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_left_gives_back_its_place_and_its_connection() {
+async fn a_dropped_body_ends_its_call_and_its_connection() {
     let (server, pool, answer) =
         answer_of(Reply::SendAndHang("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel")).await;
     assert_eq!((in_flight(&pool), server.open()), (1, 1));
@@ -68,7 +68,7 @@ async fn a_body_that_is_left_gives_back_its_place_and_its_connection() {
 }
 
 #[tokio::test]
-async fn a_body_ends_in_an_error_that_says_how() {
+async fn a_body_that_fails_ends_in_an_error_with_the_reason() {
     for (reply, limit, says, timeout, retryable) in [
         (
             Reply::SendAndClose("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"),
@@ -137,7 +137,7 @@ async fn a_body_may_be_streamed_beyond_the_deadline_of_the_call() {
 }
 
 #[tokio::test]
-async fn a_streamed_body_that_stalls_or_breaks_off_ends_in_an_error() {
+async fn a_streamed_body_that_stalls_or_is_cut_ends_in_an_error() {
     let short = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel";
     for (reply, is_timeout) in
         [(Reply::SendAndHang(short), true), (Reply::SendAndClose(short), false)]
@@ -157,7 +157,7 @@ async fn a_streamed_body_that_stalls_or_breaks_off_ends_in_an_error() {
 }
 
 #[tokio::test]
-async fn a_body_without_a_length_that_is_reset_is_no_end() {
+async fn a_reset_does_not_end_a_body_without_a_length() {
     let server = Server::always(Reply::SendAndHang("HTTP/1.1 200 OK\r\n\r\nhel")).await;
     let proxy = Proxy::start(server.address).await.unwrap();
     let client = client(&Pool::fixed("service2", [proxy.addr()]));

@@ -1,4 +1,4 @@
-//! Kept connections that the server ends between two calls: the next call is surely unsent, so it goes out on a fresh one, whatever its
+//! Idle connections that the server closes between two calls: the next call was certainly not sent, so it uses a new connection with every
 //! method.
 
 use std::{
@@ -26,7 +26,7 @@ async fn post(client: &discovery::Client) -> String {
 }
 
 #[tokio::test]
-async fn a_connection_that_its_server_ended_takes_no_further_request() {
+async fn a_connection_that_its_server_ended_is_not_used() {
     for reply in [
         Reply::SendAndClose("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
         Reply::SendAndClose("HTTP/1.1 200 OK\r\n\r\nhello"),
@@ -36,7 +36,7 @@ async fn a_connection_that_its_server_ended_takes_no_further_request() {
         ),
         Reply::SendAndHang("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
         Reply::SendAndClose("HTTP/1.0 200 OK\r\n\r\nhello"),
-        // More than was announced is never the next answer.
+        // Bytes beyond the announced length are not the next answer.
         Reply::Send(
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
         ),
@@ -66,7 +66,7 @@ async fn a_connection_that_was_closed_or_reset_while_idle_fails_no_call() {
 }
 
 #[tokio::test]
-async fn all_kept_connections_may_be_closed_at_once() {
+async fn all_idle_connections_may_be_closed_at_once() {
     let server = Server::always(OK).await;
     let proxy = Proxy::start(server.address).await.unwrap();
     let client = client(&Pool::fixed("service2", [proxy.addr()]));
@@ -85,17 +85,17 @@ async fn all_kept_connections_may_be_closed_at_once() {
     assert_eq!(server.requests().len(), 16);
 }
 
-/// What a server does with a connection on which it has answered.
+/// What a server does with a connection after an answer.
 #[derive(Debug, Clone, Copy)]
 enum Then {
     Closes,
-    /// Sends no more, and would go on to read.
+    /// Shuts down its sending side, and continues to read.
     ShutsDown,
-    /// Sends what looks like an answer to a request that it never had.
+    /// Sends an answer without a request.
     SendsMore,
 }
 
-/// A server on a thread of its own, which answers one request on each connection ends it on request, and reports that.
+/// A server on its own thread, which answers one request per connection, ends the connection on command, and reports that.
 struct OnThread {
     address: SocketAddr,
     end: mpsc::Sender<()>,
@@ -133,7 +133,7 @@ impl OnThread {
         Self { address, end, ended }
     }
 
-    /// Blocks this thread, so that the runtime hears nothing of it.
+    /// Blocks this thread, so that the runtime does not notice.
     fn end(&self) {
         self.end.send(()).unwrap();
         self.ended.recv().unwrap();
@@ -141,7 +141,7 @@ impl OnThread {
 }
 
 #[tokio::test]
-async fn an_end_that_the_runtime_has_not_heard_of_yet_is_seen() {
+async fn an_end_that_the_runtime_has_not_noticed_yet_is_seen() {
     for then in [Then::Closes, Then::ShutsDown, Then::SendsMore] {
         let server = OnThread::start(then);
         let client = client(&Pool::fixed("service2", [server.address]));
@@ -153,12 +153,12 @@ async fn an_end_that_the_runtime_has_not_heard_of_yet_is_seen() {
 }
 
 #[tokio::test]
-async fn idle_connections_and_what_watches_them_end_without_a_call() {
+async fn idle_connections_and_their_tasks_end_without_a_call() {
     let server = Server::always(OK).await;
     let client = client(&Pool::fixed("service2", [server.address]));
     let tasks = || Handle::current().metrics().num_alive_tasks();
     let before = tasks();
-    // Also a second time, once all had ended.
+    // Also a second time, after all have ended.
     for _ in 0..2 {
         assert_eq!(post(&client).await, "hello");
         assert_eq!(server.open(), 1);

@@ -1,4 +1,4 @@
-//! Connections are kept, shared and let go.
+//! Connections are reused, shared and closed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ async fn read(client: &discovery::Client) -> String {
 }
 
 #[tokio::test]
-async fn one_connection_serves_call_after_call_also_of_other_clients() {
+async fn one_connection_serves_consecutive_calls_of_all_clients() {
     let server = Server::always(OK).await;
     let pool = Pool::fixed("service2", [server.address]);
     for _ in 0..10 {
@@ -30,7 +30,7 @@ async fn one_connection_serves_call_after_call_also_of_other_clients() {
 }
 
 #[tokio::test]
-async fn calls_at_once_have_a_connection_each() {
+async fn concurrent_calls_have_one_connection_each() {
     let slow = Reply::SendSlowly(
         "HTTP/1.1 200 OK\r\n",
         Duration::from_millis(50),
@@ -53,7 +53,7 @@ async fn calls_at_once_have_a_connection_each() {
 }
 
 #[tokio::test]
-async fn a_short_answer_that_nobody_reads_costs_no_connection() {
+async fn a_short_unread_answer_costs_no_connection() {
     let server = Server::always(OK).await;
     let pool = Pool::fixed("service2", [server.address]);
     let client = client(&pool);
@@ -65,8 +65,8 @@ async fn a_short_answer_that_nobody_reads_costs_no_connection() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_closes_on_a_request_is_tried_again_where_that_does_no_harm() {
-    // The second request on each connection finds it closed.
+async fn a_request_on_a_connection_that_closes_is_repeated_where_that_is_safe() {
+    // The second request on each connection fails, because it is closed.
     for (method, succeeds) in [(Method::GET, true), (Method::PUT, true), (Method::POST, false)] {
         let server = Server::start(|nth| if nth == 1 { CLOSE } else { OK }).await;
         let client = client(&Pool::fixed("service2", [server.address]));
@@ -78,7 +78,7 @@ async fn a_kept_connection_that_closes_on_a_request_is_tried_again_where_that_do
 }
 
 #[tokio::test]
-async fn an_answer_that_ends_its_connection_is_believed() {
+async fn an_answer_may_end_its_connection() {
     let last = Reply::SendAndHang(
         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
     );
@@ -113,7 +113,7 @@ async fn connections_end_with_the_pool_and_its_clients() {
 }
 
 #[tokio::test]
-async fn an_instance_in_difficulties_costs_no_call_its_neighbours_answer() {
+async fn an_instance_with_faults_fails_no_call_of_its_peers() {
     let servers = [Server::always(OK).await, Server::always(OK).await];
     let proxy = Proxy::start(servers[0].address).await.unwrap();
     let pool = Pool::fixed("service2", [proxy.addr(), servers[1].address]);

@@ -1,4 +1,4 @@
-//! What a caller is told when nobody answers.
+//! The errors of calls without an answer.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn a_service_without_instances_fails_at_once() {
 }
 
 #[tokio::test]
-async fn each_instance_that_refused_is_named() {
+async fn each_instance_that_refused_is_listed() {
     let addresses = [unused(), unused()];
     let client = client(&Pool::fixed("service2", addresses));
     let error = client.get("http://service2/").await.unwrap_err();
@@ -43,7 +43,7 @@ async fn each_instance_that_refused_is_named() {
 }
 
 #[tokio::test]
-async fn a_call_ends_by_its_deadline_however_many_hang() {
+async fn a_call_ends_by_its_deadline_with_any_number_of_hanging_instances() {
     let servers =
         [Server::always(HANG).await, Server::always(HANG).await, Server::always(HANG).await];
     let client = client(&Pool::fixed("service2", servers.iter().map(|server| server.address)));
@@ -86,18 +86,18 @@ async fn a_host_name_is_resolved_when_connecting() {
 }
 
 #[tokio::test]
-async fn a_host_name_without_an_address_is_nobody() {
+async fn a_host_name_without_an_address_fails() {
     let (_tx, watched) = watch::channel(named("service2.invalid", 80));
     let error =
         client(&Pool::from_watch("service2", watched)).get("http://service2/").await.unwrap_err();
-    // Where no resolver answers at all, it is the deadline.
+    // Without any resolver, the deadline ends the call.
     let slow = TryError::NotConnected(Duration::from_millis(250));
     assert!([TryError::Unresolved, slow].contains(&error.tried()[0].why), "{error}");
     assert!(error.is_no_instance());
 }
 
 #[tokio::test]
-async fn a_call_waits_for_the_first_answer_to_who_the_instances_are() {
+async fn a_call_waits_until_the_instances_are_known() {
     let server = Server::always(OK).await;
     let (tx, watched) = watch::channel(Watched::default());
     let client = client(&Pool::from_watch("service2", watched));
@@ -108,7 +108,7 @@ async fn a_call_waits_for_the_first_answer_to_who_the_instances_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_waits_no_longer_than_a_second_for_that() {
+async fn a_call_waits_at_most_a_second_for_the_instances() {
     let (_tx, watched) = watch::channel(Watched::default());
     let pool = Pool::from_watch("service2", watched);
     let start = Instant::now();
@@ -123,7 +123,7 @@ async fn a_call_waits_no_longer_than_a_second_for_that() {
 }
 
 #[tokio::test]
-async fn retries_end_with_their_budget_and_the_error_says_so() {
+async fn retries_end_with_their_budget_which_the_error_names() {
     let addresses = [unused(), unused(), unused()];
     let client: Client = client(&Pool::fixed("service2", addresses));
     let mut last = String::new();

@@ -49,7 +49,7 @@ async fn options_out_of_bounds_are_refused_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn no_idle_connection_is_kept_where_none_may_be() {
+async fn no_idle_connection_is_kept_with_a_limit_of_zero() {
     let server = Server::always(OK).await;
     let pool = Pool::fixed("service2", [server.address]);
     for (options, accepted) in [

@@ -1,4 +1,4 @@
-//! Which failures a caller never sees, and which it does.
+//! Failures that are hidden from a caller, and those that are not.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -13,10 +13,10 @@ use super::{
     unused,
 };
 
-/// Calls in a row: enough that each instance is picked first by some.
+/// The number of consecutive calls: enough for each instance to be picked first by some.
 const CALLS: usize = 20;
 
-/// For the next byte of a body.
+/// The time limit for the next byte of a body.
 const STALL: Duration = Duration::from_millis(50);
 
 const LEAVING: Reply =
@@ -38,7 +38,7 @@ async fn all_succeed(bad: Reply, method: Method) -> bool {
     let (bad, good) = (Server::always(bad).await, Server::always(OK).await);
     let mut all = true;
     for _ in 0..CALLS {
-        // A new pool each time, which has learnt nothing: so the bad one is asked by about half of the calls.
+        // A new pool per call, without statistics: so about half of the calls pick the bad one first.
         let pool = Pool::fixed("service2", [bad.address, good.address]);
         let answer = quick(&pool).request(request(method.clone())).await;
         all &= answer.is_ok_and(|answer| answer.status() == StatusCode::OK);
@@ -49,14 +49,14 @@ async fn all_succeed(bad: Reply, method: Method) -> bool {
 }
 
 #[tokio::test]
-async fn a_call_that_must_not_be_made_twice_is_never_the_probe_of_an_ejected_instance() {
+async fn a_call_that_must_not_be_repeated_is_never_the_probe_of_an_ejected_instance() {
     const BAD: Reply = Reply::Send("HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n");
     let (bad, good) = (Server::always(BAD).await, Server::always(OK).await);
     let pool = Pool::fixed("service2", [bad.address, good.address]);
     let client = client(&pool);
     let ejected_until =
         || pool.explain().instances.iter().find_map(|it| it.member.and_then(|it| it.ejected_until));
-    // Held all at once, so that each member has its share of them.
+    // All are held at the same time, so that each member has a share of them.
     let picks: Vec<_> = (0..40).map(|_| pool.pick().unwrap()).collect();
     for pick in picks {
         if pick.instance().port == bad.address.port() { pick.fail() } else { pick.succeed() }
@@ -68,11 +68,11 @@ async fn a_call_that_must_not_be_made_twice_is_never_the_probe_of_an_ejected_ins
     }
     assert_eq!(bad.requests().len(), 0);
     client.request(request(Method::GET)).await.unwrap();
-    assert_eq!(bad.requests().len(), 1, "a GET is the probe, and tried elsewhere");
+    assert_eq!(bad.requests().len(), 1, "a GET is the probe, and is retried on another instance");
 }
 
 #[tokio::test]
-async fn one_bad_instance_of_two_fails_no_call_that_may_be_repeated() {
+async fn one_bad_instance_of_two_fails_no_repeatable_call() {
     for (bad, get, post) in [
         (HANG, true, false),
         (CLOSE, true, false),
@@ -81,7 +81,7 @@ async fn one_bad_instance_of_two_fails_no_call_that_may_be_repeated() {
         (status("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy"), true, false),
         (status("HTTP/1.1 504 Late\r\nContent-Length: 0\r\n\r\n"), true, false),
         (status("HTTP/1.1 429 Slowly\r\nContent-Length: 0\r\n\r\n"), true, false),
-        // What the whole service asks of its caller.
+        // An answer that applies to the whole service.
         (
             status("HTTP/1.1 429 Slowly\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n"),
             false,
@@ -130,7 +130,7 @@ async fn a_post_that_may_have_been_served_is_sent_once() {
 }
 
 #[tokio::test]
-async fn an_answer_that_could_be_better_is_returned_when_there_is_no_other() {
+async fn an_error_answer_is_returned_when_there_is_no_other() {
     for (reply, code, text) in [
         ("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy", 503, "busy"),
         ("HTTP/1.1 429 Slowly\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nwait", 429, "wait"),
@@ -147,18 +147,18 @@ async fn an_answer_that_could_be_better_is_returned_when_there_is_no_other() {
 }
 
 #[tokio::test]
-async fn an_instance_that_fails_is_soon_asked_no_more() {
+async fn an_instance_that_fails_is_soon_avoided() {
     let (bad, good) = (Server::always(CLOSE).await, Server::always(OK).await);
     let client = client(&Pool::fixed("service2", [bad.address, good.address]));
     for _ in 0..500 {
         client.get("http://service2/").await.unwrap();
     }
-    let asked = bad.requests().len();
-    assert!(asked < 20, "the bad one was asked {asked} times");
+    let received = bad.requests().len();
+    assert!(received < 20, "the bad instance received {received} requests");
 }
 
 #[tokio::test]
-async fn a_caller_that_gives_up_takes_nothing_with_it_and_blames_nobody() {
+async fn an_abandoned_call_leaks_nothing_and_ejects_no_instance() {
     let server = Server::always(HANG).await;
     let pool = Pool::fixed("service2", [server.address]);
     for _ in 0..20 {
@@ -174,7 +174,7 @@ async fn a_caller_that_gives_up_takes_nothing_with_it_and_blames_nobody() {
     assert_eq!(member.rank, discovery::Rank::Passing);
 }
 
-/// What a caller may do about a request of this method that got no answer: is it surely unserved, and is it retryable?
+/// Whether a request of this method without an answer was certainly not served, and whether it is retryable.
 async fn unserved_and_retryable(address: SocketAddr, method: Method) -> (bool, bool) {
     let pool = Pool::fixed("service2", [address]);
     let error = quick(&pool).request(request(method)).await.unwrap_err();
@@ -182,7 +182,7 @@ async fn unserved_and_retryable(address: SocketAddr, method: Method) -> (bool, b
 }
 
 #[tokio::test]
-async fn an_error_says_whether_the_request_may_be_sent_again() {
+async fn an_error_shows_whether_the_request_may_be_repeated() {
     let servers = [
         Server::always(CLOSE).await,
         Server::always(HANG).await,
@@ -208,7 +208,7 @@ async fn an_error_says_whether_the_request_may_be_sent_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_makes_no_post_retryable() {
+async fn a_cut_answer_makes_no_post_retryable() {
     for (method, retryable) in [(Method::GET, true), (Method::POST, false)] {
         let short = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel";
         for reply in [Reply::SendAndClose(short), Reply::SendAndHang(short)] {
@@ -222,7 +222,7 @@ async fn an_answer_that_breaks_off_makes_no_post_retryable() {
 }
 
 #[tokio::test]
-async fn an_instance_whose_answers_break_off_or_stall_is_soon_asked_no_more() {
+async fn an_instance_whose_answers_are_cut_or_stall_is_soon_avoided() {
     let short = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhel";
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n";
     for bad in [
@@ -239,35 +239,35 @@ async fn an_instance_whose_answers_break_off_or_stall_is_soon_asked_no_more() {
             let answer = client.get("http://service2/").await.unwrap();
             failed += usize::from(answer.into_body().bytes(64).await.is_err());
         }
-        // What is charged for the first keeps it away for a while.
+        // The latency that is charged for the first failure avoids it for a while.
         assert!((1..20).contains(&failed), "{failed} calls failed");
         assert_eq!(bad.requests().len(), failed);
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_is_left_blames_nobody_unless_it_stalled() {
+async fn a_dropped_answer_ejects_no_instance_unless_it_stalled() {
     let short = Reply::SendAndHang("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel");
-    for (waits, is_blamed) in [(Duration::ZERO, false), (3 * STALL, true)] {
-        // Ejection takes a peer.
+    for (waits, is_ejected) in [(Duration::ZERO, false), (3 * STALL, true)] {
+        // An ejection needs a peer.
         let (bad, peer) = (Server::always(short).await, Server::always(short).await);
         let pool = Pool::fixed("service2", [bad.address, peer.address]);
         for _ in 0..20 {
             let answer = quick(&pool).get("http://service2/").await.unwrap();
             let mut body = answer.into_body();
-            // Waits for what does not come, and has enough of it.
+            // Waits for the next byte, then drops the body.
             let reading = async { while body.frame().await.is_some_and(|frame| frame.is_ok()) {} };
             timeout(waits, reading).await.ok();
         }
         assert_eq!(in_flight(&pool), 0);
         let members = pool.explain().instances;
         let is_out = members.iter().any(|it| it.member.unwrap().ejected_until.is_some());
-        assert_eq!(is_out, is_blamed, "waited {waits:?}");
+        assert_eq!(is_out, is_ejected, "waited {waits:?}");
     }
 }
 
 #[tokio::test]
-async fn a_429_is_followed_by_another_try_when_it_says_and_the_call_has_time() {
+async fn a_429_is_retried_after_its_delay_if_the_call_has_time() {
     let slow_down = "HTTP/1.1 429 Slowly\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
     for (method, call, status, requests) in
         [(Method::GET, 10_000, 200, 2), (Method::GET, 900, 429, 1), (Method::POST, 10_000, 429, 1)]
@@ -284,7 +284,7 @@ async fn a_429_is_followed_by_another_try_when_it_says_and_the_call_has_time() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_long_is_said_to_be_so() {
+async fn the_error_names_a_head_that_is_too_long() {
     let many: String = (0..101).map(|nth| format!("x-{nth}: 1\r\n")).collect();
     let long = format!("x-long: {}\r\n", "x".repeat(256 << 10));
     for headers in [many, long] {

@@ -1,4 +1,4 @@
-//! What an instance is sent, and what its caller gets.
+//! The request that an instance receives, and the answer that the caller gets.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -63,7 +63,7 @@ async fn a_body_and_headers_are_passed_on_except_those_for_one_hop() {
 }
 
 #[tokio::test]
-async fn a_url_that_names_no_service_is_refused_with_the_reason() {
+async fn an_invalid_url_is_refused_with_the_reason() {
     let client = client(&Pool::fixed("service2", []));
     for (url, text) in [
         (
@@ -96,7 +96,7 @@ async fn a_url_that_names_no_service_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_service_is_asked_for_once() {
+async fn a_service_is_looked_up_once() {
     let server = Server::always(OK).await;
     let (asked, address) = (Arc::new(std::sync::Mutex::new(Vec::new())), server.address);
     let log = asked.clone();
@@ -111,7 +111,7 @@ async fn a_service_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn what_finds_a_pool_may_use_its_client() {
+async fn a_pool_lookup_may_use_its_client() {
     let server = Server::always(OK).await;
     let (own, address) = (Arc::new(OnceLock::<discovery::Client>::new()), server.address);
     let seen = own.clone();
@@ -120,7 +120,7 @@ async fn what_finds_a_pool_may_use_its_client() {
         Pool::fixed(service, [address])
     });
     own.set(client.clone()).unwrap();
-    // On a thread of its own, since one that is locked out never returns.
+    // On its own thread, since a deadlock never returns.
     let (done_tx, done) = oneshot::channel();
     thread::spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,4 +1,4 @@
-//! A server that does as a test says, byte by byte.
+//! A server that follows the script of a test, byte by byte.
 
 use std::{
     net::SocketAddr,
@@ -16,18 +16,18 @@ use tokio::{
     time::sleep,
 };
 
-/// What to do with a request.
+/// The reply to a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Reply {
     /// Sends these bytes and waits for the next request.
     Send(&'static str),
     /// Sends these bytes and closes.
     SendAndClose(&'static str),
-    /// Sends these bytes and nothing more, and keeps the connection open.
+    /// Sends only these bytes, and keeps the connection open.
     SendAndHang(&'static str),
-    /// Sends these bytes and closes its sending side; it goes on reading.
+    /// Sends these bytes and shuts down its sending side; it continues to read.
     SendAndShutDown(&'static str),
-    /// Sends the first, and the second so much later; then waits for the next request.
+    /// Sends the first part, and the second part after a pause; then waits for the next request.
     SendSlowly(&'static str, Duration, &'static str),
 }
 
@@ -35,7 +35,7 @@ pub(super) const OK: Reply = Reply::Send("HTTP/1.1 200 OK\r\nContent-Length: 5\r
 pub(super) const CLOSE: Reply = Reply::SendAndClose("");
 pub(super) const HANG: Reply = Reply::SendAndHang("");
 
-/// A server on 127.0.0.1. Dropped: listener and connections are closed.
+/// A server on 127.0.0.1. Dropping it closes the listener and the connections.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     seen: Arc<Seen>,
@@ -52,12 +52,12 @@ struct Seen {
 type Script = Arc<dyn Fn(usize) -> Reply + Send + Sync>;
 
 impl Server {
-    /// Replies the same to every request.
+    /// Sends the same reply to every request.
     pub(super) async fn always(reply: Reply) -> Self {
         Self::start(move |_| reply).await
     }
 
-    /// Replies to the nth request (from 0) as the script says.
+    /// The script returns the reply to the nth request, from 0.
     pub(super) async fn start(script: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, seen) = (listener.local_addr().unwrap(), Arc::new(Seen::default()));
@@ -114,7 +114,7 @@ async fn converse(mut stream: TcpStream, script: &Script, seen: &Seen) -> Option
             Reply::SendAndClose(bytes) => return stream.write_all(bytes.as_bytes()).await.ok(),
             Reply::SendAndHang(bytes) => {
                 stream.write_all(bytes.as_bytes()).await.ok()?;
-                // Until the caller has enough of it.
+                // Until the caller closes the connection.
                 return stream.read_u8().await.ok().map(drop);
             }
             Reply::SendAndShutDown(bytes) => {

@@ -85,7 +85,7 @@ async fn a_stream_of_known_length_is_sent_whole_and_its_connection_is_kept() {
     }
 }
 
-/// Accepts one connection, reads until this is there, and answers; returns what it read.
+/// Accepts one connection, reads until this text, and answers; returns what it read.
 async fn read_until(listener: TcpListener, end: &'static str) -> String {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut read = Vec::new();
@@ -112,7 +112,7 @@ async fn trailers_that_the_head_announces_are_sent() {
 }
 
 #[tokio::test]
-async fn a_producer_that_pauses_is_no_stall_of_the_instance() {
+async fn a_producer_that_pauses_is_not_a_stall_of_the_instance() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let pool = Pool::fixed("service2", [listener.local_addr().unwrap()]);
     let server = tokio::spawn(read_until(listener, "0\r\n\r\n"));
@@ -133,7 +133,7 @@ async fn a_producer_that_pauses_is_no_stall_of_the_instance() {
 }
 
 #[tokio::test]
-async fn a_producer_that_never_ends_is_limited_by_the_call_and_blames_no_instance() {
+async fn an_endless_producer_is_limited_by_the_call_and_ejects_no_instance() {
     let server = Server::always(OK).await;
     let call = Duration::from_millis(200);
     let options = CallOptions::default().stall_timeout(call / 4).call_timeout(call);
@@ -147,7 +147,7 @@ async fn a_producer_that_never_ends_is_limited_by_the_call_and_blames_no_instanc
 }
 
 #[tokio::test]
-async fn a_stream_goes_elsewhere_only_while_nothing_was_taken_from_it() {
+async fn a_stream_is_retried_only_while_nothing_was_read_from_it() {
     const LEAVING: Reply =
         Reply::Send("HTTP/1.1 503 Busy\r\nDiscovery-Leaving: 1\r\nContent-Length: 0\r\n\r\n");
     let (closing, leaving) = (Server::always(CLOSE).await, Server::always(LEAVING).await);
@@ -173,7 +173,7 @@ async fn a_stream_goes_elsewhere_only_while_nothing_was_taken_from_it() {
 }
 
 #[tokio::test]
-async fn a_body_that_fails_is_the_callers_fault() {
+async fn a_body_that_fails_is_an_error_of_the_caller() {
     let server = Server::always(OK).await;
     let pool = Pool::fixed("service2", [server.address]);
     for (frames, length) in [

@@ -10,7 +10,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn a_connection_goes_to_one_who_accepts() {
+async fn a_connection_goes_to_an_instance_that_accepts() {
     let (gone, server) = (unused(), Server::always(OK).await);
     for _ in 0..20 {
         let pool = Pool::fixed("service2", [gone, server.address]);
@@ -26,13 +26,17 @@ async fn a_connection_goes_to_one_who_accepts() {
 }
 
 #[tokio::test]
-async fn nobody_to_connect_to_is_said_with_each_who_refused() {
+async fn the_error_lists_each_instance_that_refused() {
     let error = Pool::fixed("db", []).connect().await.unwrap_err();
     assert_eq!(error.to_string(), "no call to db: it has no instances");
     let addresses = [unused(), unused(), unused(), unused()];
     let pool = Pool::fixed("db", addresses);
     let error = pool.connect().await.unwrap_err();
-    assert_eq!(error.tried().len(), 4, "who refuses has surely not served: each may be tried");
+    assert_eq!(
+        error.tried().len(),
+        4,
+        "a refused connection was certainly not served: each instance may be tried"
+    );
     let says = error.to_string();
     assert!(
         error.is_no_instance() && says.ends_with(" refused; there is no other instance"),

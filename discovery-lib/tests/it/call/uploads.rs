@@ -1,4 +1,4 @@
-//! Requests that take a while to be sent.
+//! Requests that are sent slowly.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -14,41 +14,41 @@ use tokio::{
 
 use super::client;
 
-/// More than the buffers between two programs of one machine hold.
+/// More than the socket buffers of a loopback connection hold.
 const LENGTH: usize = 32 << 20;
 const PIECE: usize = 64 << 10;
 
-/// How a server takes what it is sent.
+/// How a server reads a request body.
 #[derive(Clone, Copy)]
-enum Taking {
-    /// So many pieces with a pause before each, the rest at once; then it answers.
+enum Reading {
+    /// This number of pieces with a pause before each, then the rest; then it answers.
     SlowlyAtFirst(usize, Duration),
-    /// So many pieces, and nothing more.
+    /// Only this number of pieces.
     Only(usize),
-    /// Answers the head, and takes no body.
+    /// Answers the head, and does not read the body.
     Nothing,
 }
 
-async fn server(taking: Taking) -> (SocketAddr, JoinHandle<()>) {
+async fn server(reading: Reading) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let task = tokio::spawn(async move {
         let mut connections = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
-            connections.spawn(take(stream, taking));
+            connections.spawn(take(stream, reading));
         }
     });
     (address, task)
 }
 
-async fn take(mut stream: TcpStream, taking: Taking) -> std::io::Result<()> {
+async fn take(mut stream: TcpStream, reading: Reading) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
     }
     let mut piece = vec![0; PIECE];
-    match taking {
-        Taking::SlowlyAtFirst(pieces, pause) => {
+    match reading {
+        Reading::SlowlyAtFirst(pieces, pause) => {
             for nth in 0..LENGTH / PIECE {
                 if nth < pieces {
                     sleep(pause).await;
@@ -57,13 +57,13 @@ async fn take(mut stream: TcpStream, taking: Taking) -> std::io::Result<()> {
             }
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await
         }
-        Taking::Only(pieces) => {
+        Reading::Only(pieces) => {
             for _ in 0..pieces {
                 stream.read_exact(&mut piece).await?;
             }
             std::future::pending().await
         }
-        Taking::Nothing => {
+        Reading::Nothing => {
             stream.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge").await?;
             std::future::pending().await
         }
@@ -77,9 +77,9 @@ async fn upload(client: &Client) -> Result<(u16, String), Error> {
 }
 
 #[tokio::test]
-async fn an_answer_is_due_only_once_its_request_is_sent() {
+async fn the_time_for_an_answer_begins_once_its_request_is_sent() {
     let pause = Duration::from_millis(20);
-    let (address, server) = server(Taking::SlowlyAtFirst(100, pause)).await;
+    let (address, server) = server(Reading::SlowlyAtFirst(100, pause)).await;
     let options = CallOptions::default().call_timeout(Duration::from_secs(60));
     assert!(100 * pause > options.try_timeout);
     let client = client(&Pool::fixed("service2", [address])).with_options(options).unwrap();
@@ -88,8 +88,8 @@ async fn an_answer_is_due_only_once_its_request_is_sent() {
 }
 
 #[tokio::test]
-async fn an_instance_that_takes_no_more_of_a_request_is_given_up() {
-    let (address, server) = server(Taking::Only(10)).await;
+async fn a_stalled_upload_fails() {
+    let (address, server) = server(Reading::Only(10)).await;
     let (stall, long) = (Duration::from_millis(100), Duration::from_secs(60));
     let options = CallOptions::default().stall_timeout(stall).try_timeout(long).call_timeout(long);
     let client = client(&Pool::fixed("service2", [address])).with_options(options).unwrap();
@@ -101,8 +101,9 @@ async fn an_instance_that_takes_no_more_of_a_request_is_given_up() {
 }
 
 #[tokio::test]
-async fn an_upload_that_the_end_of_the_call_cuts_off_says_so() {
-    let (slow, server) = server(Taking::SlowlyAtFirst(usize::MAX, Duration::from_millis(10))).await;
+async fn an_upload_that_the_deadline_cuts_has_its_own_error() {
+    let (slow, server) =
+        server(Reading::SlowlyAtFirst(usize::MAX, Duration::from_millis(10))).await;
     let call = Duration::from_secs(2);
     let options = CallOptions::default().call_timeout(call);
     let client = client(&Pool::fixed("service2", [slow])).with_options(options).unwrap();
@@ -113,8 +114,8 @@ async fn an_upload_that_the_end_of_the_call_cuts_off_says_so() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_before_all_is_sent_is_the_answer() {
-    let (address, server) = server(Taking::Nothing).await;
+async fn an_early_answer_ends_the_upload() {
+    let (address, server) = server(Reading::Nothing).await;
     let client = client(&Pool::fixed("service2", [address]));
     for _ in 0..3 {
         assert_eq!(upload(&client).await.unwrap(), (413, "large".into()));

@@ -1,4 +1,4 @@
-//! A client that is called with ever new names, such as a gateway that forwards names from its users.
+//! A client with an unlimited number of service names, such as a gateway that forwards names from its users.
 
 use std::sync::{
     Arc,
@@ -13,7 +13,7 @@ use crate::world::{SOON, everywhere};
 /// Services per client.
 const SERVICES_MAX: usize = 256;
 
-/// A client whose services have an instance where nothing listens, if their name starts with `web`, or else none; and how often it asked.
+/// A client whose services have one instance without a listener if their name starts with `web`, else none; and the number of its lookups.
 fn client() -> (Client, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let counts = asked.clone();
@@ -49,7 +49,7 @@ async fn a_client_refuses_names_beyond_its_limit_until_others_are_not_used() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_without_instances_never_shut_out_one_that_has() {
+async fn names_without_instances_never_block_one_with_instances() {
     let (client, asked) = client();
     for number in 0..SERVICES_MAX * 4 {
         assert!(!call(&client, &format!("nobody{number}")).await.is_limit());
@@ -59,7 +59,7 @@ async fn names_without_instances_never_shut_out_one_that_has() {
 }
 
 #[tokio::test]
-async fn a_pool_may_be_found_by_a_call_of_the_client_itself() {
+async fn a_pool_lookup_may_call_the_client_itself() {
     let of_itself = Arc::new(std::sync::OnceLock::<Client>::new());
     let found = of_itself.clone();
     let client = Client::new(move |service| {
@@ -75,7 +75,7 @@ async fn a_pool_may_be_found_by_a_call_of_the_client_itself() {
 }
 
 #[tokio::test]
-async fn three_hundred_names_asked_for_once_leave_the_agent_connections_for_others() {
+async fn three_hundred_names_leave_connections_of_the_agent_for_others() {
     everywhere(async |world| {
         let client = world.discovery.client();
         for number in 0..300 {

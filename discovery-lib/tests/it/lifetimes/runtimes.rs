@@ -41,7 +41,7 @@ impl Elsewhere {
         let thread = thread::spawn(move || {
             runtime().block_on(async {
                 let agent = Agent::start().await.unwrap();
-                let servers = [says("one").await, says("two").await];
+                let servers = [answering("one").await, answering("two").await];
                 at_tx.send((agent.http_addr(), agent.dns_addr(), servers)).unwrap();
                 stopped.await.ok();
             });
@@ -79,8 +79,8 @@ impl Drop for Elsewhere {
     }
 }
 
-/// A server that answers each request with this word.
-async fn says(word: &'static str) -> SocketAddr {
+/// A server that answers each request with this text.
+async fn answering(word: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     tokio::spawn(async move {

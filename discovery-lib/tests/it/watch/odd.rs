@@ -16,7 +16,7 @@ async fn put(consul: &Consul, target: &str, body: serde_json::Value) {
 }
 
 /// Consul 1.8.7 accepts and serves each of them.
-async fn register_odd_ones(consul: &Consul) {
+async fn register_invalid_records(consul: &Consul) {
     for (id, address, port) in [
         ("too-high", "10.0.0.2", 70_000),
         ("negative", "10.0.0.2", -1),
@@ -41,10 +41,10 @@ async fn register_odd_ones(consul: &Consul) {
 }
 
 #[tokio::test]
-async fn an_odd_record_hides_no_other() {
+async fn an_invalid_record_hides_no_other() {
     let Some(binary) = Binary::find_or_skip() else { return };
     let consul = Consul::of(&binary).start().await.unwrap();
-    register_odd_ones(&consul).await;
+    register_invalid_records(&consul).await;
     let address = consul.http_addr().into();
     let agent = AgentSettings { address, ..AgentSettings::default() };
     let discovery = Discovery::new(Settings { agent, ..Settings::default() }).unwrap();

@@ -1,4 +1,4 @@
-//! Queries that narrow the instances, each part of them on the wire.
+//! Queries that restrict the instances; each parameter is sent to Consul.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ async fn filter_node_meta_and_near_are_evaluated_by_consul() {
     everywhere(async |world| {
         let web = || Query::new("web");
         if !world.is_real() {
-            // It evaluates no filters, and must not ignore one.
+            // It does not support filters, and must not ignore one.
             let err = world.discovery.ask(web().filter("Service.Port == 80")).await.unwrap_err();
             assert!(!err.is_retryable(), "{err}");
             return;
@@ -186,7 +186,7 @@ async fn when_the_first_source_fails_the_next_one_answers_until_it_recovers() {
             world.http.set(Mode::Pass).await.unwrap();
             by(&mut watch, Origin::Catalog).await;
         }
-        // An empty answer is no failure.
+        // An empty answer is not a failure.
         let empty = world.discovery.ask(Query::new("none").source("catalog,dns".parse().unwrap()));
         assert_eq!(empty.await.unwrap().origin, Origin::Catalog);
         world.http.set(Mode::Closed).await.unwrap();

@@ -1,11 +1,11 @@
-//! Waiting for what a watch knows.
+//! Waiting for the state of a watch.
 
 use discovery::{Instance, Watch, Watched};
 use tokio::time::timeout;
 
 use crate::world::SOON;
 
-/// Waits until this holds, and returns what is known.
+/// Waits until this holds, and returns the state.
 #[track_caller]
 pub(crate) fn until(
     watch: &mut Watch,

@@ -1,4 +1,4 @@
-//! Messages that are no plain question: damaged ones, other operations and classes, many on one connection.
+//! Messages other than a plain query: malformed ones, other operations and classes, many on one connection.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -19,36 +19,36 @@ use crate::{
 };
 
 pub(crate) const ROWS: &[Row] = &[
-    row!(what_cannot_be_read_is_a_format_error),
-    row!(what_is_no_question_has_no_answer),
+    row!(a_malformed_message_is_a_format_error),
+    row!(a_message_without_a_query_has_no_answer),
     row!(operations_other_than_a_query_are_not_implemented),
     row!(a_transfer_is_not_implemented),
     row!(other_classes_and_notifications_are_refused)
-        .ours_is_better("Consul answers them as if they were questions for the class IN"),
+        .ours_is_better("Consul answers them as queries for the class IN"),
     row!(two_edns_records_are_a_format_error)
-        .ours_is_better("Consul takes the first, against RFC 6891"),
-    row!(a_client_that_sends_no_more_gets_all_its_answers),
+        .ours_is_better("Consul uses the first, which violates RFC 6891"),
+    row!(a_half_closed_connection_gets_all_its_answers),
 ];
 
-/// Nothing that answers takes longer.
+/// The time limit for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// A question with this id for the address of the catalog itself.
-fn question(id: u16, kind: RecordType) -> Message {
+/// A query with this id for the address of `consul.service.consul`.
+fn query(id: u16, kind: RecordType) -> Message {
     let mut message = Message::new(id, MessageType::Query, OpCode::Query);
     let name = Name::from_ascii("consul.service.consul.").unwrap();
     message.add_query(Query::query(name, kind));
     message
 }
 
-/// A question, with something done to its bytes.
+/// A query with changed bytes.
 fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut bytes = question(7, RecordType::A).to_vec().unwrap();
+    let mut bytes = query(7, RecordType::A).to_vec().unwrap();
     change(&mut bytes);
     bytes
 }
 
-/// A question for these bytes as a name.
+/// A query for these bytes as a name.
 fn with_name(name: &[u8]) -> Vec<u8> {
     changed(|bytes| {
         bytes.truncate(HEADER_BYTES);
@@ -59,7 +59,7 @@ fn with_name(name: &[u8]) -> Vec<u8> {
 
 const HEADER_BYTES: usize = 12;
 
-/// The first answer that comes to any of these, by UDP and by TCP.
+/// The first answer to any of these, by UDP and by TCP.
 async fn first_answers(target: &Target, messages: &[Vec<u8>]) -> [Message; 2] {
     let exchange = async {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -76,7 +76,7 @@ async fn first_answers(target: &Target, messages: &[Vec<u8>]) -> [Message; 2] {
     time::timeout(ANSWER_WITHIN, exchange).await.expect("there should be an answer")
 }
 
-/// A message as it goes over TCP.
+/// A message in TCP framing.
 fn framed(message: &[u8]) -> Vec<u8> {
     [&u16::try_from(message.len()).unwrap().to_be_bytes(), message].concat()
 }
@@ -89,7 +89,7 @@ async fn next(stream: &mut TcpStream) -> Option<Message> {
     Some(Message::from_vec(&received).unwrap())
 }
 
-/// Asks this, and compares code and id.
+/// Sends this, and asserts code and id of the answer.
 async fn gets(target: &Target, what: &str, message: Vec<u8>, code: ResponseCode) {
     for answer in first_answers(target, &[message]).await {
         let header = &answer.metadata;
@@ -99,11 +99,11 @@ async fn gets(target: &Target, what: &str, message: Vec<u8>, code: ResponseCode)
     }
 }
 
-async fn what_cannot_be_read_is_a_format_error(target: &Target) {
+async fn a_malformed_message_is_a_format_error(target: &Target) {
     let long = |parts: usize| [&b"\x01a".repeat(parts)[..], b"\x06consul\0"].concat();
     let label = [&[64][..], &[b'a'; 64], b"\x06consul\0"].concat();
     let cases = [
-        ("no question", changed(|bytes| bytes[5] = 0)),
+        ("no query", changed(|bytes| bytes[5] = 0)),
         ("two questions that are one", changed(|bytes| bytes[5] = 2)),
         (
             "two questions",
@@ -113,7 +113,7 @@ async fn what_cannot_be_read_is_a_format_error(target: &Target) {
                 bytes[5] = 2;
             }),
         ),
-        ("half a question", changed(|bytes| bytes.truncate(HEADER_BYTES + 9))),
+        ("half a query", changed(|bytes| bytes.truncate(HEADER_BYTES + 9))),
         ("a pointer to itself", with_name(b"\xc0\x0c")),
         ("a pointer in a circle", with_name(b"\x01a\xc0\x0c")),
         ("a pointer ahead", with_name(b"\x01a\xc0\xff")),
@@ -123,12 +123,12 @@ async fn what_cannot_be_read_is_a_format_error(target: &Target) {
     for (what, message) in cases {
         gets(target, what, message, ResponseCode::FormErr).await;
     }
-    // The longest name that is one.
+    // The longest valid name.
     gets(target, "a name of 255", with_name(&long(123)), ResponseCode::NXDomain).await;
 }
 
-async fn what_is_no_question_has_no_answer(target: &Target) {
-    let after = question(8, RecordType::A).to_vec().unwrap();
+async fn a_message_without_a_query_has_no_answer(target: &Target) {
+    let after = query(8, RecordType::A).to_vec().unwrap();
     let cases = [
         ("an answer", changed(|bytes| bytes[2] |= 0x80)),
         ("half a header", changed(|bytes| bytes.truncate(HEADER_BYTES - 1))),
@@ -149,14 +149,14 @@ async fn operations_other_than_a_query_are_not_implemented(target: &Target) {
 }
 
 async fn a_transfer_is_not_implemented(target: &Target) {
-    let whole = question(7, RecordType::AXFR).to_vec().unwrap();
+    let whole = query(7, RecordType::AXFR).to_vec().unwrap();
     gets(target, "AXFR", whole, ResponseCode::NotImp).await;
     is_no_data(&ask(target, "consul.service.consul", RecordType::IXFR).await);
 }
 
 async fn other_classes_and_notifications_are_refused(target: &Target) {
     let class = |class| {
-        let mut message = question(7, RecordType::A);
+        let mut message = query(7, RecordType::A);
         message.queries[0].set_query_class(class);
         message.to_vec().unwrap()
     };
@@ -182,7 +182,7 @@ async fn other_classes_and_notifications_are_refused(target: &Target) {
 async fn two_edns_records_are_a_format_error(target: &Target) {
     let message = changed(|bytes| {
         bytes[11] = 2;
-        // Root, OPT, 1232 bytes, and nothing more.
+        // Root, OPT, 1232 bytes, no options.
         bytes.extend(b"\0\0\x29\x04\xd0\0\0\0\0\0\0".repeat(2));
     });
     for answer in first_answers(target, &[message]).await {
@@ -191,12 +191,12 @@ async fn two_edns_records_are_a_format_error(target: &Target) {
     }
 }
 
-/// It has shut its sending side: an end of questions is no end of interest.
-async fn a_client_that_sends_no_more_gets_all_its_answers(target: &Target) {
+/// A client that has shut down its sending side still reads.
+async fn a_half_closed_connection_gets_all_its_answers(target: &Target) {
     const QUESTIONS: u16 = 50;
     let mut stream = TcpStream::connect(target.dns_addr()).await.unwrap();
     for id in 0..QUESTIONS {
-        let message = question(id, RecordType::A).to_vec().unwrap();
+        let message = query(id, RecordType::A).to_vec().unwrap();
         stream.write_all(&framed(&message)).await.unwrap();
     }
     stream.shutdown().await.unwrap();

@@ -1,4 +1,4 @@
-//! Consul's DNS: what is under which name, and how much of it fits into an answer.
+//! Consul's DNS: names, their records, and the sizes of answers.
 
 mod messages;
 mod names;
@@ -20,26 +20,26 @@ pub(crate) const NAMES: &[Row] = names::ROWS;
 pub(crate) const RECORDS: &[Row] = records::ROWS;
 pub(crate) const SIZES: &[Row] = sizes::ROWS;
 
-/// Asked as today's resolvers do.
+/// Sends a query with EDNS, as resolvers do.
 async fn ask(target: &Target, name: &str, kind: RecordType) -> Answer {
     target.dns(name, kind, Via::Edns(1232)).await
 }
 
-/// The answer section without order, which is random on purpose: each record as `name ttl TYPE data`.
+/// The answer section, sorted because its order is random: each record as `name ttl TYPE data`.
 fn answers(answer: &Answer) -> Vec<String> {
     let mut answers = answer.answers();
     answers.sort();
     answers
 }
 
-/// What the answer section says without names, times and order.
+/// The data of the answer section, without names and TTLs, sorted.
 fn data(answer: &Answer) -> Vec<String> {
     let mut data: Vec<String> = answer.data().into_iter().map(ToString::to_string).collect();
     data.sort();
     data
 }
 
-/// Nobody has that name, and one may remember so for no time at all.
+/// The name does not exist, and that must not be cached.
 #[track_caller]
 fn is_no_name(answer: &Answer) {
     assert_eq!(answer.code(), ResponseCode::NXDomain, "{:?}", answer.answers());
@@ -47,7 +47,7 @@ fn is_no_name(answer: &Answer) {
     has_soa(answer);
 }
 
-/// The name is there, but not with such records.
+/// The name exists, without records of this type.
 #[track_caller]
 fn is_no_data(answer: &Answer) {
     assert_eq!(answer.code(), ResponseCode::NoError);

@@ -1,4 +1,4 @@
-//! Which names there are.
+//! The names that exist.
 
 use serde_json::json;
 use testkit::dns::{
@@ -19,17 +19,17 @@ pub(crate) const ROWS: &[Row] = &[
     row!(a_service_has_its_name_with_and_without_datacenter),
     row!(a_service_has_a_name_for_each_tag),
     row!(services_have_rfc_2782_names),
-    row!(letter_case_does_not_matter_and_comes_back),
+    row!(letter_case_is_ignored_and_preserved),
     row!(an_underscore_in_a_name_is_a_letter),
     row!(the_node_has_a_name),
     row!(every_address_has_a_name),
-    row!(addresses_lead_back_to_names),
+    row!(addresses_have_reverse_names),
     row!(the_domain_has_an_authority),
-    row!(what_is_not_there_is_no_name),
+    row!(unknown_names_do_not_exist),
     row!(other_domains_are_refused),
     row!(other_types_are_no_data),
     row!(any_and_text_are_addresses),
-    row!(the_authority_is_numbered_by_the_clock),
+    row!(the_serial_of_the_authority_is_the_time),
 ];
 
 async fn registered(target: &Target, name: &str, address: &str, tags: &[&str]) -> String {
@@ -55,7 +55,7 @@ async fn a_service_has_its_name_with_and_without_datacenter(target: &Target) {
                 (true, true, false, false)
             );
             assert_eq!(answer.message.queries[0].name.to_string(), name);
-            // EDNS in the answer as in the question.
+            // The answer has EDNS if the query has.
             assert_eq!(answer.message.edns.is_some(), matches!(via, Via::Edns(_)));
         }
     }
@@ -106,7 +106,7 @@ async fn services_have_rfc_2782_names(target: &Target) {
     }
 }
 
-async fn letter_case_does_not_matter_and_comes_back(target: &Target) {
+async fn letter_case_is_ignored_and_preserved(target: &Target) {
     let name = registered(target, "UpPer", "10.2.3.1", &["tAg"]).await;
     for name in [name.to_lowercase(), name.to_uppercase(), name] {
         let asked = format!("{name}.SerVice.DC1.cOnSul.");
@@ -154,7 +154,7 @@ async fn every_address_has_a_name(target: &Target) {
     }
 }
 
-async fn addresses_lead_back_to_names(target: &Target) {
+async fn addresses_have_reverse_names(target: &Target) {
     let name = registered(target, "back", "10.2.5.1", &[]).await;
     let six = registered(target, "six", "2001:db8:2:5::1", &[]).await;
     let nibbles = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.5.0.0.0.2.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.";
@@ -182,7 +182,7 @@ async fn the_domain_has_an_authority(target: &Target) {
     assert_eq!(data(&answer), ["127.0.0.1"], "the catalog itself is a service");
 }
 
-async fn what_is_not_there_is_no_name(target: &Target) {
+async fn unknown_names_do_not_exist(target: &Target) {
     let names = [
         "consul",
         "ns.consul",
@@ -236,11 +236,11 @@ async fn any_and_text_are_addresses(target: &Target) {
     }
 }
 
-async fn the_authority_is_numbered_by_the_clock(target: &Target) {
+async fn the_serial_of_the_authority_is_the_time(target: &Target) {
     let answer = ask(target, "stranger.service.consul", RecordType::A).await;
     has_soa(&answer);
     let RData::SOA(soa) = &answer.message.authorities[0].data else { unreachable!() };
-    // Its number is the time in seconds, so that it never runs backwards.
+    // Its number is the time in seconds, so that it never decreases.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     assert!(u64::from(soa.serial).abs_diff(now) < 60, "{}", soa.serial);
 }

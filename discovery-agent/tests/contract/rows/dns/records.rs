@@ -1,4 +1,4 @@
-//! What records say: addresses, ports, weights, and who is left out.
+//! The content of records: addresses, ports, weights, and the instances that are excluded.
 
 use serde_json::{Value, json};
 use testkit::dns::hickory_proto::rr::RecordType;
@@ -10,12 +10,12 @@ use crate::{
 };
 
 pub(crate) const ROWS: &[Row] = &[
-    row!(srv_says_port_weight_and_target),
-    row!(srv_brings_the_addresses_along),
-    row!(the_weight_goes_by_status),
-    row!(warning_is_in_and_critical_is_out),
-    row!(maintenance_is_out),
-    row!(without_an_address_it_is_the_nodes),
+    row!(srv_has_port_weight_and_target),
+    row!(srv_includes_the_addresses),
+    row!(the_weight_depends_on_the_status),
+    row!(warning_is_included_and_critical_is_excluded),
+    row!(maintenance_is_excluded),
+    row!(the_default_address_is_that_of_the_node),
     row!(a_host_name_is_a_target_and_an_alias),
     row!(a_host_name_of_consul_is_followed),
     row!(ipv6_addresses_are_aaaa),
@@ -25,10 +25,10 @@ pub(crate) const ROWS: &[Row] = &[
         "Consul sends a target of \".\", by which SRV says that there is no such service, or nothing at all where an address is no name",
     ),
     row!(two_on_one_address_are_one_address_and_two_services),
-    row!(two_in_one_place_are_one),
-    row!(deregistered_it_has_no_name),
-    row!(answers_bring_nothing_that_was_not_asked)
-        .ours_is_better("Consul adds the node's metadata as TXT records, for which HAProxy asks again and which take half of the space"),
+    row!(two_instances_at_one_address_and_port_are_one),
+    row!(a_deregistered_service_has_no_name),
+    row!(answers_contain_only_requested_records)
+        .ours_is_better("Consul adds the node's metadata as TXT records, which make HAProxy repeat its query and take half of the space"),
 ];
 
 async fn register(target: &Target, service: Value) -> String {
@@ -39,7 +39,7 @@ async fn register(target: &Target, service: Value) -> String {
     format!("{name}.service.consul.")
 }
 
-async fn srv_says_port_weight_and_target(target: &Target) {
+async fn srv_has_port_weight_and_target(target: &Target) {
     let weights = json!({ "Passing": 7, "Warning": 2 });
     let name = register(
         target,
@@ -53,7 +53,7 @@ async fn srv_says_port_weight_and_target(target: &Target) {
     assert_eq!(data(&answer), ["1 1 0 0a030002.addr.dc1.consul."]);
 }
 
-/// The additional section's addresses.
+/// The addresses in the additional section.
 async fn addresses_with(target: &Target, name: &str) -> Vec<String> {
     let answer = ask(target, name, RecordType::SRV).await;
     let mut lines = answer.additionals();
@@ -62,7 +62,7 @@ async fn addresses_with(target: &Target, name: &str) -> Vec<String> {
     lines
 }
 
-async fn srv_brings_the_addresses_along(target: &Target) {
+async fn srv_includes_the_addresses(target: &Target) {
     let name = register(target, json!({ "Name": "four", "Address": "10.3.1.1", "Port": 1 })).await;
     assert_eq!(addresses_with(target, &name).await, ["0a030101.addr.dc1.consul. 0 A 10.3.1.1"]);
     let name =
@@ -76,7 +76,7 @@ async fn srv_brings_the_addresses_along(target: &Target) {
     assert!(addresses_with(target, &name).await.is_empty());
 }
 
-async fn the_weight_goes_by_status(target: &Target) {
+async fn the_weight_depends_on_the_status(target: &Target) {
     let check = |status| json!({ "TTL": "1h", "Status": status });
     for (status, weights, expected) in [
         ("passing", json!({ "Passing": 9, "Warning": 4 }), 9),
@@ -91,7 +91,7 @@ async fn the_weight_goes_by_status(target: &Target) {
     }
 }
 
-async fn warning_is_in_and_critical_is_out(target: &Target) {
+async fn warning_is_included_and_critical_is_excluded(target: &Target) {
     for status in ["passing", "warning", "critical"] {
         let checks =
             json!([{ "TTL": "1h", "Status": "passing" }, { "TTL": "1h", "Status": status }]);
@@ -109,7 +109,7 @@ async fn warning_is_in_and_critical_is_out(target: &Target) {
     }
 }
 
-async fn maintenance_is_out(target: &Target) {
+async fn maintenance_is_excluded(target: &Target) {
     let name = register(target, json!({ "Name": "upkeep", "Address": "10.3.4.1" })).await;
     let id = name.trim_end_matches(".service.consul.");
     for (enable, instances) in [("true", 0), ("false", 1)] {
@@ -119,7 +119,7 @@ async fn maintenance_is_out(target: &Target) {
     }
 }
 
-async fn without_an_address_it_is_the_nodes(target: &Target) {
+async fn the_default_address_is_that_of_the_node(target: &Target) {
     let name = register(target, json!({ "Name": "bare", "Port": 99 })).await;
     let answer = ask(target, &name, RecordType::SRV).await;
     assert_eq!(data(&answer), ["1 1 99 node1.node.dc1.consul."]);
@@ -205,8 +205,8 @@ async fn two_on_one_address_are_one_address_and_two_services(target: &Target) {
     assert_eq!(data(&ask(target, &name, RecordType::SRV).await), both);
 }
 
-/// As when somebody left no word of leaving, and came back under another id.
-async fn two_in_one_place_are_one(target: &Target) {
+/// As after a crash and a restart under another id.
+async fn two_instances_at_one_address_and_port_are_one(target: &Target) {
     let name = register(target, json!({ "Name": "once", "Address": "10.3.11.1", "Port": 1 })).await;
     let service = name.trim_end_matches(".service.consul.");
     let again = json!({ "ID": format!("{service}-2"), "Name": service, "Address": "10.3.11.1",
@@ -215,14 +215,14 @@ async fn two_in_one_place_are_one(target: &Target) {
     assert_eq!(ask(target, &name, RecordType::SRV).await.answers().len(), 1);
 }
 
-async fn deregistered_it_has_no_name(target: &Target) {
+async fn a_deregistered_service_has_no_name(target: &Target) {
     let name = register(target, json!({ "Name": "gone", "Address": "10.3.9.1" })).await;
     assert_eq!(ask(target, &name, RecordType::A).await.answers().len(), 1);
     target.deregister(name.trim_end_matches(".service.consul.")).await;
     is_no_name(&ask(target, &name, RecordType::A).await);
 }
 
-async fn answers_bring_nothing_that_was_not_asked(target: &Target) {
+async fn answers_contain_only_requested_records(target: &Target) {
     let name = register(target, json!({ "Name": "lean", "Address": "10.3.10.1", "Port": 1 })).await;
     for (name, kind) in [(name.as_str(), RecordType::SRV), ("node1.node.consul", RecordType::A)] {
         let additionals = ask(target, name, kind).await.additionals();

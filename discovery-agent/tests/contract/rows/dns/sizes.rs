@@ -1,4 +1,4 @@
-//! How much fits into an answer, and whether it says that there is more.
+//! The sizes of answers, and their truncation.
 
 use std::collections::BTreeSet;
 
@@ -17,17 +17,17 @@ pub(crate) const ROWS: &[Row] = &[
     row!(few_instances_fit_everywhere),
     row!(tcp_has_room_for_all),
     row!(a_datagram_is_never_longer_than_1232_bytes)
-        .ours_is_better("Consul sends up to 64 KiB to whoever a question says that it comes from"),
-    row!(a_datagram_is_no_longer_than_the_asker_takes)
-        .ours_is_better("Consul forgets its own EDNS record when it measures"),
-    row!(what_does_not_fit_is_said_to_be_cut).ours_is_better(
+        .ours_is_better("Consul sends up to 64 KiB to an unverified source address"),
+    row!(a_datagram_is_limited_by_the_query)
+        .ours_is_better("Consul does not count its own EDNS record"),
+    row!(an_answer_that_does_not_fit_is_marked_as_truncated).ours_is_better(
         "Consul never sets TC, so that resolvers take a part for the whole; ours sends them to TCP",
     ),
-    row!(what_is_cut_is_the_same_every_time).ours_is_better(
+    row!(truncation_is_the_same_every_time).ours_is_better(
         "Consul cuts at random, so that resolvers see instances come and go that never moved",
     ),
-    row!(plain_datagrams_are_as_full_as_can_be)
-        .ours_is_better("Consul gives 3 records in 512 bytes, where there is room for 25 and more"),
+    row!(plain_datagrams_are_filled)
+        .ours_is_better("Consul sends 3 records in 512 bytes, where 25 and more fit"),
 ];
 
 const MANY: usize = 100;
@@ -47,7 +47,7 @@ async fn many(target: &Target) -> String {
     format!("{name}.service.consul.")
 }
 
-fn is_cut(answer: &Answer) -> bool {
+fn is_truncated(answer: &Answer) -> bool {
     answer.message.metadata.truncation
 }
 
@@ -62,7 +62,11 @@ async fn few_instances_fit_everywhere(target: &Target) {
     for via in [Via::PlainUdp, Via::Edns(512), Via::Edns(1232), Via::Edns(4096), Via::Tcp] {
         for kind in [RecordType::A, RecordType::SRV] {
             let answer = target.dns(&format!("{name}.service.consul"), kind, via).await;
-            assert_eq!((answer.answers().len(), is_cut(&answer)), (3, false), "{kind} {via:?}");
+            assert_eq!(
+                (answer.answers().len(), is_truncated(&answer)),
+                (3, false),
+                "{kind} {via:?}"
+            );
         }
     }
 }
@@ -71,11 +75,11 @@ async fn tcp_has_room_for_all(target: &Target) {
     let name = many(target).await;
     for kind in [RecordType::A, RecordType::SRV] {
         let answer = target.dns(&name, kind, Via::Tcp).await;
-        assert_eq!((answer.answers().len(), is_cut(&answer)), (MANY, false), "{kind}");
+        assert_eq!((answer.answers().len(), is_truncated(&answer)), (MANY, false), "{kind}");
     }
 }
 
-/// What DNS Flag Day 2020 recommends: one packet nearly everywhere.
+/// The recommendation of DNS Flag Day 2020: one packet on nearly all networks.
 const DATAGRAM_BYTES_MAX: usize = 1232;
 
 async fn a_datagram_is_never_longer_than_1232_bytes(target: &Target) {
@@ -83,20 +87,24 @@ async fn a_datagram_is_never_longer_than_1232_bytes(target: &Target) {
     for size in [4096, u16::MAX] {
         let answer = target.dns(&name, RecordType::A, Via::Edns(size)).await;
         if target.is_real() {
-            assert_eq!((answer.answers().len(), is_cut(&answer)), (MANY, false));
+            assert_eq!((answer.answers().len(), is_truncated(&answer)), (MANY, false));
         } else {
             assert!(answer.length <= DATAGRAM_BYTES_MAX, "{}", answer.length);
-            assert!(answer.answers().len() > 60 && is_cut(&answer), "{:?}", answer.answers().len());
+            assert!(
+                answer.answers().len() > 60 && is_truncated(&answer),
+                "{:?}",
+                answer.answers().len()
+            );
             let own = answer.message.edns.as_ref().map(|edns| usize::from(edns.max_payload()));
             assert_eq!(own, Some(DATAGRAM_BYTES_MAX));
         }
     }
 }
 
-/// Of an EDNS record without options.
+/// The length of an EDNS record without options.
 const EDNS_BYTES: usize = 11;
 
-async fn a_datagram_is_no_longer_than_the_asker_takes(target: &Target) {
+async fn a_datagram_is_limited_by_the_query(target: &Target) {
     let name = many(target).await;
     let cases = [
         (Via::PlainUdp, 512),
@@ -114,18 +122,18 @@ async fn a_datagram_is_no_longer_than_the_asker_takes(target: &Target) {
     }
 }
 
-async fn what_does_not_fit_is_said_to_be_cut(target: &Target) {
+async fn an_answer_that_does_not_fit_is_marked_as_truncated(target: &Target) {
     let name = many(target).await;
     for via in [Via::PlainUdp, Via::Edns(1232)] {
         for kind in [RecordType::A, RecordType::SRV] {
             let answer = target.dns(&name, kind, via).await;
             assert!(answer.answers().len() < MANY);
-            assert_eq!(is_cut(&answer), !target.is_real(), "{kind} {via:?}");
+            assert_eq!(is_truncated(&answer), !target.is_real(), "{kind} {via:?}");
         }
     }
 }
 
-async fn what_is_cut_is_the_same_every_time(target: &Target) {
+async fn truncation_is_the_same_every_time(target: &Target) {
     let name = many(target).await;
     for kind in [RecordType::A, RecordType::SRV] {
         let mut seen = BTreeSet::new();
@@ -134,12 +142,12 @@ async fn what_is_cut_is_the_same_every_time(target: &Target) {
             answers.sort();
             seen.insert(answers);
         }
-        // That Consul's ten random draws are one is less likely than a broken machine.
+        // Ten equal random draws of Consul are practically impossible.
         assert_eq!(seen.len() == 1, !target.is_real(), "{kind}: {} kinds of answer", seen.len());
     }
 }
 
-async fn plain_datagrams_are_as_full_as_can_be(target: &Target) {
+async fn plain_datagrams_are_filled(target: &Target) {
     let name = many(target).await;
     let answer = target.dns(&name, RecordType::A, Via::PlainUdp).await;
     if target.is_real() {
