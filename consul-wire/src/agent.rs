@@ -52,7 +52,7 @@ pub struct CheckRegistration {
     pub deregister_critical_service_after: String,
 }
 
-/// `/v1/agent/service/:id`, and each value of `/v1/agent/services`: an instance as its own agent knows it.
+/// `/v1/agent/service/:id`, and each value of `/v1/agent/services`: an instance on its own agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct AgentService {

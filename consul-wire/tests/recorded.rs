@@ -88,8 +88,8 @@ fn invalid_records_are_read_one_by_one_and_only_an_invalid_port_is_an_error() {
     assert_eq!(ports, [85, 85, -1, 0, 70_000, 99_999_999_999_999]);
     let usable: Vec<_> = read.iter().map(Result::is_ok).collect();
     assert_eq!(usable, [true, true, false, true, false, false]);
-    let says = read[4].as_ref().unwrap_err().to_string();
-    assert_eq!(says, "70000 is not a port: a port is 0 to 65535");
+    let error = read[4].as_ref().unwrap_err().to_string();
+    assert_eq!(error, "70000 is not a port: a port is 0 to 65535");
     let status = &read[0].as_ref().unwrap().checks[0];
     assert_eq!(
         (records[0]["Checks"][0]["Status"].as_str(), status.status),

@@ -1,4 +1,4 @@
-//! Sends one DNS question over a plain socket and returns the parsed answer unchanged: a test sees the header bits, the order of the records,
+//! Sends one DNS query over a plain socket and returns the parsed answer unchanged: a test sees the header bits, the order of the records,
 //! and the length. hickory-proto encodes and decodes the messages.
 
 use std::{
@@ -22,7 +22,7 @@ pub use hickory_proto;
 /// The time limit for an answer. A DNS server on this machine answers in milliseconds; slow machines need more.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// The transport of the question.
+/// The transport of the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     /// UDP without EDNS: answers of 512 bytes at most.
@@ -42,14 +42,14 @@ pub struct Answer {
     pub length: usize,
 }
 
-/// Sends a question for records of one type and name. `name` is absolute, with or without a trailing dot.
+/// Sends a query for records of one type and name. `name` is absolute, with or without a trailing dot.
 ///
 /// # Errors
 ///
-/// The name is invalid, there is no answer within 10 s, or the message is not an answer to the question.
+/// The name is invalid, there is no answer within 10 s, or the message is not an answer to the query.
 pub async fn ask(to: SocketAddr, name: &str, kind: RecordType, via: Via) -> io::Result<Answer> {
-    let question = question(name, kind, via)?;
-    let sent = question.to_vec().map_err(io::Error::other)?;
+    let query = query(name, kind, via)?;
+    let sent = query.to_vec().map_err(io::Error::other)?;
     let exchange = async {
         match via {
             Via::PlainUdp | Via::Edns(_) => over_udp(to, &sent).await,
@@ -60,10 +60,10 @@ pub async fn ask(to: SocketAddr, name: &str, kind: RecordType, via: Via) -> io::
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer for {name}")))??;
     let message = Message::from_vec(&received).map_err(io::Error::other)?;
-    if message.metadata.id != question.metadata.id
+    if message.metadata.id != query.metadata.id
         || message.metadata.message_type != MessageType::Response
     {
-        return Err(io::Error::other(format!("not an answer to the question: {message:?}")));
+        return Err(io::Error::other(format!("not an answer to the query: {message:?}")));
     }
     Ok(Answer { message, length: received.len() })
 }
@@ -89,7 +89,7 @@ impl Answer {
         lines(&self.message.additionals)
     }
 
-    /// What the answer section's records say, without their names.
+    /// The data of the answer section's records, without their names.
     pub fn data(&self) -> Vec<&RData> {
         self.message.answers.iter().map(|record| &record.data).collect()
     }
@@ -102,7 +102,7 @@ fn lines(records: &[Record]) -> Vec<String> {
     records.iter().map(line).collect()
 }
 
-fn question(name: &str, kind: RecordType, via: Via) -> io::Result<Message> {
+fn query(name: &str, kind: RecordType, via: Via) -> io::Result<Message> {
     let mut name = Name::from_ascii(name).map_err(io::Error::other)?;
     name.set_fqdn(true);
     let mut message = Message::new(fastrand::u16(..), MessageType::Query, OpCode::Query);

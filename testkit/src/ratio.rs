@@ -18,7 +18,7 @@ pub struct Ratio {
     pub median: f64,
     /// Largest first / second of one round.
     pub max: f64,
-    /// How many rounds.
+    /// The number of rounds.
     pub rounds: usize,
 }
 
@@ -148,21 +148,21 @@ mod tests {
     }
 
     #[test]
-    fn both_run_once_a_round_and_once_to_warm_up() {
+    fn both_run_once_per_round_and_once_for_warm_up() {
         let (mut first, mut second) = (0, 0);
         let ratio = interleaved(5, || first += 1, || second += 1);
         assert_eq!((first, second, ratio.rounds), (6, 6, 5));
     }
 
     #[tokio::test]
-    async fn what_is_awaited_runs_as_often() {
+    async fn futures_run_as_often() {
         let (mut first, mut second) = (0, 0);
         let ratio = interleaved_async(4, async || first += 1, async || second += 1).await;
         assert_eq!((first, second, ratio.rounds), (5, 5, 4));
     }
 
     #[test]
-    fn one_line_says_it() {
+    fn a_ratio_prints_as_one_line() {
         let ratio = Ratio::of(&[(0.02, 0.01), (0.06, 0.01)]);
         assert_eq!(ratio.to_string(), "40.0m to 10.0m: ratio 4.000 (2.000 to 6.000), 2 rounds");
         let cases = [(3.12e-8, "31.2n"), (97_300.0, "97.3k"), (1.0, "1.0"), (2.5e-6, "2.5µ")];

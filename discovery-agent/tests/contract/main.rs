@@ -11,13 +11,13 @@
 #![expect(clippy::unwrap_used, reason = "a failed row panics")]
 
 mod like;
+mod pending;
 mod probed;
 mod rows;
-mod standing;
 mod table;
 mod target;
 
-use testkit::consul::{Binary, is_required, say};
+use testkit::consul::{Binary, is_required, print_note};
 
 use crate::{rows::ROWS, table::run, target::Kind};
 
@@ -40,6 +40,6 @@ fn real() -> Option<Kind> {
     }
     let other = format!("{binary} is not {VERSION}x, whose contract this is");
     assert!(!is_required(), "{other}");
-    say(&format!("{other}: rows run on the embedded agent alone"));
+    print_note(&format!("{other}: rows use the embedded agent only"));
     None
 }

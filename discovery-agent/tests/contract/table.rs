@@ -2,7 +2,7 @@
 
 use std::{any::Any, env, pin::Pin, sync::Arc, time::Duration};
 
-use testkit::consul::say;
+use testkit::consul::print_note;
 use tokio::{sync::Semaphore, task::JoinSet, time};
 
 use crate::target::{Kind, Target};
@@ -116,13 +116,13 @@ fn words(panic: Box<dyn Any + Send>) -> String {
 
 fn report(kind: &Kind, rows: &[Row], failed: usize, took: Duration) {
     let held = rows.len() - failed;
-    say(&format!(
+    print_note(&format!(
         "contract on {kind}: {held} rows hold, {failed} fail ({:.1} s)",
         took.as_secs_f64()
     ));
     for row in rows {
         if let (Kind::Embedded, Some(why)) = (kind, row.ours_is_better) {
-            say(&format!("  better than Consul: {}: {why}", row.short_name()));
+            print_note(&format!("  better than Consul: {}: {why}", row.short_name()));
         }
     }
 }

@@ -31,7 +31,7 @@ fn framed() -> Vec<u8> {
 }
 
 /// Sends one query and reads the length of its answer.
-async fn asks(stream: &mut TcpStream) -> io::Result<u16> {
+async fn exchange(stream: &mut TcpStream) -> io::Result<u16> {
     stream.write_all(&framed()).await?;
     let length = stream.read_u16().await?;
     stream.read_exact(&mut vec![0; length.into()]).await?;
@@ -63,14 +63,14 @@ async fn connections_above_the_limit_block_no_client() {
     for _ in 0..CONNECTIONS_PER_CLIENT_MAX {
         let mut stream = TcpStream::connect(to).await.unwrap();
         // The answer shows that the connection has a place.
-        asks(&mut stream).await.unwrap();
+        exchange(&mut stream).await.unwrap();
         held.push(stream);
-        asks(&mut used).await.expect("a connection in use keeps its place");
+        exchange(&mut used).await.expect("a connection in use keeps its place");
     }
     for _ in 0..3 {
         is_served(to).await;
     }
-    asks(&mut used).await.expect("a connection in use keeps its place");
+    exchange(&mut used).await.expect("a connection in use keeps its place");
 }
 
 /// More answers than the buffers of a socket hold.

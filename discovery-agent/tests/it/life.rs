@@ -33,7 +33,7 @@ async fn an_agent_has_the_configured_names() {
 async fn an_ipv6_leader_has_brackets() {
     let listen = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 0));
     let Ok(agent) = Agent::builder().http_listen(listen).start().await else {
-        return testkit::consul::say("no IPv6 here: not tested");
+        return testkit::consul::print_note("no IPv6 here: not tested");
     };
     let to = agent.http_addr();
     assert_eq!(get(to, "/v1/status/leader").await.text(), "\"[::1]:8300\"");

@@ -88,8 +88,8 @@ async fn a_body_that_is_too_long_is_refused() {
 async fn a_head_that_is_too_long_is_refused() {
     let agent = Agent::start().await.unwrap();
     let long = HeaderValue::from_str(&"x".repeat(100 * 1024)).unwrap();
-    let asked = Request::get("/v1/status/leader").header(HeaderName::from_static("x-long"), long);
-    match asked.send(agent.http_addr()).await {
+    let request = Request::get("/v1/status/leader").header(HeaderName::from_static("x-long"), long);
+    match request.send(agent.http_addr()).await {
         Ok(answer) => assert_eq!(answer.status, 431),
         // The answer may be lost with the connection, which is closed before the whole head is read.
         Err(err) => assert_ne!(err.kind(), io::ErrorKind::TimedOut, "{err}"),

@@ -19,8 +19,8 @@ async fn answers_at(listen: IpAddr, asked: impl IntoIterator<Item = IpAddr>) {
         let to = SocketAddr::new(ip, agent.dns_addr().port());
         for via in [Via::PlainUdp, Via::Edns(1232), Via::Tcp] {
             let answer = ask(to, "consul.service.consul", RecordType::A, via).await;
-            let answer = answer.unwrap_or_else(|err| panic!("{listen} asked at {to}: {err}"));
-            assert_eq!(answer.code(), ResponseCode::NoError, "{listen} asked at {to}");
+            let answer = answer.unwrap_or_else(|err| panic!("{listen} queried at {to}: {err}"));
+            assert_eq!(answer.code(), ResponseCode::NoError, "{listen} queried at {to}");
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
     sync::Once,
 };
 
-const NONE_FOUND: &str = "no consul found (PATH, CONSUL_BIN): rows run on the embedded agent alone";
+const NONE_FOUND: &str = "no consul found (CONSUL_BIN, PATH): tests use the embedded agent only";
 
 /// Whether tests require a real Consul: `REQUIRE_CONSUL=1`, which continuous integration sets so that no test is skipped unnoticed.
 pub fn is_required() -> bool {
@@ -22,7 +22,7 @@ pub fn is_required() -> bool {
 /// # Panics
 ///
 /// Writing to stderr failed.
-pub fn say(line: &str) {
+pub fn print_note(line: &str) {
     if let Err(error) = writeln!(io::stderr(), "{line}") {
         panic!("stderr: {error}");
     }
@@ -47,11 +47,11 @@ impl Binary {
     ///
     /// There is none, and [one is required](is_required).
     pub fn find_or_skip() -> Option<Self> {
-        static SAID: Once = Once::new();
+        static PRINTED: Once = Once::new();
         let found = Self::find();
         if found.is_none() {
             assert!(!is_required(), "REQUIRE_CONSUL=1, but no consul found (CONSUL_BIN, PATH)");
-            SAID.call_once(|| say(NONE_FOUND));
+            PRINTED.call_once(|| print_note(NONE_FOUND));
         }
         found
     }
@@ -75,9 +75,9 @@ impl Binary {
 
     /// `None` unless the file is executable and reports that it is Consul.
     fn at(path: PathBuf) -> Option<Self> {
-        let said = Command::new(&path).arg("version").output().ok()?;
-        let said = String::from_utf8(said.stdout).ok()?;
-        let version = said.lines().next()?.strip_prefix("Consul v")?.to_owned();
+        let output = Command::new(&path).arg("version").output().ok()?;
+        let output = String::from_utf8(output.stdout).ok()?;
+        let version = output.lines().next()?.strip_prefix("Consul v")?.to_owned();
         Some(Self { path, version })
     }
 }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_named_one_is_taken_even_if_it_is_none() {
+    fn consul_bin_has_precedence_even_if_it_is_not_a_consul() {
         let dir = tempfile::tempdir().unwrap();
         let consul = dir.path().join("consul");
         let path = || Some(dir.path().as_os_str().to_owned());
@@ -103,6 +103,6 @@ mod tests {
         fs::write(&consul, "#!/bin/sh\necho 'Consul v9.9.9'\n").unwrap();
         fs::set_permissions(&consul, fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(Binary::find_in(None, path()).unwrap().version(), "9.9.9");
-        assert_eq!(Binary::find_in(Some("/bin/true".into()), path()), None, "true is no Consul");
+        assert_eq!(Binary::find_in(Some("/bin/true".into()), path()), None, "true is not a Consul");
     }
 }

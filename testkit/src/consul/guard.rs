@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_that_dies_takes_child_and_directory_along() {
+    fn the_death_of_the_owner_kills_the_child_and_removes_the_directory() {
         let (mut child, dir) = (sleeper(), tempfile::tempdir().unwrap());
         let mut guard = Guard::over(child.id(), dir.path()).unwrap();
         // The kernel closes the pipe of a process that dies.
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dismissed_guard_leaves_all_as_it_is() {
+    fn a_dismissed_guard_does_nothing() {
         let (mut child, dir) = (sleeper(), tempfile::tempdir().unwrap());
         Guard::over(child.id(), dir.path()).unwrap().dismiss().unwrap();
         assert!(child.try_wait().unwrap().is_none() && dir.path().exists());

@@ -21,7 +21,7 @@ use tokio::time::{self, Instant};
 
 use self::process::Process;
 pub use self::{
-    binary::{Binary, is_required, say},
+    binary::{Binary, is_required, print_note},
     settings::Settings,
 };
 use crate::{http::Request, ports};
@@ -180,10 +180,7 @@ impl Consul {
         Ok(consul)
     }
 
-    #[expect(
-        clippy::print_stderr,
-        reason = "whoever reads the test's output must know what it ran on"
-    )]
+    #[expect(clippy::print_stderr, reason = "the output of a test must show its Consul")]
     async fn begin(mut self) -> io::Result<Self> {
         self.spawn()?;
         self.ready().await?;

@@ -69,7 +69,7 @@ impl Process {
 }
 
 impl Drop for Process {
-    #[expect(clippy::print_stderr, reason = "a drop has nobody else to tell")]
+    #[expect(clippy::print_stderr, reason = "a drop can't return an error")]
     fn drop(&mut self) {
         if let Err(error) = self.end() {
             eprintln!("consul could not be ended: {error}");

@@ -17,13 +17,13 @@ async fn register(consul: &Consul, name: &str) {
     assert!(request.send(consul.http_addr()).await.unwrap().status.is_success());
 }
 
-async fn knows(consul: &Consul, name: &str) -> bool {
+async fn has_service(consul: &Consul, name: &str) -> bool {
     let services = ask(consul, "/v1/agent/services").await.unwrap();
     services.as_object().unwrap().contains_key(name)
 }
 
 #[tokio::test]
-async fn a_consul_is_named_as_asked_and_comes_back_with_its_data_or_without() {
+async fn a_consul_has_the_configured_names_and_restarts_with_or_without_data() {
     let Some(binary) = Binary::find_or_skip() else { return };
     let mut consul = Consul::of(&binary).node("larry").datacenter("east").start().await.unwrap();
     let config = ask(&consul, "/v1/agent/self").await.unwrap()["Config"].clone();
@@ -35,10 +35,10 @@ async fn a_consul_is_named_as_asked_and_comes_back_with_its_data_or_without() {
     let refused = ask(&consul, "/v1/agent/self").await.unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     consul.start_again(Data::Kept).await.unwrap();
-    assert!(knows(&consul, "kept").await);
-    assert_eq!(consul.stop().await.unwrap().code(), Some(1), "on its own, not killed");
+    assert!(has_service(&consul, "kept").await);
+    assert_eq!(consul.stop().await.unwrap().code(), Some(1), "by itself, not killed");
     consul.start_again(Data::Wiped).await.unwrap();
-    assert!(!knows(&consul, "kept").await);
+    assert!(!has_service(&consul, "kept").await);
 
     consul.freeze().unwrap();
     let answer = ask(&consul, "/v1/agent/self");
@@ -63,7 +63,7 @@ async fn an_agent_joins_a_server() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_start_says_why() {
+async fn a_failed_start_contains_the_log() {
     let Some(binary) = Binary::find_or_skip() else { return };
     let settings = Consul::of(&binary).config(json!({ "no_such_setting": true }));
     let error = settings.start().await.unwrap_err();
@@ -71,7 +71,7 @@ async fn one_that_does_not_start_says_why() {
 }
 
 #[tokio::test]
-async fn dropped_it_is_gone_with_its_directory() {
+async fn a_dropped_consul_is_killed_and_its_directory_removed() {
     let Some(binary) = Binary::find_or_skip() else { return };
     let consul = Consul::of(&binary).start().await.unwrap();
     let (addr, dir) = (consul.http_addr(), consul.dir.path().to_owned());

@@ -129,7 +129,7 @@ async fn run(
 ) -> Report {
     let started_at = Instant::now();
     let mut tally = Tally::new(started_at);
-    let mut on_their_way = JoinSet::new();
+    let mut in_flight = JoinSet::new();
     let mut stopped_at = None;
     for number in 0_u64.. {
         let due_at = started_at + Duration::from_secs_f64(number as f64 / settings.rate);
@@ -138,24 +138,27 @@ async fn run(
                 biased;
                 at = &mut stop => stopped_at = Some(at.unwrap_or(started_at)),
                 () = time::sleep_until(due_at) => break,
-                Some(outcome) = on_their_way.join_next() => tally.add(joined(outcome)),
+                Some(outcome) = in_flight.join_next() => tally.add(joined(outcome)),
             }
         }
         // What was due before it stopped is sent, even by a load that is behind its schedule.
         if stopped_at.is_some_and(|at| due_at > at) {
             break;
         }
-        // Such a load never gets to wait for answers above.
-        while let Some(outcome) = on_their_way.try_join_next() {
+        // A load behind its schedule does not reach the wait for answers above.
+        while let Some(outcome) = in_flight.try_join_next() {
             tally.add(joined(outcome));
         }
-        if on_their_way.len() >= settings.in_flight_max {
-            tally.add(LoadResult::failed(due_at, "not sent: too many on their way".to_owned()));
+        if in_flight.len() >= settings.in_flight_max {
+            tally.add(LoadResult::failed(
+                due_at,
+                "not sent: too many requests in flight".to_owned(),
+            ));
         } else {
-            on_their_way.spawn(one(target.clone(), settings.clone(), due_at));
+            in_flight.spawn(one(target.clone(), settings.clone(), due_at));
         }
     }
-    while let Some(outcome) = on_their_way.join_next().await {
+    while let Some(outcome) = in_flight.join_next().await {
         tally.add(joined(outcome));
     }
     tally.report(Instant::now())

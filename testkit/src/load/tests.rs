@@ -1,4 +1,4 @@
-//! The load against a server that behaves and a proxy that does not.
+//! The load on a healthy server and on a proxy with faults.
 
 use std::net::SocketAddr;
 
@@ -42,19 +42,19 @@ async fn run_for(time: Duration, addr: SocketAddr, settings: LoadSettings) -> Re
 }
 
 #[tokio::test]
-async fn a_well_server_answers_all_on_few_connections() {
+async fn a_healthy_server_answers_all_on_few_connections() {
     let (addr, _server) = server().await;
     let proxy = Proxy::start(addr).await.unwrap();
     let report = run_for(Duration::from_millis(500), proxy.addr(), settings()).await;
     assert_eq!(report.failures, []);
-    // By the clock 101 are due; the test's own sleep may be longer, never shorter.
+    // 101 are due by the clock; the sleep of the test may be longer, never shorter.
     assert!(report.sent > 100, "{report}");
     assert_eq!(proxy.requests(), report.sent);
-    assert!(proxy.accepted() < report.sent, "connections are not kept: {report}");
+    assert!(proxy.accepted() < report.sent, "connections are not reused: {report}");
 }
 
 #[tokio::test]
-async fn new_connections_are_as_many_as_requests() {
+async fn there_is_one_new_connection_per_request() {
     let (addr, _server) = server().await;
     let proxy = Proxy::start(addr).await.unwrap();
     let settings = LoadSettings { connections: Connections::New, ..settings() };
@@ -64,7 +64,7 @@ async fn new_connections_are_as_many_as_requests() {
 }
 
 #[tokio::test]
-async fn every_failure_is_counted_and_says_why() {
+async fn every_failure_is_counted_with_its_reason() {
     let (addr, _server) = server().await;
     let proxy = Proxy::start(addr).await.unwrap();
     let cases = [
@@ -87,7 +87,7 @@ async fn every_failure_is_counted_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_stall_does_not_lower_the_load_and_is_charged_to_all_that_came_due() {
+async fn a_stall_does_not_lower_the_load_and_is_charged_to_all_scheduled_requests() {
     let (addr, _server) = server().await;
     let proxy = Proxy::start(addr).await.unwrap();
     proxy.set(Mode::Hang).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_stall_does_not_lower_the_load_and_is_charged_to_all_that_came_due() {
 }
 
 #[tokio::test]
-async fn what_is_too_much_to_send_has_failed() {
+async fn requests_above_the_limit_fail() {
     let (addr, _server) = server().await;
     let proxy = Proxy::start(addr).await.unwrap();
     proxy.set(Mode::Hang).await.unwrap();
@@ -113,7 +113,7 @@ async fn what_is_too_much_to_send_has_failed() {
 }
 
 #[test]
-fn lines_are_counted_by_their_ends() {
+fn lines_are_counted_by_newlines() {
     let judge = ok_with_lines(2);
     let cases = [("a\nb\n", true), ("a\nb", false), ("a\n", false), ("a\nb\nc\n", false)];
     for (body, right) in cases {

@@ -18,7 +18,7 @@ use super::{Counts, End, Mode, Orders};
 /// The size of the copy buffer, in bytes.
 const PIECE: usize = 16 * 1024;
 /// Not a valid status line, TLS record or other protocol.
-const GARBAGE: &[u8] = b"\x00\x01 this is no protocol that you know \xff\xfe\r\n\r\n";
+const GARBAGE: &[u8] = b"\x00\x01 not a known protocol \xff\xfe\r\n\r\n";
 
 pub(super) struct Connection {
     client: TcpStream,

@@ -53,13 +53,13 @@ pub enum Mode {
 #[derive(Debug)]
 pub struct Proxy {
     addr: SocketAddr,
-    commands: mpsc::Sender<Asked>,
+    commands: mpsc::Sender<PendingCommand>,
     counts: Arc<Counts>,
     task: JoinHandle<()>,
 }
 
 /// A command, and the channel for its completion.
-type Asked = (Command, oneshot::Sender<io::Result<()>>);
+type PendingCommand = (Command, oneshot::Sender<io::Result<()>>);
 
 #[derive(Debug, Clone, Copy)]
 enum Command {
@@ -191,12 +191,12 @@ enum Door {
 }
 
 impl Server {
-    async fn run(mut self, mut commands: mpsc::Receiver<Asked>) {
+    async fn run(mut self, mut commands: mpsc::Receiver<PendingCommand>) {
         loop {
             tokio::select! {
                 asked = commands.recv() => {
                     let Some((command, done)) = asked else { return };
-                    let obeyed = self.obey(command).await;
+                    let obeyed = self.execute(command).await;
                     // The sender of the command may have been dropped.
                     drop(done.send(obeyed));
                 }
@@ -206,7 +206,7 @@ impl Server {
         }
     }
 
-    async fn obey(&mut self, command: Command) -> io::Result<()> {
+    async fn execute(&mut self, command: Command) -> io::Result<()> {
         match command {
             Command::Set(mode) => {
                 self.orders.send_modify(|orders| orders.mode = mode);

@@ -1,4 +1,4 @@
-//! Each mode of the proxy, in front of a server that behaves.
+//! Each mode of the proxy, in front of a healthy server.
 
 use super::*;
 use crate::http::{Answer, Request};
@@ -45,7 +45,7 @@ async fn ask(proxy: &Proxy) -> io::Result<Answer> {
 }
 
 #[tokio::test]
-async fn each_mode_does_what_it_says_to_new_connections() {
+async fn each_mode_applies_to_new_connections() {
     let upstream = upstream().await;
     let proxy = Proxy::start(upstream.0).await.unwrap();
 
@@ -81,7 +81,7 @@ async fn hanging_ends_with_the_mode() {
 }
 
 #[tokio::test]
-async fn a_delay_is_at_least_as_long_as_it_says() {
+async fn a_delay_is_at_least_as_long_as_configured() {
     let upstream = upstream().await;
     let proxy = Proxy::start(upstream.0).await.unwrap();
     proxy.set(Mode::Delay(A_WHILE)).await.unwrap();
@@ -114,7 +114,7 @@ async fn open_connections_follow_the_mode_and_end_with_a_cut() {
 }
 
 #[tokio::test]
-async fn open_connections_are_closed_in_order_and_new_ones_pass() {
+async fn open_connections_are_closed_gracefully_and_new_ones_pass() {
     let upstream = upstream().await;
     let proxy = Proxy::start(upstream.0).await.unwrap();
     let mut stream = TcpStream::connect(proxy.addr()).await.unwrap();

@@ -26,7 +26,7 @@ struct Listing<'a> {
     entries: BTreeMap<(String, String), Vec<String>>,
 }
 
-/// The public API of the crate in a directory, whose users know it by the name `library`.
+/// The public API of the crate in a directory, which its users import as `library`.
 pub(crate) fn of(package: &Path, library: &str) -> String {
     let source = Crate::read(package);
     let mut listing = Listing {

@@ -51,7 +51,7 @@ fn the_api_of_the_agent_is_as_listed() {
     check("discovery-agent", "discovery_agent");
 }
 
-/// A crate with every kind of item that the listing knows, in `tests/api/sample`.
+/// A crate with every kind of item that the listing supports, in `tests/api/sample`.
 #[test]
 fn a_listing_follows_modules_and_reexports() {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/sample");

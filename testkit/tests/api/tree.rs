@@ -1,4 +1,4 @@
-//! The modules of a crate, read from its source, and what a path means in them.
+//! The modules of a crate, read from its source, and the resolution of paths in them.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ const DEPTH_MAX: usize = 16;
 /// An index into [`Crate::modules`]. The root is 0.
 pub(crate) type ModuleId = usize;
 
-/// The modules of a crate, without those that only tests have.
+/// The modules of a crate, without those that exist in tests only.
 pub(crate) struct Crate {
     pub(crate) modules: Vec<Module>,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Import {
     pub(crate) path: Vec<String>,
 }
 
-/// What a path leads to. An empty list of these means: an item of another crate.
+/// The target of a path. An empty list of targets means an item of another crate.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     Item(ModuleId, String),
@@ -96,7 +96,7 @@ impl Crate {
         self.modules[parent].children.push((name, id));
     }
 
-    /// What a path means in a module. One name may be a module, a type and a function at once.
+    /// The targets of a path in a module. One name may be a module, a type and a function at once.
     pub(crate) fn resolve(&self, at: ModuleId, path: &[String]) -> Vec<Target> {
         self.resolve_within(at, path, DEPTH_MAX)
     }

@@ -145,7 +145,7 @@ async fn another_hash_or_none_is_answered_immediately(target: &Target) {
     let name = target.unique("hash");
     target.register(&json!({ "Name": name })).await;
     for query in ["hash=other&wait=1m", "hash=&wait=1m", "wait=1m"] {
-        target.standing(&format!("/v1/agent/service/{name}?{query}")).woken().await.ok();
+        target.pending(&format!("/v1/agent/service/{name}?{query}")).woken().await.ok();
     }
     target
         .get("/v1/agent/service/stranger?hash=x&wait=1m")
@@ -157,10 +157,10 @@ async fn a_hash_is_woken_by_a_change(target: &Target) {
     let name = target.unique("hash");
     target.register(&json!({ "Name": name })).await;
     let hash = hash_of(target, &name).await;
-    let mut standing = target.standing(&format!("/v1/agent/service/{name}?hash={hash}&wait=1m"));
-    standing.sleeps().await;
+    let mut pending = target.pending(&format!("/v1/agent/service/{name}?hash={hash}&wait=1m"));
+    pending.stays_pending().await;
     target.register(&json!({ "Name": name, "Port": 2 })).await;
-    let answer = standing.woken().await;
+    let answer = pending.woken().await;
     assert_eq!(answer.ok()["Port"], 2);
     assert_ne!(answer.header("x-consul-contenthash"), Some(hash.as_str()));
 }
@@ -169,10 +169,10 @@ async fn a_hash_is_woken_by_deregistration(target: &Target) {
     let name = target.unique("hash");
     target.register(&json!({ "Name": name })).await;
     let hash = hash_of(target, &name).await;
-    let mut standing = target.standing(&format!("/v1/agent/service/{name}?hash={hash}&wait=1m"));
-    standing.sleeps().await;
+    let mut pending = target.pending(&format!("/v1/agent/service/{name}?hash={hash}&wait=1m"));
+    pending.stays_pending().await;
     target.put(format!("/v1/agent/service/deregister/{name}")).await.is(200, "");
-    standing.woken().await.is(404, &format!("unknown service ID: {name}"));
+    pending.woken().await.is(404, &format!("unknown service ID: {name}"));
 }
 
 async fn a_hash_is_not_woken_by_an_identical_registration_or_heartbeats(target: &Target) {
@@ -180,8 +180,8 @@ async fn a_hash_is_not_woken_by_an_identical_registration_or_heartbeats(target: 
     let service = json!({ "Name": name, "Port": 1, "Check": { "TTL": "1h" } });
     target.register(&service).await;
     let hash = hash_of(target, &name).await;
-    let mut standing = target.standing(&format!("/v1/agent/service/{name}?hash={hash}&wait=1m"));
+    let mut pending = target.pending(&format!("/v1/agent/service/{name}?hash={hash}&wait=1m"));
     target.register(&service).await;
     target.put(format!("/v1/agent/check/pass/service:{name}")).await.is(200, "");
-    standing.sleeps().await;
+    pending.stays_pending().await;
 }

@@ -65,10 +65,10 @@ async fn woken_by(
     done: impl Future<Output = ()>,
 ) -> serde_json::Value {
     let index = index_of(target, path).await;
-    let mut standing = target.standing(&waiting(path, index));
-    standing.sleeps().await;
+    let mut pending = target.pending(&waiting(path, index));
+    pending.stays_pending().await;
     done.await;
-    let answer = standing.woken().await;
+    let answer = pending.woken().await;
     assert!(answer.index() > index, "{path}: {} after {index}", answer.index());
     answer.ok()
 }
@@ -76,10 +76,10 @@ async fn woken_by(
 /// Asserts that this does not wake a query of this path.
 async fn not_woken_by(target: &Target, path: &str, done: impl Future<Output = ()>) {
     let index = index_of(target, path).await;
-    let mut standing = target.standing(&waiting(path, index));
-    standing.sleeps().await;
+    let mut pending = target.pending(&waiting(path, index));
+    pending.stays_pending().await;
     done.await;
-    standing.sleeps().await;
+    pending.stays_pending().await;
     assert_eq!(index_of(target, path).await, index, "{path}");
 }
 
@@ -122,7 +122,7 @@ async fn an_older_index_is_answered_immediately(target: &Target) {
     register(target, &name, &name).await;
     let path = format!("health/service/{name}");
     let index = index_of(target, &path).await;
-    let answer = target.standing(&waiting(&path, index - 1)).woken().await;
+    let answer = target.pending(&waiting(&path, index - 1)).woken().await;
     assert_eq!((answer.index(), ids(&answer.ok())), (index, vec![name]));
 }
 
@@ -131,7 +131,7 @@ async fn index_zero_or_none_is_answered_immediately(target: &Target) {
     register(target, &name, &name).await;
     for query in ["index=0&wait=1m", "index=1&wait=1m", "wait=1m", "index=&wait=1m"] {
         let path = format!("/v1/health/service/{name}?{query}");
-        target.standing(&path).woken().await.ok();
+        target.pending(&path).woken().await.ok();
     }
 }
 
@@ -246,7 +246,7 @@ async fn an_expired_ttl_wakes_queries_for_the_service(target: &Target) {
     target.register(&json!({ "Name": name, "Check": check })).await;
     let path = format!("health/service/{name}");
     let index = passing_index_of(target, &name, &path).await;
-    let answer_body = target.standing(&waiting(&path, index)).woken().await;
+    let answer_body = target.pending(&waiting(&path, index)).woken().await;
     let check = &answer_body.ok()[0]["Checks"][1];
     assert_eq!((&check["Status"], &check["Output"]), (&json!("critical"), &json!("TTL expired")));
 }

@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::http::{get, said, statuses};
+use super::http::{exchange, get, statuses};
 use crate::{
     table::{Row, row},
     target::{Says as _, Target},
@@ -28,11 +28,11 @@ pub(crate) const ROWS: &[Row] = &[
 
 async fn a_half_closed_connection_is_answered(target: &Target) {
     for turn in 0..100 {
-        let answer = said(target, "GET /v1/status/leader HTTP/1.0\r\n\r\n").await;
+        let answer = exchange(target, "GET /v1/status/leader HTTP/1.0\r\n\r\n").await;
         assert_eq!(statuses(&answer), [200], "{turn}: {answer:?}");
     }
     let two = get("/v1/status/leader", "").repeat(2);
-    assert_eq!(statuses(&said(target, two).await), [200, 200]);
+    assert_eq!(statuses(&exchange(target, two).await), [200, 200]);
 }
 
 /// Consul answers it when its wait ends, the embedded agent immediately.
@@ -42,7 +42,7 @@ async fn a_waiting_half_closed_connection_is_answered(target: &Target) {
     let ahead = get("/v1/status/leader", "");
     for next in ["", &ahead] {
         let request = get(&format!("/v1/catalog/nodes?index={index}&wait={wait}"), "");
-        let answer = said(target, request + next).await;
+        let answer = exchange(target, request + next).await;
         let expected = &[200, 200][..if next.is_empty() { 1 } else { 2 }];
         assert_eq!(statuses(&answer), expected, "{answer:?}");
     }
@@ -74,7 +74,7 @@ async fn a_disconnected_client_frees_its_place(target: &Target) {
     let index = target.get("/v1/catalog/services").await.index();
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
-        clients.push(standing(target.http_addr(), index).await);
+        clients.push(pending(target.http_addr(), index).await);
     }
     drop(clients);
     let answers = async || Request::get("/v1/status/leader").send(target.http_addr()).await.is_ok();
@@ -87,7 +87,7 @@ async fn a_disconnected_client_frees_its_place(target: &Target) {
 }
 
 /// A client that waits for a minute.
-async fn standing(addr: SocketAddr, index: u64) -> TcpStream {
+async fn pending(addr: SocketAddr, index: u64) -> TcpStream {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let request =
         format!("GET /v1/catalog/services?index={index}&wait=1m HTTP/1.1\r\nHost: consul\r\n\r\n");

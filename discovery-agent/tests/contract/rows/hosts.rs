@@ -16,7 +16,7 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 /// Sends a request for `path` with this `Host`.
-async fn asked(target: &Target, path: &str, host: &'static str) -> (u16, String) {
+async fn send(target: &Target, path: &str, host: &'static str) -> (u16, String) {
     let request = Request::put(path).header(HOST, HeaderValue::from_static(host));
     let answer = target.ask(request.body("{\"Name\":\"rebound\"}")).await;
     (answer.status.as_u16(), answer.text().to_owned())
@@ -26,11 +26,11 @@ const REGISTER: &str = "/v1/agent/service/register";
 
 async fn addresses_localhost_and_configured_names_are_hosts(target: &Target) {
     for host in ["127.0.0.1", "10.0.0.1:8500", "[::1]:1", "localhost:8500", "LOCALHOST", "consul"] {
-        assert_eq!(asked(target, REGISTER, host).await, (200, String::new()), "{host}");
+        assert_eq!(send(target, REGISTER, host).await, (200, String::new()), "{host}");
     }
     // The host of an absolute target overrides `Host`.
     let absolute = format!("http://localhost{REGISTER}");
-    assert_eq!(asked(target, &absolute, "evil.example").await, (200, String::new()));
+    assert_eq!(send(target, &absolute, "evil.example").await, (200, String::new()));
 }
 
 async fn other_hosts_are_refused(target: &Target) {
@@ -41,7 +41,7 @@ async fn other_hosts_are_refused(target: &Target) {
         (absolute.as_str(), "localhost"),
     ];
     for (path, host) in cases {
-        let (status, text) = asked(target, path, host).await;
+        let (status, text) = send(target, path, host).await;
         assert_eq!(status, if target.is_real() { 200 } else { 403 }, "{path} {host}: {text}");
         assert_eq!(text.contains("--allow-host"), !target.is_real(), "{text}");
     }

@@ -308,7 +308,7 @@ async fn bytes_that_are_not_http_are_refused(target: &Target) {
 }
 
 /// Sends this and half-closes; returns the answer up to the end of the connection.
-pub(super) async fn said(target: &Target, request: impl AsRef<[u8]>) -> String {
+pub(super) async fn exchange(target: &Target, request: impl AsRef<[u8]>) -> String {
     let mut stream = TcpStream::connect(target.http_addr()).await.unwrap();
     stream.write_all(request.as_ref()).await.unwrap();
     stream.shutdown().await.unwrap();
@@ -318,8 +318,8 @@ pub(super) async fn said(target: &Target, request: impl AsRef<[u8]>) -> String {
 }
 
 /// The statuses in these answers.
-pub(super) fn statuses(said: &str) -> Vec<u16> {
-    said.split("HTTP/1.").skip(1).filter_map(|answer| answer.get(2..5)?.parse().ok()).collect()
+pub(super) fn statuses(answers: &str) -> Vec<u16> {
+    answers.split("HTTP/1.").skip(1).filter_map(|answer| answer.get(2..5)?.parse().ok()).collect()
 }
 
 pub(super) fn get(target: &str, headers: &str) -> String {
@@ -370,7 +370,7 @@ async fn requests_that_violate_http_are_refused(target: &Target) {
             "Unsupported transfer encoding",
         ),
     ] {
-        let answer = said(target, &request).await;
+        let answer = exchange(target, &request).await;
         assert_eq!(statuses(&answer), [status], "{request:?}: {answer:?}");
         assert!(answer.ends_with(text), "{request:?}: {answer:?}");
         let is_last = answer.to_lowercase().contains("connection: close");
@@ -386,11 +386,11 @@ async fn ambiguous_requests_are_refused(target: &Target) {
         put("HTTP/1.0\r\nHost: consul\r\nTransfer-Encoding: chunked"),
     ] {
         let expected = if target.is_real() { 200 } else { 400 };
-        assert_eq!(statuses(&said(target, &request).await), [expected], "{request:?}");
+        assert_eq!(statuses(&exchange(target, &request).await), [expected], "{request:?}");
     }
     // Both use the chunks here; the embedded agent then closes the connection.
     let both = put("HTTP/1.1\r\nHost: consul\r\nContent-Length: 5\r\nTransfer-Encoding: chunked");
-    let answers = statuses(&said(target, both + &get("/v1/status/leader", "")).await).len();
+    let answers = statuses(&exchange(target, both + &get("/v1/status/leader", "")).await).len();
     assert_eq!(answers, if target.is_real() { 2 } else { 1 });
 }
 
@@ -415,7 +415,7 @@ async fn paths_are_cleaned_by_a_redirect(target: &Target) {
     ] {
         for (method, page) in [("GET", true), ("HEAD", true), ("PUT", false), ("OPTIONS", false)] {
             let request = format!("{method} {path} HTTP/1.1\r\nHost: consul\r\n\r\n");
-            let answer = said(target, request).await;
+            let answer = exchange(target, request).await;
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
             assert_eq!(statuses(head), [301], "{method} {path}: {answer}");
             let header = |line: &str| head.lines().any(|it| it == line);

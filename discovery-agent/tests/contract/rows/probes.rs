@@ -168,8 +168,10 @@ async fn a_deregistered_check_is_not_executed(target: &Target) {
     // A probe may be in progress until another check was executed; after two more of that one the first would have been executed again.
     let other = Probed::start().await;
     with_check(target, json!({ "HTTP": other.url("/"), "Interval": INTERVAL })).await;
-    target.until("another check runs", || async { !other.asked().is_empty() }).await;
+    target.until("another check is executed", || async { !other.asked().is_empty() }).await;
     let runs = probed.asked().len();
-    target.until("another check runs thrice", || async { other.asked().len() > 2 }).await;
+    target
+        .until("another check is executed three times", || async { other.asked().len() > 2 })
+        .await;
     assert_eq!(probed.asked().len(), runs);
 }

@@ -39,13 +39,16 @@ fn shows(status: &str, output: &str) -> (String, String) {
 }
 
 async fn pass_warn_and_fail_set_status_and_note(target: &Target) {
-    let (name, check) = registered(target, "beat", "1h").await;
+    let (name, check) = registered(target, "action", "1h").await;
     let cases =
         [("pass", "passing"), ("warn", "warning"), ("fail", "critical"), ("pass", "passing")];
-    for (beat, status) in cases {
-        target.put(format!("/v1/agent/check/{beat}/{check}?note=as%20{beat}")).await.is(200, "");
-        assert_eq!(target.status(&check).await, shows(status, &format!("as {beat}")));
-        target.put(format!("/v1/agent/check/{beat}/{check}")).await.is(200, "");
+    for (action, status) in cases {
+        target
+            .put(format!("/v1/agent/check/{action}/{check}?note=as%20{action}"))
+            .await
+            .is(200, "");
+        assert_eq!(target.status(&check).await, shows(status, &format!("as {action}")));
+        target.put(format!("/v1/agent/check/{action}/{check}")).await.is(200, "");
         assert_eq!(target.status(&check).await, shows(status, ""), "a missing note is empty");
         target.settled(&name).await;
     }
@@ -81,8 +84,8 @@ async fn an_update_must_have_a_status(target: &Target) {
 /// Later versions answer 404; clients accept either.
 async fn heartbeats_of_unknown_checks_are_errors(target: &Target) {
     let text = "CheckID \"nobody\" does not have associated TTL";
-    for beat in ["pass", "warn", "fail"] {
-        target.put(format!("/v1/agent/check/{beat}/nobody")).await.is(500, text);
+    for action in ["pass", "warn", "fail"] {
+        target.put(format!("/v1/agent/check/{action}/nobody")).await.is(500, text);
     }
     target
         .put_json("/v1/agent/check/update/nobody", &json!({ "Status": "passing" }))

@@ -69,7 +69,7 @@ async fn a_dropped_body_ends_its_call_and_its_connection() {
 
 #[tokio::test]
 async fn a_body_that_fails_ends_in_an_error_with_the_reason() {
-    for (reply, limit, says, timeout, retryable) in [
+    for (reply, limit, expected, timeout, retryable) in [
         (
             Reply::SendAndClose("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"),
             64,
@@ -119,7 +119,7 @@ async fn a_body_that_fails_ends_in_an_error_with_the_reason() {
     ] {
         let (server, pool, answer) = answer_of(reply).await;
         let error = answer.into_body().bytes(limit).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("the answer of {} {says}", server.address));
+        assert_eq!(error.to_string(), format!("the answer of {} {expected}", server.address));
         assert_eq!((error.is_timeout(), error.is_retryable()), (timeout, retryable), "{error}");
         assert_eq!(in_flight(&pool), 0);
     }

@@ -37,10 +37,10 @@ async fn the_error_lists_each_instance_that_refused() {
         4,
         "a refused connection was certainly not served: each instance may be tried"
     );
-    let says = error.to_string();
+    let text = error.to_string();
     assert!(
-        error.is_no_instance() && says.ends_with(" refused; there is no other instance"),
-        "{says}"
+        error.is_no_instance() && text.ends_with(" refused; there is no other instance"),
+        "{text}"
     );
     assert_eq!(in_flight(&pool), 0);
 }

@@ -55,7 +55,7 @@ async fn names_without_instances_never_block_one_with_instances() {
         assert!(!call(&client, &format!("nobody{number}")).await.is_limit());
         call(&client, "web").await;
     }
-    assert_eq!(asked.load(Relaxed), SERVICES_MAX * 4 + 1, "web was asked for once");
+    assert_eq!(asked.load(Relaxed), SERVICES_MAX * 4 + 1, "web was looked up once");
 }
 
 #[tokio::test]

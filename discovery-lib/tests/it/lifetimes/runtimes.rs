@@ -116,10 +116,10 @@ fn a_client_finds_an_instance_that_moved_between_two_runtimes() {
         let discovery = elsewhere.discovery(source);
         let [one, two] = elsewhere.servers;
         let client = discovery.client();
-        for (server, said) in [(one, "one"), (two, "two"), (one, "one")] {
+        for (server, expected) in [(one, "one"), (two, "two"), (one, "one")] {
             runtime().block_on(async {
                 elsewhere.move_web_to(server).await;
-                assert_eq!(called(&client).await, said);
+                assert_eq!(called(&client).await, expected);
             });
         }
     }

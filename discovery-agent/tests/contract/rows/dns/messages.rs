@@ -73,7 +73,7 @@ async fn first_answers(target: &Target, messages: &[Vec<u8>]) -> [Message; 2] {
         let length = socket.recv(&mut received).await.unwrap();
         [Message::from_vec(&received[..length]).unwrap(), next(&mut stream).await.unwrap()]
     };
-    time::timeout(ANSWER_WITHIN, exchange).await.expect("there should be an answer")
+    time::timeout(ANSWER_WITHIN, exchange).await.expect("no answer")
 }
 
 /// A message in TCP framing.

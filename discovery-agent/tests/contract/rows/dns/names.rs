@@ -109,12 +109,12 @@ async fn services_have_rfc_2782_names(target: &Target) {
 async fn letter_case_is_ignored_and_preserved(target: &Target) {
     let name = registered(target, "UpPer", "10.2.3.1", &["tAg"]).await;
     for name in [name.to_lowercase(), name.to_uppercase(), name] {
-        let asked = format!("{name}.SerVice.DC1.cOnSul.");
-        let answer = ask(target, &asked, RecordType::A).await;
-        assert_eq!(answers(&answer), [format!("{asked} 0 A 10.2.3.1")]);
-        let asked = format!("_{name}._TaG.Service.Consul.");
-        let answer = ask(target, &asked, RecordType::SRV).await;
-        assert_eq!(answers(&answer), [format!("{asked} 0 SRV 1 1 1 0a020301.addr.dc1.consul.")]);
+        let sent = format!("{name}.SerVice.DC1.cOnSul.");
+        let answer = ask(target, &sent, RecordType::A).await;
+        assert_eq!(answers(&answer), [format!("{sent} 0 A 10.2.3.1")]);
+        let sent = format!("_{name}._TaG.Service.Consul.");
+        let answer = ask(target, &sent, RecordType::SRV).await;
+        assert_eq!(answers(&answer), [format!("{sent} 0 SRV 1 1 1 0a020301.addr.dc1.consul.")]);
     }
     let answer = ask(target, "NODE1.node.CONSUL.", RecordType::A).await;
     assert_eq!(answers(&answer), ["NODE1.node.CONSUL. 0 A 127.0.0.1"]);
@@ -163,9 +163,9 @@ async fn addresses_have_reverse_names(target: &Target) {
         (nibbles, format!("{six}.service.dc1.consul.")),
         ("1.0.0.127.in-addr.arpa.", "node1.node.dc1.consul.".to_owned()),
     ];
-    for (asked, expected) in cases {
-        let answer = ask(target, asked, RecordType::PTR).await;
-        assert_eq!(answers(&answer), [format!("{asked} 0 PTR {expected}")]);
+    for (sent, expected) in cases {
+        let answer = ask(target, sent, RecordType::PTR).await;
+        assert_eq!(answers(&answer), [format!("{sent} 0 PTR {expected}")]);
         assert!(answer.message.metadata.authoritative);
     }
 }

@@ -22,7 +22,7 @@ pub(crate) const ROWS: &[Row] = &[
     row!(ipv4_written_as_ipv6_is_ipv4),
     row!(families_do_not_mix),
     row!(no_target_is_the_root).ours_is_better(
-        "Consul sends a target of \".\", by which SRV says that there is no such service, or nothing at all where an address is no name",
+        "Consul sends the target \".\", which in SRV means that there is no such service, or no record where an address is not a name",
     ),
     row!(two_on_one_address_are_one_address_and_two_services),
     row!(two_instances_at_one_address_and_port_are_one),

@@ -14,21 +14,21 @@ const WOKEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// A query that was sent. Dropping it closes its connection.
 #[derive(Debug)]
-pub(crate) struct Standing(JoinSet<Answer>);
+pub(crate) struct PendingQuery(JoinSet<Answer>);
 
 impl Target {
     /// Sends the query, and does not wait for its answer.
-    pub(crate) fn standing(&self, path: &str) -> Standing {
+    pub(crate) fn pending(&self, path: &str) -> PendingQuery {
         let (request, addr, path) = (Request::get(path), self.http_addr(), path.to_owned());
         let mut task = JoinSet::new();
         task.spawn(async move {
             request.send(addr).await.unwrap_or_else(|error| panic!("{path}: {error}"))
         });
-        Standing(task)
+        PendingQuery(task)
     }
 }
 
-impl Standing {
+impl PendingQuery {
     /// Its answer, which must come soon.
     pub(crate) async fn woken(mut self) -> Answer {
         match time::timeout(WOKEN_WITHIN, self.0.join_next()).await {
@@ -39,7 +39,7 @@ impl Standing {
     }
 
     /// Asserts that there is no answer for a while.
-    pub(crate) async fn sleeps(&mut self) {
+    pub(crate) async fn stays_pending(&mut self) {
         if let Ok(ended) = time::timeout(A_WHILE, self.0.join_next()).await {
             panic!("the query was woken: {ended:?}");
         }
