@@ -1,5 +1,5 @@
-//! service1: returns the two ends of its connection, followed by the answer of service2. The first hop of the hello chain, and the example of how to call a service
-//! by its name.
+//! service1: returns the two ends of its connection, followed by the answer of service2. The first hop of the hello chain, and an example of a
+//! call by service name.
 
 mod relay;
 
@@ -85,3 +85,8 @@ pub async fn run(settings: Settings) -> Outcome {
         .await?;
     Ok(())
 }
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
