@@ -1,2 +1,2 @@
-# On a swarm: the name that a node's Consul server has. The swarm fills it in.
+# On a swarm: the node name of the Consul server. The swarm fills in the template.
 node_name = "{{ .Node.Hostname }}"
