@@ -57,7 +57,7 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
 /// What is served. Other paths are answered 404, other methods 405.
 ///
 /// ```no_run
-/// use discovery::{Discovery, Registration, serve::{Server, text}, signal};
+/// use discovery::{Discovery, Registration, serve::{Server, text}, shutdown_signal};
 /// use tokio::{net::TcpListener, time::Duration};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
