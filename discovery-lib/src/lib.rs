@@ -72,6 +72,10 @@
 //! There is no global state: two [`Discovery`] in one process are strangers. Nothing here prints, exits, or reads the environment but
 //! [`Settings::from_env`] and what is made of it.
 #![warn(missing_docs)]
+#![cfg_attr(
+    not(feature = "serve"),
+    expect(rustdoc::broken_intra_doc_links, reason = "links to `serve` need that feature")
+)]
 
 pub mod agent;
 mod backoff;

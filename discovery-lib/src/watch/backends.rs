@@ -213,12 +213,30 @@ mod tests {
         for (query, source, error) in &rows {
             check(query.clone(), source, Err(error));
         }
-        let dns = "the service \"v1.web\" has a name that DNS has no room for";
-        check(Query::new("v1.web"), "catalog,dns", Err(dns));
-        for query in [web().tag("a"), web().datacenter("dc2"), Query::prepared("web")] {
+        check(web().consistency(Consistency::Default).only_passing(), "catalog,fixed:a:1", Ok(()));
+    }
+
+    #[cfg(feature = "dns")]
+    #[test]
+    fn dns_can_express_a_tag_a_datacenter_and_a_prepared_query() {
+        for query in [
+            Query::new("web").tag("a"),
+            Query::new("web").datacenter("dc2"),
+            Query::prepared("web"),
+        ] {
             check(query, "catalog,dns", Ok(()));
         }
-        check(web().consistency(Consistency::Default).only_passing(), "catalog,fixed:a:1", Ok(()));
+        let dns = "the service \"v1.web\" has a name that DNS has no room for";
+        check(Query::new("v1.web"), "catalog,dns", Err(dns));
+    }
+
+    #[cfg(not(feature = "dns"))]
+    #[test]
+    fn without_the_feature_a_dns_source_is_an_error_that_names_it() {
+        let dns = "the query for \"web\": DNS needs the feature `dns` of discovery-lib";
+        for source in ["dns", "catalog,dns"] {
+            check(Query::new("web"), source, Err(dns));
+        }
     }
 
     #[test]

@@ -7,6 +7,10 @@
 
 mod backends;
 mod catalog;
+#[cfg(feature = "dns")]
+mod dns;
+#[cfg(not(feature = "dns"))]
+#[path = "no_dns.rs"]
 mod dns;
 mod endpoint;
 mod entry;
@@ -20,6 +24,7 @@ mod permits;
 mod publish;
 mod snapshot;
 mod source;
+#[cfg(feature = "dns")]
 mod srv;
 mod task;
 mod watches;
