@@ -34,7 +34,7 @@ pub struct ServiceRegistration {
     pub checks: Vec<CheckRegistration>,
 }
 
-/// A TTL check within a [`ServiceRegistration`].
+/// A check within a [`ServiceRegistration`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CheckRegistration {
@@ -43,13 +43,65 @@ pub struct CheckRegistration {
     pub check_id: String,
     /// A display name.
     pub name: String,
-    /// The TTL, as a Go duration.
-    #[serde(rename = "TTL")]
-    pub ttl: String,
+    /// What is checked, and how.
+    #[serde(flatten)]
+    pub definition: CheckDefinition,
     /// The initial status; Consul's own default is critical.
     pub status: CheckStatus,
     /// The agent removes the service after this time in critical; a Go duration, at least `1m`.
     pub deregister_critical_service_after: String,
+}
+
+/// The fields of a [`CheckRegistration`] that are of one kind of check. Intervals and timeouts are Go durations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged, rename_all_fields = "PascalCase")]
+pub enum CheckDefinition {
+    /// Critical unless it is set to another status before the TTL is over.
+    Ttl {
+        /// The TTL, as a Go duration.
+        #[serde(rename = "TTL")]
+        ttl: String,
+    },
+    /// A GET by the agent.
+    Http {
+        /// The URL.
+        #[serde(rename = "HTTP")]
+        http: String,
+        /// The time between two requests; Consul raises it to 1 s.
+        interval: String,
+        /// The deadline of a request.
+        timeout: String,
+    },
+    /// A TCP connection from the agent.
+    Tcp {
+        /// `host:port`.
+        #[serde(rename = "TCP")]
+        tcp: String,
+        /// The time between two connections; Consul raises it to 1 s.
+        interval: String,
+        /// The deadline of a connection.
+        timeout: String,
+    },
+    /// A call of the gRPC health protocol by the agent.
+    Grpc {
+        /// `host:port`, or `host:port/service`.
+        #[serde(rename = "GRPC")]
+        grpc: String,
+        /// The time between two calls; Consul raises it to 1 s.
+        interval: String,
+        /// The deadline of a call.
+        timeout: String,
+    },
+    /// The status of another service of the same agent.
+    Alias {
+        /// Its id.
+        alias_service: String,
+    },
+    /// The status of a node.
+    AliasNode {
+        /// Its name.
+        alias_node: String,
+    },
 }
 
 /// `/v1/agent/service/:id`, and each value of `/v1/agent/services`: an instance on its own agent.

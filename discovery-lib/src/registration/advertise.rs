@@ -75,7 +75,7 @@ impl Advertise {
     ///
     /// # Errors
     /// As [`Self::place`], for an agent whose address needs no look-up.
-    pub(super) fn check(&self, local: SocketAddr, agent: &Address) -> Result<(), Error> {
+    pub(super) fn validate(&self, local: SocketAddr, agent: &Address) -> Result<(), Error> {
         let Address::Tcp { host: Host::Ip(ip), .. } = agent else { return Ok(()) };
         let bound = local.ip().to_canonical();
         let fits = self.host.is_some()
@@ -246,7 +246,7 @@ mod tests {
             (None, "0.0.0.0:80", "consul:8500", false),
         ] {
             let advertise = Advertise { host: told.map(Host::from), port: None };
-            let checked = advertise.check(local.parse().unwrap(), &agent.parse().unwrap());
+            let checked = advertise.validate(local.parse().unwrap(), &agent.parse().unwrap());
             assert_eq!(checked.is_err(), refused, "{told:?} {local} {agent}: {checked:?}");
         }
     }

@@ -3,6 +3,7 @@
 use tokio::time::timeout;
 
 use super::{
+    Check,
     machine::{Catalog, Event, Found, Heartbeat, Place, RegisterOutcome},
     probe,
     subject::Subject,
@@ -134,9 +135,15 @@ async fn found(
     Ok(Found::Ours { catalog: Catalog::Has })
 }
 
-/// The node at which the catalog, from which others read, shows this run.
+/// The node at which the catalog shows this run. The checks of the instance name its node; without a check, the agent names its own, which
+/// needs the permission `agent:read`.
 async fn node_of(agent: &AgentClient, subject: &Subject) -> Result<Option<String>, Error> {
-    let Some(node) = agent.node_of(&subject.id).await? else { return Ok(None) };
+    let node = if subject.registration.check == Check::None {
+        Some(agent.agent_self().await?.config.node_name)
+    } else {
+        agent.node_of(&subject.id).await?
+    };
+    let Some(node) = node else { return Ok(None) };
     let Some(on_node) = agent.on_node(&node).await? else { return Ok(None) };
     Ok(on_node.iter().any(|entry| subject.is_run(entry)).then_some(node))
 }

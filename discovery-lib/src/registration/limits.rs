@@ -4,7 +4,11 @@
 //! question can carry would be registered and never be found, beaten for or deregistered again: its server cleans `//`, `/./` and `/../` out
 //! of a path, and answers with a redirect.
 
-use super::Registration;
+use std::{ops::RangeInclusive, time::Duration};
+
+use http::Uri;
+
+use super::{Check, Registration};
 use crate::{
     Host,
     agent::is_host,
@@ -24,17 +28,26 @@ const META_KEY_MAX: usize = 128;
 const META_VALUE_MAX: usize = 512;
 /// Keys of meta that begin so are Consul's.
 const META_RESERVED: &str = "consul-";
+/// The interval of a polled check. Consul raises a shorter one; two polls must fail within the minute after which an agent deregisters.
+const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30);
+/// The shortest timeout of a poll.
+const TIMEOUT_MIN: Duration = Duration::from_millis(10);
+/// The name of a gRPC service, in bytes.
+const NAME_OF_GRPC_MAX: usize = 255;
+/// The target of a check, in bytes.
+const TARGET_MAX: usize = 2048;
 
 /// Whether this can be registered.
 ///
 /// # Errors
 /// What it can't be registered with, and what would be right.
-pub(super) fn check(registration: &Registration) -> Result<(), Error> {
+pub(super) fn validate(registration: &Registration) -> Result<(), Error> {
     let problem = name(&registration.name)
         .or_else(|| registration.id.as_ref().and_then(|it| id(it.as_str())))
         .or_else(|| place(registration))
         .or_else(|| meta(registration))
-        .or_else(|| weights(registration));
+        .or_else(|| weights(registration))
+        .or_else(|| check(registration));
     match problem {
         None => Ok(()),
         Some(problem) => {
@@ -116,10 +129,54 @@ fn weights(registration: &Registration) -> Option<String> {
         .then(|| "its weight while passing is 0; Consul takes 1 to 65535".to_owned())
 }
 
+fn check(registration: &Registration) -> Option<String> {
+    if let Some(schedule) = registration.check.schedule() {
+        let (interval, timeout) = (schedule.interval, schedule.timeout);
+        if !INTERVAL.contains(&interval) {
+            return Some(format!(
+                "its check has an interval of {interval:?}: it must be 1 s to 30 s"
+            ));
+        }
+        if !(TIMEOUT_MIN..=interval).contains(&timeout) {
+            return Some(format!(
+                "its check has a timeout of {timeout:?}: it must be 10 ms up to the interval, {interval:?}"
+            ));
+        }
+    }
+    match &registration.check {
+        Check::Http { target, .. } => (!is_target(target)).then(|| {
+            format!(
+                "its check has the target {target:?}: it must be an absolute path or an http or https URL, of up to {TARGET_MAX} bytes"
+            )
+        }),
+        Check::Grpc { service, .. } => (service.len() > NAME_OF_GRPC_MAX
+            || !service.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')))
+        .then(|| {
+            format!(
+                "its check has the gRPC service {service:?}: it must have up to {NAME_OF_GRPC_MAX} letters, digits, '.', '_' and '-'"
+            )
+        }),
+        Check::Alias { service } if *service == registration.service_id() => {
+            Some("its check is an alias of itself".to_owned())
+        }
+        Check::Alias { service } => id(service.as_str()).map(|why| format!("its check: {why}")),
+        Check::AliasNode { node } => (!is_host(node)).then(|| {
+            format!("its check has the node {node:?}: it must be a host name")
+        }),
+        Check::Ttl | Check::Tcp { .. } | Check::None => None,
+    }
+}
+
+fn is_target(target: &str) -> bool {
+    let Ok(uri) = target.parse::<Uri>() else { return false };
+    let is_url = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    target.len() <= TARGET_MAX && (target.starts_with('/') || is_url)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Weights;
+    use crate::{Weights, registration::CheckSchedule};
 
     fn web() -> Registration {
         Registration::new("web", "127.0.0.1:80".parse().unwrap())
@@ -127,7 +184,7 @@ mod tests {
 
     #[track_caller]
     fn taken(registration: &Registration, expected: bool) {
-        let checked = check(registration);
+        let checked = validate(registration);
         assert_eq!(checked.is_ok(), expected, "{registration:?}: {checked:?}");
         assert!(checked.err().is_none_or(|err| err.is_setting()));
     }
@@ -230,8 +287,58 @@ mod tests {
     }
 
     #[test]
+    fn a_check_is_within_its_bounds() {
+        let every = |interval, timeout| {
+            let new = CheckSchedule::new().interval(Duration::from_millis(interval));
+            Check::tcp(new.timeout(Duration::from_millis(timeout)))
+        };
+        let http = |target: &str| Check::http(target, CheckSchedule::new());
+        let grpc = |service: &str| Check::grpc(service, CheckSchedule::new());
+        for (check, expected) in [
+            (Check::Ttl, true),
+            (Check::None, true),
+            (every(1000, 10), true),
+            (every(30_000, 30_000), true),
+            (every(999, 10), false),
+            (every(30_001, 10), false),
+            (every(1000, 9), false),
+            (every(1000, 1001), false),
+            (http("/"), true),
+            (http("/health?full=1"), true),
+            (http("http://10.0.0.1:81/health"), true),
+            (http("https://web.example/health"), true),
+            (http(&format!("/{}", "p".repeat(TARGET_MAX - 1))), true),
+            (http(&format!("/{}", "p".repeat(TARGET_MAX))), false),
+            (http(""), false),
+            (http("health"), false),
+            (http("/a b"), false),
+            (http("ftp://web/health"), false),
+            (grpc(""), true),
+            (grpc("pkg.Health_1"), true),
+            (grpc("a/b"), false),
+            (grpc(&"s".repeat(NAME_OF_GRPC_MAX + 1)), false),
+            (Check::alias("db-1"), true),
+            (Check::alias("web-1"), false),
+            (Check::alias(""), false),
+            (Check::alias_node("node-1"), true),
+            (Check::alias_node(""), false),
+            (Check::alias_node("a b"), false),
+        ] {
+            taken(&web().id("web-1").check(check), expected);
+        }
+    }
+
+    #[test]
+    fn the_error_names_the_bounds_of_a_check() {
+        let schedule = CheckSchedule::new().interval(Duration::from_millis(500));
+        let err = validate(&web().check(Check::tcp(schedule))).unwrap_err().to_string();
+        let expected = "\"web\" can't be registered: its check has an interval of 500ms: it must be 1 s to 30 s";
+        assert_eq!(err, expected);
+    }
+
+    #[test]
     fn the_reason_and_the_limit_are_said() {
-        let err = check(&web().meta("a key", "v")).unwrap_err().to_string();
+        let err = validate(&web().meta("a key", "v")).unwrap_err().to_string();
         let said = "\"web\" can't be registered: the meta key \"a key\": it takes 1 to 128 letters, digits, - and _";
         assert_eq!(err, said);
     }

@@ -54,6 +54,8 @@ pub(super) struct Machine {
     refused: bool,
     /// Counts registrations that the agent has, or may have: what comes back from before the last one says nothing about it.
     epoch: u32,
+    /// The interval of the heartbeats; none if the check of the instance has none. Then looks alone find a loss.
+    heartbeat_every: Option<Duration>,
     /// Failures since the last steady time.
     failures: u32,
     /// Whether the catalog once had it: what reads the catalog may see it there.
@@ -83,13 +85,14 @@ enum Turn {
 }
 
 impl Machine {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant, heartbeat_every: Option<Duration>) -> Self {
         let phase = Phase::Probing(Turn::At(now));
         Self {
             phase,
             place: None,
             refused: false,
             epoch: 0,
+            heartbeat_every,
             failures: 0,
             was_in_catalog: false,
             has_swept: false,
@@ -122,7 +125,7 @@ impl Machine {
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         match self.phase {
             Phase::Probing(turn) => turn.at(),
-            Phase::Active(active) => Some(active.wakes_at()),
+            Phase::Active(active) => active.wakes_at(),
             Phase::Leaving(leaving) => Some(leaving.wakes_at()),
             Phase::Registering | Phase::Replaced | Phase::Left => None,
         }
@@ -198,7 +201,8 @@ impl Machine {
             (Phase::Registering, RegisterOutcome::Done | RegisterOutcome::Unknown) => {
                 self.refused = false;
                 self.epoch += 1;
-                self.tick_active(Active::new(outcome, now), now);
+                let heartbeat_at = self.heartbeat_every.map(|_| now);
+                self.tick_active(Active::new(outcome, heartbeat_at, now), now);
             }
             _ => {}
         }

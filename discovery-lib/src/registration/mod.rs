@@ -6,6 +6,7 @@
 
 mod advertise;
 mod calls;
+mod check;
 mod life;
 mod lifecycle;
 mod limits;
@@ -20,6 +21,7 @@ mod task;
 use std::{collections::BTreeMap, net::SocketAddr};
 
 pub use advertise::Advertise;
+pub use check::{Check, CheckSchedule};
 #[cfg(feature = "serve")]
 pub(crate) use life::FINISH_WITHIN;
 pub use lifecycle::Lifecycle;
@@ -42,6 +44,7 @@ pub struct Registration {
     pub(crate) meta: BTreeMap<String, String>,
     pub(crate) weights: Weights,
     pub(crate) advertise: Advertise,
+    check: Check,
     probe: Option<Probe>,
 }
 
@@ -56,6 +59,7 @@ impl Registration {
             meta: BTreeMap::new(),
             weights: Weights::default(),
             advertise: Advertise::default(),
+            check: Check::default(),
             probe: None,
         }
     }
@@ -97,6 +101,13 @@ impl Registration {
         self
     }
 
+    /// How Consul decides whether it is healthy. Default: [`Check::Ttl`].
+    #[must_use]
+    pub fn check(mut self, check: Check) -> Self {
+        self.check = check;
+        self
+    }
+
     /// How to find out whether it serves, for whoever registers what runs in another process: asked before each registration, again and again
     /// until it answers `Ok`. It takes the place of [`Registered::set_accepting`] and of the look at the published address.
     ///
@@ -124,9 +135,9 @@ impl Registration {
     }
 
     /// Whether it can be registered at this agent, as far as that is known before anything is asked.
-    pub(crate) fn check(&self, agent: &Address) -> Result<(), Error> {
-        limits::check(self)?;
-        self.advertise.check(self.local, agent)
+    pub(crate) fn validate(&self, agent: &Address) -> Result<(), Error> {
+        limits::validate(self)?;
+        self.advertise.validate(self.local, agent)
     }
 
     /// The port that others use.

@@ -49,7 +49,7 @@ impl Registered {
         registration: Registration,
         random: Random,
     ) -> Result<Self, Error> {
-        registration.check(agent.address())?;
+        registration.validate(agent.address())?;
         let subject = Arc::new(Subject::new(registration));
         let (leave_tx, leave_rx) = oneshot::channel();
         let (registrar, report_rx) = Registrar::new(agent, subject.clone(), random);

@@ -16,11 +16,7 @@ use consul_wire::{
 };
 use tracing::warn;
 
-use super::{
-    Registration,
-    machine::{HEARTBEAT_EVERY, Place, TTL},
-    probe::Gate,
-};
+use super::{Registration, machine::Place, probe::Gate};
 use crate::{Host, ServiceId, agent::run_of, instance::INCARNATION};
 
 /// Critical for so long, the agent removes it; Consul's shortest, since a run that only slept registers again.
@@ -94,7 +90,19 @@ impl Subject {
 
     /// What the agent is told. Passing from the start: it was probed, and a check that begins as critical hides it until the first beat.
     pub(super) fn body(&self, host: Option<&Host>) -> ServiceRegistration {
-        let Registration { name, tags, meta, weights, .. } = &self.registration;
+        let Registration { name, tags, meta, weights, check, .. } = &self.registration;
+        let checked = match host {
+            Some(host) => format!("{host}:{}", self.registration.port()),
+            // The agent's node is this machine.
+            None => self.near().to_string(),
+        };
+        let checks = check.definition(checked).map(|definition| CheckRegistration {
+            check_id: self.check_id.clone(),
+            name: check.to_string(),
+            definition,
+            status: CheckStatus::Passing,
+            deregister_critical_service_after: DEREGISTER_CRITICAL_AFTER.to_owned(),
+        });
         let mut meta = meta.clone();
         meta.insert(INCARNATION.to_owned(), self.incarnation.clone());
         ServiceRegistration {
@@ -105,13 +113,7 @@ impl Subject {
             port: self.registration.port(),
             meta,
             weights: Weights { passing: weights.passing, warning: weights.warning },
-            checks: vec![CheckRegistration {
-                check_id: self.check_id.clone(),
-                name: format!("TTL heartbeat, every {} s", HEARTBEAT_EVERY.as_secs()),
-                ttl: format!("{}s", TTL.as_secs()),
-                status: CheckStatus::Passing,
-                deregister_critical_service_after: DEREGISTER_CRITICAL_AFTER.to_owned(),
-            }],
+            checks: checks.into_iter().collect(),
         }
     }
 }
@@ -136,7 +138,12 @@ pub fn near(listen: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::registration::{Check, CheckSchedule};
 
     #[test]
     fn an_instance_is_told_as_it_is() {
@@ -145,7 +152,7 @@ mod tests {
         let subject = Subject::new(registration);
         assert_eq!(subject.near().to_string(), "127.0.0.1:8001");
         let body = serde_json::to_value(subject.body(Some(&"fd00::1".into()))).unwrap();
-        let told = serde_json::json!({
+        let told = json!({
             "ID": "web-1",
             "Name": "web",
             "Tags": ["v1"],
@@ -163,6 +170,72 @@ mod tests {
         });
         assert_eq!(body, told);
         assert_eq!(subject.body(None).address, None);
+    }
+
+    #[test]
+    fn each_check_has_its_own_fields() {
+        let schedule = CheckSchedule::new().interval(Duration::from_secs(10));
+        let times = |mut fields: Value| {
+            fields["Interval"] = json!("10000ms");
+            fields["Timeout"] = json!("1000ms");
+            fields
+        };
+        for (check, name, fields) in [
+            (Check::Ttl, "TTL heartbeat, every 5 s", json!({ "TTL": "15s" })),
+            (
+                Check::http("/health", schedule),
+                "HTTP check, every 10s",
+                times(json!({ "HTTP": "http://[fd00::1]:8001/health" })),
+            ),
+            (
+                Check::http("https://web:81/", schedule),
+                "HTTP check, every 10s",
+                times(json!({ "HTTP": "https://web:81/" })),
+            ),
+            (
+                Check::tcp(schedule),
+                "TCP check, every 10s",
+                times(json!({ "TCP": "[fd00::1]:8001" })),
+            ),
+            (
+                Check::grpc("", schedule),
+                "gRPC check, every 10s",
+                times(json!({ "GRPC": "[fd00::1]:8001" })),
+            ),
+            (
+                Check::grpc("pkg.Web", schedule),
+                "gRPC check, every 10s",
+                times(json!({ "GRPC": "[fd00::1]:8001/pkg.Web" })),
+            ),
+            (Check::alias("db-1"), "alias of the instance db-1", json!({ "AliasService": "db-1" })),
+            (Check::alias_node("n1"), "alias of the node n1", json!({ "AliasNode": "n1" })),
+        ] {
+            let registration = Registration::new("web", "[::]:8001".parse().unwrap()).id("web-1");
+            let subject = Subject::new(registration.check(check));
+            let body = serde_json::to_value(subject.body(Some(&"fd00::1".into()))).unwrap();
+            let mut expected = fields;
+            expected["CheckID"] = json!("service:web-1");
+            expected["Name"] = json!(name);
+            expected["Status"] = json!("passing");
+            expected["DeregisterCriticalServiceAfter"] = json!("1m");
+            assert_eq!(body["Checks"], json!([expected]));
+        }
+    }
+
+    #[test]
+    fn an_instance_at_its_node_is_checked_at_its_local_address() {
+        let local = "0.0.0.0:8001".parse().unwrap();
+        let registration = Registration::new("web", local).advertise(":80".parse().unwrap());
+        let subject = Subject::new(registration.check(Check::tcp(CheckSchedule::new())));
+        let body = serde_json::to_value(subject.body(None)).unwrap();
+        assert_eq!(body["Checks"][0]["TCP"], "127.0.0.1:8001");
+    }
+
+    #[test]
+    fn without_a_check_none_is_registered() {
+        let local = "[::]:8001".parse().unwrap();
+        let subject = Subject::new(Registration::new("web", local).check(Check::None));
+        assert_eq!(subject.body(None).checks, []);
     }
 
     #[test]

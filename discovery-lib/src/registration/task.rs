@@ -63,10 +63,11 @@ impl Registrar {
     ) -> (Self, watch::Receiver<Report>) {
         let report = Report { state: RegistrationState::Probing, was_ready: false, refusal: None };
         let (report_tx, report_rx) = watch::channel(report);
+        let heartbeat_every = subject.registration.check.heartbeat_every();
         let registrar = Self {
             agent,
             subject,
-            machine: Machine::new(Instant::now()),
+            machine: Machine::new(Instant::now(), heartbeat_every),
             calls: JoinSet::new(),
             failing: HashSet::new(),
             refusal: None,

@@ -1,5 +1,6 @@
 //! A registration through the life of its agent and its program.
 
+mod checks;
 mod placed;
 mod refused;
 mod served;

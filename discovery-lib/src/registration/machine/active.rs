@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    BACKOFF_MAX, HEARTBEAT_EVERY, Machine, Phase, Turn,
+    BACKOFF_MAX, Machine, Phase, Turn,
     event::{Catalog, Effect, Found, Heartbeat, Notice, Place, RegisterOutcome},
 };
 use crate::backoff::{backoff, spread};
@@ -34,7 +34,8 @@ pub(super) struct Active {
     catalog_at: Instant,
     /// Readings of the catalog in a row that lacked it.
     lacks: u32,
-    heartbeat_at: Instant,
+    /// None for a check without heartbeats.
+    heartbeat_at: Option<Instant>,
     look: Turn,
     /// Looks in a row that left something open.
     looks: u32,
@@ -42,21 +43,25 @@ pub(super) struct Active {
 
 impl Active {
     /// The beat and the look are due at once. A check that was never passed comes back critical when its agent restarts.
-    pub(super) fn new(outcome: RegisterOutcome, now: Instant) -> Self {
+    pub(super) fn new(
+        outcome: RegisterOutcome,
+        heartbeat_at: Option<Instant>,
+        now: Instant,
+    ) -> Self {
         Self {
             since: now,
             sure: outcome == RegisterOutcome::Done,
             in_catalog: false,
             catalog_at: now,
             lacks: 0,
-            heartbeat_at: now,
+            heartbeat_at,
             look: Turn::At(now),
             looks: 0,
         }
     }
 
-    pub(super) fn wakes_at(&self) -> Instant {
-        self.look.at().map_or(self.heartbeat_at, |at| at.min(self.heartbeat_at))
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        self.look.at().into_iter().chain(self.heartbeat_at).min()
     }
 
     fn read(&mut self, catalog: Catalog, now: Instant, draw: f64) {
@@ -83,10 +88,12 @@ impl Active {
 
 impl Machine {
     pub(super) fn tick_active(&mut self, mut active: Active, now: Instant) {
-        if now >= active.heartbeat_at {
-            // Whoever slept through some beats owes one, not all of them.
-            let missed = (now - active.heartbeat_at).as_millis() / HEARTBEAT_EVERY.as_millis();
-            active.heartbeat_at += HEARTBEAT_EVERY * (missed as u32 + 1);
+        if let (Some(every), Some(at)) = (self.heartbeat_every, &mut active.heartbeat_at)
+            && now >= *at
+        {
+            // After a pause that missed several heartbeats, one is sent.
+            let missed = (now - *at).as_millis() / every.as_millis();
+            *at += every * (missed as u32 + 1);
             self.effects.push(Effect::Heartbeat { epoch: self.epoch });
         }
         if active.look.is_due(now) {

@@ -62,7 +62,10 @@ fn some(fault: impl Strategy<Value = Fault>) -> impl Strategy<Value = Vec<(Durat
 
 /// A world in which it is ready, and whose faults begin now.
 fn ready(seed: u64) -> World {
-    let mut world = World::new(seed);
+    ready_in(World::new(seed))
+}
+
+fn ready_in(mut world: World) -> World {
     world.run_until(READY_BY);
     assert_eq!(world.state(), RegistrationState::Ready);
     world.begins_now()
@@ -168,6 +171,43 @@ proptest! {
     }
 
     #[test]
+    fn a_polled_check_has_no_heartbeats_and_any_loss_is_repaired(
+        seed: u64,
+        faults in some(any_fault()),
+    ) {
+        let mut world = ready_in(World::without_heartbeats(seed)).with(&faults);
+        world.run_until(FAULTS_END + WELL_WITHIN);
+        prop_assert_eq!(world.state(), RegistrationState::Ready);
+        prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
+        prop_assert_eq!(world.catalog(), Catalog::Has);
+        let is_heartbeat = |effect: &Effect| matches!(effect, Effect::Heartbeat { .. });
+        prop_assert!(!world.effects.iter().any(is_heartbeat));
+    }
+
+    #[test]
+    fn without_heartbeats_a_loss_is_found_by_the_next_look(seed: u64, at in time(60_000)) {
+        let mut world =
+            ready_in(World::without_heartbeats(seed)).with(&[(at, Fault::Forgets)]);
+        world.run_until(at + LOOK_EVERY + Duration::from_secs(1));
+        prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
+        prop_assert_eq!(world.state(), RegistrationState::Ready);
+    }
+
+    #[test]
+    fn without_heartbeats_it_leaves_in_time(
+        seed: u64,
+        faults in some(any_fault()),
+        leave_at in time(FAULTS_BEGIN_MS),
+        drain in time(30_000),
+    ) {
+        let world = World::without_heartbeats(seed).with(&faults);
+        let mut world = world.leaves(leave_at, drain);
+        world.run_until(FAULTS_END + drain);
+        prop_assert_eq!(world.state(), RegistrationState::Left);
+        prop_assert_eq!(world.machine.wakes_at(), None);
+    }
+
+    #[test]
     fn it_leaves_in_time_whatever_happens(
         seed: u64,
         faults in some(any_fault()),
@@ -265,7 +305,7 @@ fn a_place_that_is_not_known_now_is_no_other_place() {
 #[test]
 fn settings_that_cannot_work_are_refused_and_never_registered() {
     let start = Instant::now();
-    let mut machine = Machine::new(start);
+    let mut machine = Machine::new(start, Some(HEARTBEAT_EVERY));
     let mut now = start;
     while now < start + Duration::from_secs(300) {
         now = machine.wakes_at().unwrap();

@@ -112,12 +112,21 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
+        Self::with_heartbeats(seed, Some(HEARTBEAT_EVERY))
+    }
+
+    /// With a check that the agent polls.
+    pub(super) fn without_heartbeats(seed: u64) -> Self {
+        Self::with_heartbeats(seed, None)
+    }
+
+    fn with_heartbeats(seed: u64, heartbeat_every: Option<Duration>) -> Self {
         let now = Instant::now();
         let mut rng = fastrand::Rng::with_seed(seed);
         Self {
             now,
             start: now,
-            machine: Machine::new(now),
+            machine: Machine::new(now, heartbeat_every),
             queue: BinaryHeap::new(),
             faults: Vec::new(),
             effects: Vec::new(),
@@ -267,7 +276,11 @@ impl World {
                 assert!(!open || self.missed, "registered again, though nothing said it was lost");
                 self.registering = true;
             }
-            Effect::Heartbeat { .. } => self.last_beat = self.now,
+            Effect::Heartbeat { .. } => {
+                let has_heartbeats = self.machine.heartbeat_every.is_some();
+                assert!(has_heartbeats, "a heartbeat for a check that has none");
+                self.last_beat = self.now;
+            }
             Effect::Sweep => {
                 let is_found = matches!(self.last_found, Found::Ours { .. });
                 assert!(is_found, "sweeps before it is found itself");
@@ -388,7 +401,8 @@ impl World {
 
     /// What must hold at every moment.
     fn check(&self) {
-        if matches!(self.machine.phase, Phase::Active(_)) {
+        if matches!(self.machine.phase, Phase::Active(_)) && self.machine.heartbeat_every.is_some()
+        {
             let gap = self.now - self.last_beat;
             assert!(gap <= HEARTBEAT_EVERY, "no beat for {gap:?}");
         }
