@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians_and_extremes_are_those_of_the_rounds() {
+    fn medians_and_extremes_are_computed_over_the_rounds() {
         let ratio = Ratio::of(&[(1.0, 2.0), (8.0, 2.0), (3.0, 3.0), (6.0, 4.0)]);
         assert_eq!((ratio.min, ratio.median, ratio.max), (0.5, 1.25, 4.0));
         assert_eq!((ratio.first, ratio.second, ratio.rounds), (4.5, 2.5, 4));

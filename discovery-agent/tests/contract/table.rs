@@ -100,16 +100,16 @@ async fn held(row: Row, target: Arc<Target>) -> Result<(), String> {
     task.spawn(async move { (row.run)(&target).await });
     match time::timeout(ROW_WITHIN, task.join_next()).await {
         Ok(Some(Ok(())) | None) => Ok(()),
-        Ok(Some(Err(error))) => Err(words(error.into_panic())),
+        Ok(Some(Err(error))) => Err(panic_text(error.into_panic())),
         Err(_) => Err(format!("not done in {ROW_WITHIN:?}")),
     }
 }
 
-fn words(panic: Box<dyn Any + Send>) -> String {
+fn panic_text(panic: Box<dyn Any + Send>) -> String {
     match panic.downcast::<String>() {
         Ok(text) => *text,
         Err(panic) => {
-            panic.downcast_ref::<&str>().map_or("a panic without words", |text| text).to_owned()
+            panic.downcast_ref::<&str>().map_or("a panic without text", |text| text).to_owned()
         }
     }
 }

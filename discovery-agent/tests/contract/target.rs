@@ -218,7 +218,7 @@ fn statuses<'a>(checks: impl Iterator<Item = &'a Value>, id: &str) -> Vec<(Value
 }
 
 /// Assertions about an answer.
-pub(crate) trait Says {
+pub(crate) trait AnswerExt {
     /// This status, and exactly this text.
     #[track_caller]
     fn is(&self, status: u16, text: &str);
@@ -233,7 +233,7 @@ pub(crate) trait Says {
     fn index(&self) -> u64;
 }
 
-impl Says for Answer {
+impl AnswerExt for Answer {
     fn is(&self, status: u16, text: &str) {
         assert_eq!((self.status.as_u16(), self.text()), (status, text));
     }

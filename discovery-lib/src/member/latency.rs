@@ -292,7 +292,7 @@ mod tests {
         }
 
         #[test]
-        fn however_long_nobody_called_one_that_failed_once_is_an_equal_after_a_while(
+        fn a_member_that_failed_once_is_an_equal_after_any_idle_time(
             idle in idle(), moment in 0_u64..100_000_000, failed_first: bool,
         ) {
             let (bad, good) = (Latency::default(), Latency::default());
@@ -312,7 +312,7 @@ mod tests {
         }
 
         #[test]
-        fn an_estimate_stays_within_what_was_seen(answers in prop::collection::vec((0_u64..10_000, 0_u64..100_000), 1..50)) {
+        fn an_estimate_stays_within_the_recorded_latencies(answers in prop::collection::vec((0_u64..10_000, 0_u64..100_000), 1..50)) {
             let latency = Latency::default();
             for &(answer, now) in &answers {
                 latency.charge(Charge::Measured, millis(answer), at(now));

@@ -271,7 +271,7 @@ async fn the_feed_ends_with_the_last_clone_and_picks_do_not_keep_it() {
 }
 
 #[tokio::test]
-async fn a_fixed_pool_is_ready_and_gives_its_members() {
+async fn a_fixed_pool_is_ready_and_returns_its_members() {
     let pool = Pool::fixed("web", ["127.0.0.1:80".parse().unwrap()]);
     Fed::ready(&pool).await.unwrap();
     let pick = pool.pick().unwrap();

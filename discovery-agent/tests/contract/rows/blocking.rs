@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     table::{Row, row},
-    target::{Says as _, Target, ids},
+    target::{AnswerExt as _, Target, ids},
 };
 
 pub(crate) const ROWS: &[Row] = &[

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     table::{Row, row},
-    target::{DATACENTER, NODE, Says as _, Target, like},
+    target::{AnswerExt as _, DATACENTER, NODE, Target, like},
 };
 
 pub(crate) const ROWS: &[Row] = &[

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use crate::{
     like::differences,
     table::{Row, row},
-    target::{NODE, Says as _, Target, like},
+    target::{AnswerExt as _, NODE, Target, like},
 };
 
 pub(crate) const ROWS: &[Row] = &[
     row!(a_single_check_is_named_after_its_service),
     row!(several_checks_are_numbered),
     row!(checks_may_have_their_own_names),
-    row!(the_single_check_comes_before_the_listed_ones),
+    row!(the_single_check_precedes_the_listed_ones),
     row!(a_check_belongs_to_the_service_that_registered_it_last),
     row!(a_check_starts_critical_without_a_status),
     row!(an_identical_registration_keeps_the_status_of_checks),
@@ -94,7 +94,7 @@ async fn checks_may_have_their_own_names(target: &Target) {
     assert_eq!(checks_of(target, &name).await, pairs(both));
 }
 
-async fn the_single_check_comes_before_the_listed_ones(target: &Target) {
+async fn the_single_check_precedes_the_listed_ones(target: &Target) {
     let name = target.unique("both");
     let checks = json!([{ "TTL": "1h", "Name": "second" }, { "CheckID": format!("{name}!"), "TTL": "1h" },
                         { "TTL": "1h", "Name": "fourth" }]);

@@ -11,7 +11,7 @@ use tokio::{
 use super::http::{exchange, get, statuses};
 use crate::{
     table::{Row, row},
-    target::{Says as _, Target},
+    target::{AnswerExt as _, Target},
 };
 
 pub(crate) const ROWS: &[Row] = &[

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::catalog::{node, service};
 use crate::{
     table::{Row, row},
-    target::{NODE, Says as _, Target},
+    target::{AnswerExt as _, NODE, Target},
 };
 
 pub(crate) const ROWS: &[Row] = &[

@@ -5,7 +5,7 @@ use testkit::http::Request;
 
 use crate::{
     table::{Row, row},
-    target::{Says as _, Target},
+    target::{AnswerExt as _, Target},
 };
 
 pub(crate) const ROWS: &[Row] = &[

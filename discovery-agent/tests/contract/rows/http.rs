@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     table::{Row, row},
-    target::{Says as _, Target},
+    target::{AnswerExt as _, Target},
 };
 
 pub(crate) const ROWS: &[Row] = &[
@@ -22,8 +22,8 @@ pub(crate) const ROWS: &[Row] = &[
         .ours_is_better("a 404 for an unsupported path would look like an answer"),
     row!(unknown_paths_are_not_found),
     row!(the_root_redirects_to_the_ui),
-    row!(answers_from_the_catalog_carry_its_headers),
-    row!(answers_of_the_agent_carry_none_of_them),
+    row!(answers_of_the_catalog_have_its_headers),
+    row!(answers_of_the_agent_have_no_catalog_headers),
     row!(json_is_compact_unless_pretty_is_set),
     row!(long_bodies_are_compressed_on_request),
     row!(a_connection_serves_many_requests),
@@ -152,7 +152,7 @@ async fn the_root_redirects_to_the_ui(target: &Target) {
     assert_eq!((answer.status.as_u16(), answer.header("location")), (301, Some("/ui/")));
 }
 
-async fn answers_from_the_catalog_carry_its_headers(target: &Target) {
+async fn answers_of_the_catalog_have_its_headers(target: &Target) {
     let paths = [
         "catalog/nodes",
         "catalog/services",
@@ -179,7 +179,7 @@ async fn answers_from_the_catalog_carry_its_headers(target: &Target) {
     }
 }
 
-async fn answers_of_the_agent_carry_none_of_them(target: &Target) {
+async fn answers_of_the_agent_have_no_catalog_headers(target: &Target) {
     let paths = [
         "agent/self",
         "agent/members",

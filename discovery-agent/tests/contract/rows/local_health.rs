@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     table::{Row, row},
-    target::{Says as _, Target, like},
+    target::{AnswerExt as _, Target, like},
 };
 
 pub(crate) const ROWS: &[Row] = &[

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     table::{Row, row},
-    target::{NODE, Says as _, Target, like},
+    target::{AnswerExt as _, NODE, Target, like},
 };
 
 pub(crate) const ROWS: &[Row] = &[

@@ -6,7 +6,7 @@ use testkit::proxy::{Mode, Proxy};
 use crate::{
     probed::{INTERVAL, Probed, becomes, with_check},
     table::{Row, row},
-    target::{Says as _, Target},
+    target::{AnswerExt as _, Target},
 };
 
 pub(crate) const ROWS: &[Row] = &[

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     table::{Row, row},
-    target::{DATACENTER, Says as _, Target},
+    target::{AnswerExt as _, DATACENTER, Target},
 };
 
 pub(crate) const ROWS: &[Row] = &[

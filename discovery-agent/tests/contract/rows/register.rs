@@ -5,7 +5,7 @@ use testkit::http::Request;
 
 use crate::{
     table::{Row, row},
-    target::{Says as _, Target, like},
+    target::{AnswerExt as _, Target, like},
 };
 
 pub(crate) const ROWS: &[Row] = &[

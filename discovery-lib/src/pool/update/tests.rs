@@ -129,7 +129,7 @@ fn answer() -> impl Strategy<Value = (Vec<Arc<Instance>>, u64, [bool; 8])> {
 
 proptest! {
     #[test]
-    fn members_are_those_who_may_be_called_and_reserves_those_who_could_be_a_while_ago(
+    fn members_may_be_called_and_reserves_were_members_recently(
         answers in prop::collection::vec(answer(), 1..12),
     ) {
         let mut now = Instant::now();

@@ -17,7 +17,7 @@ fn short() -> CallOptions {
 }
 
 #[tokio::test]
-async fn options_of_a_request_override_those_of_a_service_and_these_those_of_the_client() {
+async fn options_of_a_request_override_those_of_a_service_which_override_those_of_the_client() {
     let server = Server::always(HANG).await;
     let client = client(&Pool::fixed("service2", [server.address]));
     let longer = |times| short().try_timeout(times * SHORT);

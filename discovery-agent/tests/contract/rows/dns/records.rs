@@ -6,7 +6,7 @@ use testkit::dns::hickory_proto::rr::RecordType;
 use super::{answers, ask, data, is_no_data, is_no_name};
 use crate::{
     table::{Row, row},
-    target::{Says as _, Target},
+    target::{AnswerExt as _, Target},
 };
 
 pub(crate) const ROWS: &[Row] = &[

@@ -10,7 +10,7 @@ use testkit::{
 
 use crate::{
     table::{Row, row},
-    target::{Says as _, Target},
+    target::{AnswerExt as _, Target},
 };
 
 pub(crate) const ROWS: &[Row] = &[
