@@ -1,22 +1,22 @@
-//! How a child of `up` ends with `up`, however that ends: its stdin is a pipe whose other end `up` alone holds, and never writes to.
+//! A child of `up` stops when `up` ends for any reason: its stdin is a pipe whose other end only `up` holds, and never writes to.
 //!
-//! The kernel closes that end when `up` is gone, also by `kill -9`, and an end of file can't be missed: whoever reads later reads it too, so
-//! that it does not matter how far the child had come. Killing it by a signal on the parent's death (`PR_SET_PDEATHSIG`) would come too early
-//! for a child that has not asked for it yet. But a child that is stopped reads nothing: so that signal is SIGCONT, which wakes whoever has
-//! been stopped and means nothing to all others. What the kernel does for a stopped process group that is orphaned (SIGHUP, SIGCONT) is no
-//! help to one that is only about to stop.
+//! The kernel closes that end when `up` is gone, also after `kill -9`. The end of file is not lost if the child reads it late, so it works at
+//! any point of the child's start. A signal on the parent's death (`PR_SET_PDEATHSIG`) could come before the child has requested it. But a
+//! stopped child reads nothing: so that signal is SIGCONT, which resumes a stopped process and has no effect on others. The
+//! signals of the kernel to an orphaned process group that is stopped (SIGHUP, SIGCONT) do not help
+//! if a process of the group is stopped only later.
 
 use std::{
     io::{self, Read},
     process, thread,
 };
 
-/// The first argument of a child of `up`; what it is to do follows.
+/// The first argument of a child of `up`; the others are its command line.
 pub(crate) const CHILD: &str = "child";
-/// What a shell says of a program that SIGHUP ended.
+/// The exit code that a shell reports after SIGHUP.
 const EXIT_HUNG_UP: i32 = 129;
 
-/// From here on this process ends when its stdin does. A thread of its own waits for that, so that no work of the runtime delays it.
+/// From now on this process ends when its stdin is closed. A separate thread waits for that, so that the runtime can't delay it.
 pub(crate) fn hold() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::CONT))?;

@@ -1,4 +1,4 @@
-//! What Consul knows, asked both ways: its HTTP catalog and its DNS.
+//! Queries to Consul in two ways: its HTTP catalog and its DNS.
 
 mod ask;
 mod change;

@@ -1,4 +1,4 @@
-//! The `discovery` command: from what was typed to what is done.
+//! The `discovery` command.
 
 mod command;
 mod lifeline;

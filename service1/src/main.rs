@@ -1,4 +1,4 @@
-//! service1 as a process.
+//! The process service1.
 
 fn main() -> std::process::ExitCode {
     service1::main(std::env::args_os())

@@ -10,7 +10,7 @@ use discovery::{
 use http::{Response, StatusCode, response::Parts};
 use program::chain;
 
-/// The upstream's lines are some 50 bytes; what is longer than this is something else.
+/// The upstream's lines have about 50 bytes; a longer body is an error.
 const LINES_MAX: usize = 64 * 1024;
 
 /// Calls the upstream. Cheap to clone.
@@ -25,7 +25,7 @@ impl Relay {
         Self { client, upstream: upstream.into() }
     }
 
-    /// Four lines; or one that says why the upstream's are missing.
+    /// Four lines, or one line with the reason why the upstream failed.
     pub(crate) async fn answer(self, request: Request) -> Response<Bytes> {
         let (head, lines) = match self.ask().await {
             Ok(answer) => answer,
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    /// An upstream that answers each request with this, and then closes; with nothing, it never answers.
+    /// An upstream that returns this for each request and then closes; with nothing, it never answers.
     async fn upstream(answer: &str) -> SocketAddr {
         let answer: Arc<str> = answer.into();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -103,7 +103,7 @@ mod tests {
         at
     }
 
-    /// What service1 says to 10.0.0.1:1000 with these upstreams.
+    /// The answer of service1 to 10.0.0.1:1000 with these upstreams.
     async fn answer(upstreams: Vec<SocketAddr>) -> (u16, String) {
         let all = Duration::from_millis(300);
         let client = Client::new(move |service| Pool::fixed(service, upstreams.clone()))
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_upstream_does_is_what_the_caller_learns() {
+    async fn the_status_depends_on_the_upstream() {
         const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\na\nb\n";
         let long =
             "HTTP/1.1 200 OK\r\ncontent-length: 65537\r\n\r\n".to_owned() + &" ".repeat(65537);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_to_call_is_said_at_once() {
+    async fn without_an_instance_the_answer_is_immediate() {
         let refusing = testkit::ports::unused().unwrap();
         for (upstreams, said) in [
             (vec![], "no call to service2: it has no instances\n".to_owned()),

@@ -1,4 +1,4 @@
-//! service2: returns the two ends of its connection. The last hop of the hello chain, and the smallest example of a service that can be discovered.
+//! service2: returns the two ends of its connection. The last hop of the hello chain, and the smallest example of a service.
 
 use std::{ffi::OsString, net::SocketAddr, process::ExitCode};
 

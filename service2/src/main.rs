@@ -1,4 +1,4 @@
-//! service2 as a process.
+//! The process service2.
 
 fn main() -> std::process::ExitCode {
     service2::main(std::env::args_os())

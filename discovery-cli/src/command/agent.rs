@@ -1,4 +1,4 @@
-//! `agent`: the embedded agent alone, for one machine.
+//! `agent`: only the embedded agent, for one machine.
 
 use std::{
     io,
@@ -38,7 +38,7 @@ pub(crate) struct Agent {
     json: bool,
 }
 
-/// Where an agent serves, as its `--json` says.
+/// The addresses of an agent, as printed by `--json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Serving {
     pub(super) http: SocketAddr,
@@ -46,10 +46,10 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// That nothing else listens there.
+    /// Checks that the addresses are free.
     ///
     /// # Errors
-    /// Something does; with the flag that chooses another address.
+    /// One is in use; the error has the flag that chooses another address.
     pub(super) fn is_free(self) -> io::Result<()> {
         tcp_is_free(self.http, "--http-listen")?;
         tcp_is_free(self.dns, "--dns-listen")?;
@@ -79,7 +79,7 @@ impl Agent {
     }
 }
 
-/// The host alone, since no port is compared.
+/// Compares only the host, not the port.
 fn host_name(text: &str) -> Result<String, String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if text.is_empty() || !text.chars().all(is_part) {

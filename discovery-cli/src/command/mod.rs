@@ -1,4 +1,4 @@
-//! The commands, one file each: what can be typed, and what it does.
+//! The subcommands, one file each.
 
 mod agent;
 mod ports;
@@ -29,7 +29,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// How much is logged where RUST_LOG does not say.
+    /// The log level, if RUST_LOG is not set.
     pub(crate) fn log_level(&self) -> &'static str {
         match self {
             Self::Agent(_) => "info",
@@ -46,7 +46,7 @@ impl Command {
             Self::Watch(watch) => watch.run().await,
         };
         outcome.or_else(|err| match err.downcast_ref::<io::Error>() {
-            // Who reads has read enough, as `| head` does.
+            // The reader closed the pipe, as `| head` does.
             Some(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             _ => Err(err),
         })

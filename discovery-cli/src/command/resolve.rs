@@ -1,4 +1,4 @@
-//! `resolve NAME`: the instances of a service, as the HTTP catalog says and as DNS says, side by side.
+//! `resolve NAME`: the instances of a service, by the HTTP catalog and by DNS, side by side.
 
 use program::{Outcome, printable};
 use serde_json::{Value, json};
@@ -14,8 +14,8 @@ use crate::{
 #[command(after_help = "\
 Example: discovery resolve service2
 
-A line that differs between HTTP and DNS ends in the difference. DNS omits instances that are critical
-or in maintenance; that is not a difference.
+A line that differs between HTTP and DNS ends in the difference. DNS omits instances that are
+critical or in maintenance; that is not a difference.
 Exit code 1: HTTP or DNS did not answer, or there is no instance.")]
 pub(crate) struct Resolve {
     /// The service

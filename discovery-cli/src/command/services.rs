@@ -1,4 +1,4 @@
-//! `services`: all names with how many instances each has, as the HTTP catalog says and as DNS says.
+//! `services`: all service names with their number of instances, by the HTTP catalog and by DNS.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     print::{Paint, Table, Tone, json_line, say},
 };
 
-/// Services that are looked at at once; Consul's agent closes connections beyond 200 of one client.
+/// Services that are queried at once. Consul's agent closes connections beyond 200 per client.
 const LOOKS_MAX: usize = 16;
 
 /// Lists all services, and how many instances of each Consul returns by HTTP and by DNS
@@ -30,7 +30,7 @@ pub(crate) struct Services {
     json: bool,
 }
 
-/// A service as it was seen.
+/// A service and its instances.
 struct Entry {
     name: String,
     tags: Vec<String>,
@@ -50,7 +50,7 @@ impl Services {
     }
 }
 
-/// In the order of their names.
+/// Sorted by name.
 async fn look_at_all(consul: &Consul, named: Vec<(String, Vec<String>)>) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(named.len());
     let mut looks = JoinSet::new();
@@ -80,7 +80,7 @@ fn as_text(entries: &[Entry], paint: Paint) -> String {
     table.render(paint)
 }
 
-/// How many there are; where not all can be called, how many can.
+/// The number of instances; if some are not callable, also the number of callable ones.
 fn standing(instances: &[Arc<Instance>]) -> String {
     let is_well = |seen: &&Arc<Instance>| matches!(seen.status, Status::Passing | Status::Warning);
     match (instances.iter().filter(is_well).count(), instances.len()) {

@@ -1,4 +1,4 @@
-//! `watch NAME`: what changes among the instances of a service, as the HTTP catalog says and as DNS says, as it comes.
+//! `watch NAME`: changes of the instances of a service, by the HTTP catalog and by DNS.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -17,8 +17,8 @@ use crate::{
 Example: discovery watch service2
 
 A change is seen at once by HTTP, and at the next query by DNS: while they differ, a line ends in
-both counts. While Consul is not reachable, the command prints the error and keeps trying. Ctrl-C stops
-it.")]
+both counts. While Consul is not reachable, the command prints the error and keeps trying. Ctrl-C
+stops it.")]
 pub(crate) struct Watch {
     /// The service
     name: String,
@@ -29,15 +29,15 @@ pub(crate) struct Watch {
     json: bool,
 }
 
-/// One way of asking, and what it has told so far.
+/// One source, and its last answer.
 struct Way {
     label: &'static str,
-    /// None before its first answer.
+    /// None before the first answer.
     told: Option<Arc<[Arc<Instance>]>>,
     failing: bool,
 }
 
-/// One line.
+/// One line of output.
 #[derive(Debug)]
 enum News {
     Change(Change),
@@ -72,14 +72,14 @@ impl Way {
         Self { label, told: None, failing: false }
     }
 
-    /// How many instances others may call, as far as it has been told.
+    /// The number of callable instances in the last answer.
     fn callable(&self) -> Option<usize> {
         let is_callable =
             |seen: &&Arc<Instance>| matches!(seen.status, Status::Passing | Status::Warning);
         self.told.as_ref().map(|told| told.iter().filter(is_callable).count())
     }
 
-    /// What is new in it.
+    /// The changes in a new answer.
     fn learn(&mut self, watched: Watched) -> Vec<News> {
         let mut news = Vec::new();
         match (self.failing, &watched.failure) {
@@ -116,7 +116,7 @@ fn as_text(now: &str, way: &Way, other: &Way, news: &News, paint: Paint) -> Stri
     paint.paint(tone, &format!("{now}  {:4}  {}{both}", way.label, printable(&text))) + "\n"
 }
 
-/// What is told besides the address. DNS tells the weight alone.
+/// The columns after the address. DNS has only the weight.
 fn described(seen: &Instance) -> String {
     match &*seen.node {
         "" => format!(" weight {}", seen.weight()),

@@ -1,4 +1,4 @@
-//! Whom to ask, and one answer each way.
+//! The addresses to query, and one answer per way.
 
 use std::{env, sync::Arc, time::Duration};
 
@@ -10,10 +10,10 @@ use tokio::time::timeout;
 
 use super::{Line, Verdict, compare};
 
-/// What has not been answered in so long is not answered.
+/// Deadline of an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Whom to ask; the token and the rest come from CONSUL_*, as for Consul's own command.
+/// The addresses to query; the token and others come from CONSUL_*, as for Consul's own command.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Ask {
     /// Consul's HTTP API: HOST:PORT, http://HOST:PORT or unix:///PATH; unset: 127.0.0.1:8500
@@ -30,14 +30,14 @@ pub(crate) struct Ask {
     datacenter: Option<String>,
 }
 
-/// Consul, both ways.
+/// Consul by HTTP and by DNS.
 #[derive(Debug, Clone)]
 pub(crate) struct Consul(Discovery);
 
-/// What was seen of a service, or in one sentence why nothing was.
+/// The answer about a service, or one sentence with the error.
 pub(crate) type Seen = Result<Arc<Snapshot>, String>;
 
-/// A service as both ways show it.
+/// A service by HTTP and by DNS.
 #[derive(Debug, Clone)]
 pub(crate) struct Sight {
     pub(crate) http: Seen,
@@ -59,7 +59,7 @@ impl Ask {
 }
 
 impl Consul {
-    /// The names of all services with their tags, as the HTTP catalog says.
+    /// The names of all services with their tags, from the HTTP catalog.
     pub(crate) async fn services(&self) -> Result<Vec<(String, Vec<String>)>, String> {
         let Self(discovery) = self;
         let mut options = ReadOptions::new();
@@ -71,14 +71,14 @@ impl Consul {
         }
     }
 
-    /// A service, asked both ways at once.
+    /// Queries a service in both ways at once.
     pub(crate) async fn look(&self, service: &str) -> Sight {
         let (http, dns) =
             tokio::join!(self.ask(service, Source::Catalog), self.ask(service, Source::Dns));
         Sight { http, dns }
     }
 
-    /// Asks once. A question that waits for a change would stay at the agent when this program is long over.
+    /// Queries once. A blocking query would stay at the agent after the end of this program.
     async fn ask(&self, service: &str, source: Source) -> Seen {
         let Self(discovery) = self;
         let query = Query::new(service).source(source.clone());
@@ -95,7 +95,7 @@ impl Consul {
         }
     }
 
-    /// A service, watched both ways: HTTP, DNS.
+    /// Watches a service in both ways: HTTP, DNS.
     pub(crate) fn watch(&self, service: &str) -> (Watch, Watch) {
         let Self(discovery) = self;
         let watch = |source| discovery.watch(Query::new(service).source(source));
@@ -104,7 +104,7 @@ impl Consul {
 }
 
 impl Sight {
-    /// All instances that were seen; where one way failed, what the other showed.
+    /// All instances; if one way failed, those of the other.
     pub(crate) fn lines(&self) -> Vec<Line> {
         let seen = |seen: &Seen| seen.as_ref().map(|snapshot| snapshot.instances.clone()).ok();
         let alone = |instances: &[Arc<Instance>]| {
@@ -119,19 +119,19 @@ impl Sight {
         }
     }
 
-    /// Why less was seen than was asked for.
+    /// The errors, if any.
     pub(crate) fn failure(&self) -> Option<String> {
         match (&self.http, &self.dns) {
             (Ok(_), Ok(_)) => None,
             (Err(http), Ok(_)) => Some(format!("by HTTP: {http}")),
             (Ok(_), Err(dns)) => Some(format!("by DNS: {dns}")),
-            // What one has to say is said enough: it is the same agent.
+            // One error is enough: both ways use the same agent.
             (Err(http), Err(_)) => Some(format!("by HTTP: {http}")),
         }
     }
 }
 
-/// What failed, and where nobody was there, what to do about it.
+/// The error; if the agent is unreachable, with advice.
 fn with_hint(err: &Error) -> String {
     let text = chain(err);
     if err.status().is_none() && err.is_retryable() {

@@ -1,10 +1,10 @@
-//! What changed from one full answer to the next. Pure.
+//! Changes from one full answer to the next. Pure.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use discovery::{Host, Instance, ServiceId};
 
-/// One instance that came, went, or is not as it was.
+/// One instance that was added, removed or changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
     Added(Arc<Instance>),
@@ -13,7 +13,7 @@ pub(crate) enum Change {
     Changed(Arc<Instance>, Arc<Instance>),
 }
 
-/// The changes from one answer to the next, in the order of their addresses.
+/// The changes from one answer to the next, sorted by address.
 pub(crate) fn changes(before: &[Arc<Instance>], now: &[Arc<Instance>]) -> Vec<Change> {
     let (mut old, new) = (by_key(before), by_key(now));
     let mut changes = Vec::new();
@@ -31,7 +31,7 @@ pub(crate) fn changes(before: &[Arc<Instance>], now: &[Arc<Instance>]) -> Vec<Ch
     changes.into_iter().map(|(_, change)| change).collect()
 }
 
-/// Where it is, and which one there: an instance that moved went here and came there.
+/// Address and id: an instance that moved is removed at the old address and added at the new one.
 type Key<'a> = (&'a Host, u16, &'a str, &'a ServiceId);
 
 fn by_key(instances: &[Arc<Instance>]) -> BTreeMap<Key<'_>, &Arc<Instance>> {
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_is_told() {
+    fn only_differences_are_listed() {
         let [one, two, three] = [1, 2, 3].map(|port| at(port, Status::Passing));
         let ill = at(2, Status::Critical);
         assert_eq!(changes(&[], &[]), []);

@@ -1,13 +1,13 @@
-//! Two answers to one question, side by side. Pure.
+//! Two answers to one query, side by side. Pure.
 //!
-//! DNS tells neither ids nor statuses, so that an instance is known by its address; and it leaves out what is critical or in maintenance,
-//! which is no difference.
+//! DNS has neither ids nor statuses, so the address identifies an instance; and it leaves out instances that are critical or in maintenance,
+//! which is not a difference.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use discovery::{Host, Instance, Status};
 
-/// An instance as HTTP shows it (as DNS does, where HTTP does not), and whether both agree.
+/// An instance by HTTP (by DNS, if HTTP does not have it), and the result of the comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) instance: Arc<Instance>,
@@ -16,17 +16,17 @@ pub(crate) struct Line {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Both show it.
+    /// Both have it.
     Same,
-    /// DNS leaves it out, as it should.
+    /// DNS leaves it out, as expected.
     LeftOut,
-    /// DNS should show it, and does not.
+    /// DNS should have it, but does not.
     NotInDns,
-    /// HTTP does not know it.
+    /// HTTP does not have it.
     OnlyInDns,
-    /// DNS shows it, although nobody should call it.
+    /// DNS has it, although it should not be called.
     StillInDns,
-    /// DNS gives it another share.
+    /// DNS has another weight.
     WeightInDns(u16),
 }
 
@@ -36,7 +36,7 @@ impl Verdict {
     }
 }
 
-/// All that either shows, by address.
+/// All instances of both, by address.
 pub(crate) fn compare(http: &[Arc<Instance>], dns: &[Arc<Instance>]) -> Vec<Line> {
     let by_dns = |place| dns.iter().find(|seen| self::place(seen) == place);
     let known: BTreeSet<_> = http.iter().map(|seen| place(seen)).collect();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_are_laid_side_by_side() {
+    fn both_answers_are_compared_by_address() {
         let heavy = Arc::new(Instance {
             weights: Weights { passing: 9, warning: 1 },
             ..Instance::at("web", "10.0.0.1".into(), 6)
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn two_ids_at_one_address_are_two_lines_that_dns_shows_as_one() {
+    fn two_ids_at_one_address_are_two_lines_for_one_dns_record() {
         let other = Arc::new(Instance { id: "other".into(), ..(*at(1, Status::Passing)).clone() });
         let lines = compare(&[at(1, Status::Passing), other], &[at(1, Status::Passing)]);
         assert_eq!(lines.len(), 2);

@@ -1,9 +1,9 @@
-//! What was seen, for programs.
+//! Answers as JSON.
 
 use discovery::Instance;
 use serde_json::{Value, json};
 
-/// An instance. DNS tells no node, tags, meta or status: there they are empty, and the status is left out.
+/// An instance. DNS has no node, tags, meta or status: there they are empty, and the status is left out.
 pub(crate) fn instance(seen: &Instance) -> Value {
     json!({
         "id": seen.id.as_str(),

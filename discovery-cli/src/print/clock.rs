@@ -1,4 +1,4 @@
-//! The time of day, in UTC, so that it can be laid beside the logs of other machines.
+//! The time of day, in UTC, for comparison with the logs of other machines.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_written_as_of_its_day() {
+    fn a_time_is_printed_as_time_of_day() {
         for (millis, written) in
             [(0, "00:00:00.000Z"), (86_399_999, "23:59:59.999Z"), (90_061_005, "01:01:01.005Z")]
         {

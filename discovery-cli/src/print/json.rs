@@ -1,16 +1,16 @@
-//! JSON for programs, which may be read on a terminal all the same.
+//! JSON, safe to print on a terminal.
 
 use std::{borrow::Cow, fmt::Write};
 
 use program::printable;
 use serde_json::Value;
 
-/// A value on a line. Characters in strings that would command a terminal are escaped, also those that JSON allows as they are; whoever
-/// reads it as JSON reads the same.
+/// A value on one line. Control characters in strings are escaped, also those that JSON allows unescaped; a JSON parser
+/// reads the same value.
 pub(crate) fn json_line(value: &Value) -> String {
     let mut line = String::new();
     for character in value.to_string().chars() {
-        // All of them fit into one \u.
+        // All of them are below U+10000, so one \u is enough.
         match printable(character.encode_utf8(&mut [0; 4])) {
             Cow::Borrowed(_) => line.push(character),
             Cow::Owned(_) => {
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_json_commands_no_terminal_and_says_the_same() {
+    fn control_characters_in_json_are_escaped_without_changing_the_value() {
         let value =
             json!({ "id": "\x1b[2J\u{9b}2J\x7f\u{202e}", "tags": ["längere \"Straße\"\n"] });
         let line = json_line(&value);

@@ -1,4 +1,4 @@
-//! What people read on their terminal: tables, colours, times. It knows nothing of Consul.
+//! Output on the terminal: tables, colours, times. Independent of Consul.
 
 mod clock;
 mod json;

@@ -1,4 +1,4 @@
-//! Colours, where a person looks on: on a terminal, and not with NO_COLOR (<https://no-color.org>).
+//! Colours: only on a terminal, and not with NO_COLOR (<https://no-color.org>).
 
 use std::{env, io::IsTerminal};
 
@@ -9,7 +9,7 @@ pub(crate) enum Paint {
     Off,
 }
 
-/// What a colour means; the text says it too, so that nothing is lost without.
+/// The meaning of a colour; the text has the same information.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
@@ -20,7 +20,7 @@ pub(crate) enum Tone {
 }
 
 impl Paint {
-    /// For what is written to stdout.
+    /// For stdout.
     pub(crate) fn stdout() -> Self {
         let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         if std::io::stdout().is_terminal() && !refused { Self::On } else { Self::Off }

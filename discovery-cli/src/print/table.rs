@@ -1,4 +1,4 @@
-//! Columns that are as wide as their widest cell.
+//! Columns as wide as their widest cell.
 
 use std::fmt::Write;
 
@@ -6,10 +6,10 @@ use program::printable;
 
 use super::{Paint, Tone};
 
-/// Between two columns.
+/// The space between two columns.
 const GAP: &str = "  ";
 
-/// Rows under a heading, each row in one tone.
+/// Rows under a heading, each with one tone.
 #[derive(Debug)]
 pub(crate) struct Table<const COLUMNS: usize> {
     heading: [&'static str; COLUMNS],
@@ -31,7 +31,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         self.rows.push(Row { tone, cells: cells.map(|cell| printable(&cell).into_owned()) });
     }
 
-    /// Every line ends in a newline, none in a blank.
+    /// Every line ends with a newline, none with a space.
     pub(crate) fn render(&self, paint: Paint) -> String {
         let mut written = String::new();
         let heading = self.line(self.heading.map(str::len).into_iter().zip(self.heading));
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_is_text_and_no_command_to_the_terminal() {
+    fn control_characters_in_a_cell_are_escaped() {
         let mut table = Table::new(["ID"]);
         table.push(Tone::Plain, ["\x1b]0;owned\x07a\nb".into()]);
         assert_eq!(table.render(Paint::Off), "ID\n\\u{1b}]0;owned\\u{7}a\\nb\n");

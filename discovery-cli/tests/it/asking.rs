@@ -1,4 +1,4 @@
-//! `services`, `resolve`, `watch` and `agent`: what they say of an agent, and of one that is not there or not well.
+//! `services`, `resolve`, `watch` and `agent`: output with a working agent, and with one that is unreachable or broken.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ async fn agent() -> Agent {
     Agent::builder().node_name("here").start().await.unwrap()
 }
 
-/// The command, asking this agent by HTTP and that address by DNS.
+/// The command, with this agent for HTTP and that address for DNS.
 fn ask(arguments: &[&str], http: SocketAddr, dns: SocketAddr) -> Command {
     let mut command = discovery(arguments);
     command.args(["--http-addr", &http.to_string(), "--dns-addr", &dns.to_string()]);
@@ -47,7 +47,7 @@ async fn deregister(agent: &Agent, port: u16) {
     put(agent, &format!("/v1/agent/service/deregister/web-{port}"), "").await;
 }
 
-/// An agent with some of each status.
+/// An agent with instances of each status.
 async fn populated() -> Agent {
     let agent = agent().await;
     for (port, status) in [(80, "passing"), (81, "critical"), (82, "warning"), (8080, "passing")] {
@@ -103,7 +103,7 @@ async fn differences_are_marked() {
 }
 
 #[tokio::test]
-async fn a_name_without_instances_is_said_and_fails() {
+async fn a_name_without_instances_is_an_error() {
     let agent = agent().await;
     let output = done(&mut ask(&["resolve", "nobody"], agent.http_addr(), agent.dns_addr())).await;
     assert_eq!(text(&output.stdout), "nobody: 0 by HTTP, 0 by DNS\n");
@@ -115,7 +115,7 @@ async fn a_name_without_instances_is_said_and_fails() {
 }
 
 #[tokio::test]
-async fn what_consul_says_commands_no_terminal() {
+async fn control_characters_from_consul_are_escaped() {
     let agent = agent().await;
     let body = "{\"ID\": \"web\\u001b[2J\", \"Name\": \"web\", \"Address\": \"10.0.0.1\", \"Port\": 80, \"Tags\": [\"\\u001b]0;owned\\u0007\"]}";
     put(&agent, "/v1/agent/service/register", body).await;
@@ -132,7 +132,7 @@ async fn what_consul_says_commands_no_terminal() {
 }
 
 #[tokio::test]
-async fn services_are_told_as_json_too() {
+async fn services_are_printed_as_json() {
     let agent = populated().await;
     let output = done(&mut ask(&["services", "--json"], agent.http_addr(), agent.dns_addr())).await;
     let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -141,7 +141,7 @@ async fn services_are_told_as_json_too() {
 }
 
 #[tokio::test]
-async fn changes_are_told_as_they_come_by_both() {
+async fn changes_are_printed_for_http_and_dns() {
     let agent = agent().await;
     register(&agent, 80, "passing").await;
     let mut running =
@@ -162,13 +162,13 @@ async fn changes_are_told_as_they_come_by_both() {
     agent.heal();
     running.hear_words("http  ! answers again").await;
     running.hear_words("dns   ! answers again").await;
-    // Not SIGINT, which a shell has what it starts in the background ignore.
+    // Not SIGINT: a shell starts background commands with SIGINT ignored.
     running.signal(Signal::TERM);
     assert_eq!(running.ended().await.0, None, "a signal ends it as it ends any program");
 }
 
 #[tokio::test]
-async fn changes_are_told_as_json_too_an_object_a_line() {
+async fn changes_are_printed_as_json_one_object_per_line() {
     let agent = agent().await;
     register(&agent, 80, "passing").await;
     let mut running =
@@ -198,7 +198,7 @@ async fn changes_are_told_as_json_too_an_object_a_line() {
     );
 }
 
-/// Something that listens where an agent should, and answers every question with this.
+/// A server at the address of an agent that returns this for each request.
 async fn garbage(answer: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
@@ -215,7 +215,7 @@ async fn garbage(answer: &'static [u8]) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_no_help_is_told_in_one_sentence() {
+async fn a_failing_agent_is_reported_in_one_sentence() {
     let nowhere: SocketAddr = "127.0.0.1:1".parse().unwrap();
     let frozen = agent().await;
     frozen.freeze();
@@ -246,7 +246,7 @@ async fn an_agent_that_is_no_help_is_told_in_one_sentence() {
 }
 
 #[tokio::test]
-async fn an_agent_alone_says_where_it_is_and_ends_in_order() {
+async fn an_agent_prints_its_addresses_and_shuts_down_gracefully() {
     let mut running = Running::start(&mut discovery(&AGENT));
     running.hear_words("Ctrl-C stops it.").await;
     let said = running.said();
@@ -260,7 +260,7 @@ async fn an_agent_alone_says_where_it_is_and_ends_in_order() {
 }
 
 #[tokio::test]
-async fn an_agent_keeps_what_it_knows_where_it_is_told_to() {
+async fn an_agent_keeps_its_catalog_in_the_data_directory() {
     let dir = tempfile::tempdir().unwrap();
     let mut found = Vec::new();
     for _ in 0..2 {
@@ -278,7 +278,7 @@ async fn an_agent_keeps_what_it_knows_where_it_is_told_to() {
 }
 
 #[tokio::test]
-async fn an_agent_serves_the_hosts_that_it_is_told_to() {
+async fn an_agent_serves_the_allowed_hosts() {
     let mut command = discovery(&AGENT);
     let mut running = Running::start(command.args(["--json", "--allow-host", "Consul"]));
     let at = running.hear(|said| said.lines().find_map(http_addr)).await;
@@ -294,7 +294,7 @@ async fn an_agent_serves_the_hosts_that_it_is_told_to() {
 }
 
 #[tokio::test]
-async fn an_agent_warns_when_more_than_this_machine_reaches_it() {
+async fn an_agent_warns_when_other_machines_can_reach_it() {
     for (listen, warns) in [("127.0.0.1:0", false), ("0.0.0.0:0", true), ("[::]:0", true)] {
         let arguments = ["agent", "--http-listen", listen, "--dns-listen", "127.0.0.1:0"];
         let mut running = Running::start(&mut discovery(&arguments));
@@ -307,7 +307,7 @@ async fn an_agent_warns_when_more_than_this_machine_reaches_it() {
 
 const AGENT: [&str; 5] = ["agent", "--http-listen", "127.0.0.1:0", "--dns-listen", "127.0.0.1:0"];
 
-/// What the line of `agent --json` says.
+/// The line printed by `agent --json`.
 fn http_addr(line: &str) -> Option<SocketAddr> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     line["http"].as_str()?.parse().ok()

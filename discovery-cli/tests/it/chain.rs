@@ -1,4 +1,4 @@
-//! The hello chain as processes on an embedded agent: what it answers, and what it answers while parts of it are killed.
+//! The hello chain as processes on an embedded agent: its answers, also while parts of it are killed.
 
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
@@ -13,10 +13,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::process::{Running, WAIT_MAX, discovery};
 
-/// Requests a second: few enough for unoptimized programs on a machine that has other things to do.
+/// Requests per second: few enough for unoptimized programs on a busy machine.
 const RATE: f64 = 50.0;
 
-/// An agent, service1 and some of service2.
+/// An agent, service1 and some instances of service2.
 struct Chain {
     agent: Agent,
     _service1: Running,
@@ -25,7 +25,7 @@ struct Chain {
 }
 
 impl Chain {
-    /// Started, registered, and ready to be called.
+    /// Started, registered, and ready for calls.
     async fn start(services2: usize, variables: &[(&str, &str)]) -> Self {
         let agent = Agent::start().await.unwrap();
         let start = |service: &str, id: &str| start(&agent, service, id, variables);
@@ -40,7 +40,7 @@ impl Chain {
         Self { agent, _service1: service1, services2, at }
     }
 
-    /// One more process, without waiting for it.
+    /// Starts one more process, without waiting for it.
     fn service(&self, service: &str, id: &str) -> Running {
         start(&self.agent, service, id, &[])
     }
@@ -49,7 +49,7 @@ impl Chain {
         Request::get("/").send(self.at).await.unwrap()
     }
 
-    /// The first that is none of a service1 which does not know of service2 yet: DNS is asked once a second.
+    /// The first answer after service1 has found service2: DNS is polled once a second.
     async fn first_answer(&self) -> Answer {
         let known = async {
             loop {
@@ -79,16 +79,16 @@ fn start(agent: &Agent, service: &str, id: &str, variables: &[(&str, &str)]) -> 
     Running::start(command.envs(variables.iter().copied()))
 }
 
-/// Where it serves, once others find it.
+/// Its address, once it is registered.
 async fn ready(service: &mut Running) -> SocketAddr {
     service.hear_words("found in the catalog").await;
     let at = |said: &str| said.split("at=").nth(1)?.split_whitespace().next()?.parse().ok();
     service.hear(at).await
 }
 
-/// Whoever is asked for by the four lines is who listens, and says who it is.
+/// The addresses and the instance headers of the four lines match the processes.
 #[tokio::test]
-async fn four_lines_say_who_called_whom() {
+async fn the_four_lines_match_the_processes() {
     for resolve in ["catalog", "dns"] {
         let mut chain = Chain::start(2, &[("RESOLVE", resolve)]).await;
         let answer = chain.first_answer().await;
@@ -121,7 +121,7 @@ async fn four_lines_say_who_called_whom() {
     }
 }
 
-/// A load while something is done to a chain.
+/// Runs a load while `harm` changes the chain.
 async fn under_load(chain: &mut Chain, harm: impl AsyncFnOnce(&mut Chain)) {
     let load = chain.load();
     sleep(Duration::from_secs(1)).await;
@@ -143,7 +143,7 @@ async fn no_request_fails_while_a_service2_is_killed() {
 }
 
 #[tokio::test]
-async fn no_request_fails_while_a_service2_is_stopped_and_goes_on() {
+async fn no_request_fails_while_a_service2_is_stopped_and_resumed() {
     let mut chain = Chain::start(2, &[]).await;
     under_load(&mut chain, async |chain| {
         chain.services2[0].signal(Signal::STOP);
@@ -154,7 +154,7 @@ async fn no_request_fails_while_a_service2_is_stopped_and_goes_on() {
 }
 
 #[tokio::test]
-async fn no_request_fails_while_a_service2_leaves_and_another_comes() {
+async fn no_request_fails_while_a_service2_is_replaced() {
     let mut chain = Chain::start(2, &[("DRAIN", "500ms")]).await;
     under_load(&mut chain, async |chain| {
         let left = chain.services2.pop().unwrap();
@@ -168,7 +168,7 @@ async fn no_request_fails_while_a_service2_leaves_and_another_comes() {
 }
 
 #[tokio::test]
-async fn no_request_fails_while_the_agent_is_gone() {
+async fn no_request_fails_while_the_agent_is_down() {
     let mut chain = Chain::start(2, &[]).await;
     under_load(&mut chain, async |chain| {
         chain.agent.fail_with(StatusCode::INTERNAL_SERVER_ERROR);
@@ -180,7 +180,7 @@ async fn no_request_fails_while_the_agent_is_gone() {
 }
 
 #[tokio::test]
-async fn without_an_instance_one_line_says_why_at_once() {
+async fn without_an_instance_one_line_has_the_reason_at_once() {
     let chain = Chain::start(0, &[]).await;
     let answer = chain.get().await;
     let said = (answer.status.as_u16(), answer.text());

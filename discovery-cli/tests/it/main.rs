@@ -1,4 +1,4 @@
-//! The command as its users meet it: as a process, by what it prints, by how it ends.
+//! End-to-end tests of the command as a process: its output and its exit codes.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 

@@ -1,5 +1,5 @@
-//! However often commands that ask Consul are run, their host keeps its access to the agent. Consul's own limit is the judge: an embedded
-//! agent has none. `up` and `agent` ask the embedded one alone.
+//! Repeated commands do not use up the connections that the agent allows this host. Consul enforces the limit: an embedded
+//! agent has none. `up` and `agent` query only the embedded one.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -13,19 +13,19 @@ use tokio::{process::Command, task::JoinSet};
 
 use crate::process::{Running, discovery, done, text};
 
-/// More than the agent grants one address.
+/// More than the agent allows per address.
 const OFTEN: usize = 250;
-/// Commands that run side by side.
+/// Commands that run at the same time.
 const AT_ONCE: usize = 4;
 
-/// A Consul whose DNS answers so late, with so many services of one instance each.
+/// A Consul with a DNS delay, and this number of services with one instance each.
 struct World {
     consul: Consul,
     dns: Proxy,
 }
 
 impl World {
-    /// None where there is no Consul.
+    /// None without a Consul.
     async fn start(services: usize, dns_delay: Duration) -> Option<Self> {
         let binary = Binary::find_or_skip()?;
         let consul = Consul::of(&binary).start().await.unwrap();
@@ -61,18 +61,18 @@ impl World {
 }
 
 #[tokio::test]
-async fn services_are_listed_however_many_there_are() {
+async fn many_services_are_listed() {
     const SERVICES: usize = 300;
     let Some(world) = World::start(SERVICES, Duration::from_millis(5)).await else { return };
     let output = done(&mut world.command(&["services"])).await;
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
-    // And the heading, and Consul itself.
+    // Plus the heading, and Consul itself.
     assert_eq!(text(&output.stdout).lines().count(), SERVICES + 2);
     world.has_access().await;
 }
 
 #[tokio::test]
-async fn a_service_is_resolved_however_often() {
+async fn a_service_is_resolved_many_times() {
     let Some(world) = World::start(1, Duration::ZERO).await else { return };
     let mut resolving = JoinSet::new();
     for _ in 0..OFTEN {
@@ -92,7 +92,7 @@ async fn a_service_is_resolved_however_often() {
 }
 
 #[tokio::test]
-async fn a_watch_is_started_and_ended_however_often() {
+async fn a_watch_is_started_and_stopped_many_times() {
     let Some(world) = World::start(1, Duration::ZERO).await else { return };
     for _ in 0..OFTEN {
         let mut running = Running::start(&mut world.command(&["watch", "web0"]));

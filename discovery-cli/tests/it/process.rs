@@ -1,4 +1,4 @@
-//! The command, run: to its end, or with an ear on what it says. Its environment is empty but for what a test names.
+//! Runs the command, to its end or while reading its output. Its environment is empty except for the variables of a test.
 
 use std::{
     io,
@@ -15,10 +15,10 @@ use tokio::{
     time::timeout,
 };
 
-/// Nothing that a test waits for takes longer.
+/// The longest time that a test waits.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(90);
 
-/// The command with these arguments, and PATH alone.
+/// The command with these arguments, and only PATH.
 pub(crate) fn discovery(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_discovery"));
     command.args(arguments).env_clear().env("PATH", env!("PATH"));
@@ -35,10 +35,10 @@ pub(crate) fn text(output: &[u8]) -> String {
     String::from_utf8_lossy(output).into_owned()
 }
 
-/// A command that runs. Dropped, it is killed.
+/// A running command. It is killed when dropped.
 pub(crate) struct Running {
     child: Child,
-    /// Where it is a pipe, it stays open.
+    /// If it is a pipe, it stays open.
     stdin: Option<ChildStdin>,
     said: Arc<Mutex<String>>,
     changed: watch::Receiver<()>,
@@ -60,12 +60,12 @@ impl Running {
         self.child.id().expect("it has ended")
     }
 
-    /// All that it has said so far, on both outputs.
+    /// All output so far, of stdout and stderr.
     pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }
 
-    /// Waits until it has said something of which `find` makes something.
+    /// Waits until `find` returns something for the output so far.
     pub(crate) async fn hear<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
         let mut changed = self.changed.clone();
         let heard = timeout(WAIT_MAX, async {
@@ -86,7 +86,7 @@ impl Running {
         }
     }
 
-    /// Waits until it has said this.
+    /// Waits until the output has these words.
     pub(crate) async fn hear_words(&mut self, words: &str) {
         self.hear(|said| said.contains(words).then_some(())).await;
     }
@@ -100,12 +100,12 @@ impl Running {
         send(self.pid(), signal).unwrap();
     }
 
-    /// Waits for its end: its exit code (none where a signal ended it), and all that it said.
+    /// Waits for its end: its exit code (none after a signal), and all its output.
     pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         let ended = timeout(WAIT_MAX, self.child.wait()).await;
         let code =
             ended.unwrap_or_else(|_| panic!("it does not end:\n{}", self.said())).unwrap().code();
-        // Both outputs have ended once nobody is left to tell of changes.
+        // Both outputs have ended when no sender is left.
         while self.changed.changed().await.is_ok() {}
         (code, self.said())
     }
@@ -128,19 +128,19 @@ pub(crate) fn send(pid: u32, signal: Signal) -> io::Result<()> {
     Ok(kill_process(pid, signal)?)
 }
 
-/// Whether a process is still there, and is more than a zombie.
+/// Whether a process exists and is not a zombie.
 pub(crate) fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The state stands after the name, which is in brackets and may have any character.
+    // The state is after the name, which is in brackets and may have any character.
     stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['Z', 'X']))
 }
 
-/// Waits until none of these processes is there any more.
+/// Waits until none of these processes exists.
 pub(crate) async fn gone(pids: &[u32]) {
     none_left(|| pids.iter().copied().filter(|pid| is_alive(*pid)).collect()).await;
 }
 
-/// Waits until no process is there any more that has this in its environment: neither the one that was started with it, nor what that started.
+/// Waits until no process has this in its environment: neither the one that was started with it, nor its children.
 pub(crate) async fn gone_with(mark: &str) {
     let left = || {
         let all = std::fs::read_dir("/proc").unwrap();

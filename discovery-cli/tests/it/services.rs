@@ -1,4 +1,4 @@
-//! The two services as processes, without Consul: what they can be told, how they begin and end.
+//! The two services as processes, without Consul: settings, start and end.
 
 use std::net::SocketAddr;
 
@@ -8,17 +8,17 @@ use tokio::{net::TcpListener, process::Command};
 
 use crate::process::{Running, discovery};
 
-/// A service, as `up` starts it, but on its own: its stdin stays open as long as this test runs.
+/// A service as `up` starts it, but without `up`: its stdin stays open during the test.
 fn service(name: &str, variables: &[(&str, &str)]) -> Command {
     let mut command = discovery(&["child", name]);
     command.stdin(std::process::Stdio::piped());
-    // Nobody listens at port 1: a service serves all the same.
+    // Port 1 is closed: a service serves nevertheless.
     command.env("CONSUL_HTTP_ADDR", "127.0.0.1:1").env("LISTEN", "127.0.0.1:0");
     command.envs(variables.iter().copied());
     command
 }
 
-/// Where it serves, as its log says.
+/// Its address, from its log.
 async fn serving(running: &mut Running) -> SocketAddr {
     running
         .hear(|said| {
@@ -28,14 +28,14 @@ async fn serving(running: &mut Running) -> SocketAddr {
         .await
 }
 
-/// Starts one that can't: its exit code, and the sentence that it ends with.
+/// Starts one with invalid settings: its exit code, and its last line.
 async fn failed(name: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let (code, said) = Running::start(&mut service(name, variables)).ended().await;
     (code, said.lines().last().unwrap_or_default().to_owned())
 }
 
 #[tokio::test]
-async fn a_wrong_setting_ends_it_at_once_and_is_told() {
+async fn a_wrong_setting_is_reported_at_once() {
     for (variable, value, said) in [
         (
             "LISTEN",
@@ -97,7 +97,7 @@ async fn a_wrong_setting_ends_it_at_once_and_is_told() {
 }
 
 #[tokio::test]
-async fn a_variable_that_is_set_to_nothing_is_not_set() {
+async fn an_empty_variable_counts_as_unset() {
     let empty = [
         "ADVERTISE",
         "SERVICE_NAME",
@@ -116,7 +116,7 @@ async fn a_variable_that_is_set_to_nothing_is_not_set() {
 }
 
 #[tokio::test]
-async fn a_flag_is_stronger_than_its_variable() {
+async fn a_flag_overrides_its_variable() {
     let mut command = service("service2", &[("SERVICE_ID", "by-variable")]);
     let mut running = Running::start(command.args(["--service-id", "by-flag"]));
     serving(&mut running).await;
@@ -124,7 +124,7 @@ async fn a_flag_is_stronger_than_its_variable() {
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_told_with_the_setting_that_chooses_another() {
+async fn an_address_in_use_is_reported_with_its_setting() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = taken.local_addr().unwrap().to_string();
     for (variable, setting) in [("LISTEN", "--listen (LISTEN)"), ("ADMIN", "--admin (ADMIN)")] {
@@ -139,7 +139,7 @@ async fn an_address_in_use_is_told_with_the_setting_that_chooses_another() {
 }
 
 #[tokio::test]
-async fn two_runs_on_one_address_are_one_run() {
+async fn a_second_run_on_one_address_fails() {
     let mut first = Running::start(&mut service("service2", &[]));
     let at = serving(&mut first).await;
     let (code, said) = failed("service2", &[("LISTEN", &at.to_string())]).await;
@@ -148,7 +148,7 @@ async fn two_runs_on_one_address_are_one_run() {
 }
 
 #[tokio::test]
-async fn one_serves_without_consul_and_says_that_it_is_not_ready() {
+async fn without_consul_it_serves_but_is_not_ready() {
     let mut running = Running::start(&mut service("service2", &[]));
     let at = serving(&mut running).await;
     let answer = Request::get("/").send(at).await.unwrap();
@@ -160,7 +160,7 @@ async fn one_serves_without_consul_and_says_that_it_is_not_ready() {
 }
 
 #[tokio::test]
-async fn an_address_is_written_as_it_is_used() {
+async fn an_address_is_printed_in_its_usable_form() {
     for (listen, ask, from, to) in [
         ("[::]:0", "127.0.0.1", "Hello from 127.0.0.1:", "to 127.0.0.1:"),
         ("[::1]:0", "::1", "Hello from [::1]:", "to [::1]:"),
@@ -178,12 +178,12 @@ async fn an_address_is_written_as_it_is_used() {
 }
 
 #[tokio::test]
-async fn health_says_whether_the_running_one_serves() {
+async fn health_checks_the_running_service() {
     let mut running = Running::start(&mut service("service2", &[]));
     let at = serving(&mut running).await.to_string();
     for (name, variables, code) in [
         ("service2", &[("LISTEN", at.as_str())][..], 0),
-        // Its port is another service's now.
+        // The port belongs to another service now.
         ("service1", &[("LISTEN", at.as_str())], 1),
         ("service2", &[("LISTEN", "127.0.0.1:1")], 1),
         ("service2", &[], 1),
@@ -195,7 +195,7 @@ async fn health_says_whether_the_running_one_serves() {
 }
 
 #[tokio::test]
-async fn a_signal_ends_it_in_order_and_a_second_one_at_once() {
+async fn a_signal_shuts_it_down_gracefully_and_a_second_one_at_once() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut running = Running::start(&mut service("service2", &[("DRAIN", "100ms")]));
         serving(&mut running).await;
@@ -209,12 +209,12 @@ async fn a_signal_ends_it_in_order_and_a_second_one_at_once() {
     running.signal(Signal::TERM);
     let (code, said) = running.ended().await;
     assert_eq!(code, Some(1), "{said}");
-    // Log and error are read from two pipes, in whatever order.
+    // The order of log and error is undefined: they come from two pipes.
     assert!(said.lines().any(|line| line == "error: a second signal ended it at once"), "{said}");
 }
 
 #[tokio::test]
-async fn the_log_is_json_where_that_is_asked_for() {
+async fn the_log_is_json_on_request() {
     let mut running = Running::start(&mut service("service2", &[("LOG_FORMAT", "json")]));
     let line = running
         .hear(|said| said.lines().find(|line| line.contains("serving")).map(str::to_owned))

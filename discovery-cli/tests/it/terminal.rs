@@ -1,4 +1,4 @@
-//! On a terminal: `up` under `script`, which gives it one and sends what is typed there.
+//! `up` on a terminal: under `script`, which provides one and sends the typed characters.
 
 use std::process::Stdio;
 
@@ -6,11 +6,11 @@ use tokio::process::Command;
 
 use crate::process::{Running, gone};
 
-/// What a terminal sends for Ctrl-C: its line discipline makes a SIGINT for the whole foreground group of it.
+/// The character of Ctrl-C: the line discipline sends a SIGINT to the whole foreground group.
 const CTRL_C: &[u8] = b"\x03";
 
 fn on_a_terminal(line: &str) -> Command {
-    // Whoever runs the tests may be deaf to a terminal that is closed; what runs on one is not.
+    // The test runner may ignore SIGHUP; a program on a terminal does not.
     let mut command = Command::new("env");
     command.args([
         "--default-signal=HUP",
@@ -42,7 +42,7 @@ const UP: &str = concat!(
 );
 
 #[tokio::test]
-async fn ctrl_c_ends_all_in_order_and_nothing_is_left() {
+async fn ctrl_c_shuts_all_down_gracefully() {
     let mut running = Running::start(&mut on_a_terminal(&format!("export RUST_LOG=info; {UP}")));
     let pids = running.hear(pids).await;
     assert_eq!(pids.len(), 4);
@@ -50,7 +50,7 @@ async fn ctrl_c_ends_all_in_order_and_nothing_is_left() {
     let (code, said) = running.ended().await;
     assert_eq!(code, Some(0), "{said}");
     gone(&pids).await;
-    // A Ctrl-C that reached the whole group would make all of them leave at once.
+    // If Ctrl-C reached the whole group, all of them would stop at once.
     let line =
         |words: &[&str]| said.lines().position(|line| words.iter().all(|word| line.contains(word)));
     let told = line(&["stopping service1, then service2, then the agent"]);
@@ -60,7 +60,7 @@ async fn ctrl_c_ends_all_in_order_and_nothing_is_left() {
 }
 
 #[tokio::test]
-async fn a_second_ctrl_c_ends_all_at_once() {
+async fn a_second_ctrl_c_stops_all_at_once() {
     let mut running = Running::start(&mut on_a_terminal(UP));
     let pids = running.hear(pids).await;
     running.type_in(CTRL_C).await;
@@ -71,7 +71,7 @@ async fn a_second_ctrl_c_ends_all_at_once() {
 }
 
 #[tokio::test]
-async fn a_terminal_that_is_closed_ends_all() {
+async fn closing_the_terminal_stops_all() {
     let mut running = Running::start(&mut on_a_terminal(UP));
     let pids = running.hear(pids).await;
     drop(running);
@@ -79,7 +79,7 @@ async fn a_terminal_that_is_closed_ends_all() {
 }
 
 #[tokio::test]
-async fn a_terminal_has_colours_unless_no_color_says_otherwise() {
+async fn a_terminal_has_colours_unless_no_color_is_set() {
     for (line, coloured) in [(UP.to_owned(), true), (format!("export NO_COLOR=1; {UP}"), false)] {
         let mut running = Running::start(&mut on_a_terminal(&line));
         running.hear_words("PROCESS").await;

@@ -1,4 +1,4 @@
-//! `up`: what runs where, what becomes of a process that ends, and that nothing is left behind, however it ends.
+//! `up`: its processes, their restarts, and that no process is left after any kind of end.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -21,7 +21,7 @@ const ANYWHERE: [&str; 7] = [
     "127.0.0.1:0",
 ];
 
-/// A chain that is up.
+/// A running chain.
 struct Up {
     running: Running,
     rows: Vec<Row>,
@@ -54,7 +54,7 @@ impl Up {
         self.rows.iter().map(|row| row.pid).collect()
     }
 
-    /// Waits until a process runs again: as which one.
+    /// Waits until a process runs again, and returns its pid.
     async fn again(&mut self, name: &str) -> u32 {
         let words = format!("{name} is running again: pid ");
         self.running
@@ -73,7 +73,7 @@ fn row(line: &str) -> Row {
 }
 
 #[tokio::test]
-async fn what_is_said_is_what_runs() {
+async fn the_table_matches_the_processes() {
     let up = Up::start(&["--scale", "service2=3"]).await;
     let names: Vec<_> = up.rows.iter().map(|row| row.name.as_str()).collect();
     assert_eq!(names, ["agent", "service2-1", "service2-2", "service2-3", "service1"]);
@@ -88,7 +88,7 @@ async fn what_is_said_is_what_runs() {
 }
 
 #[tokio::test]
-async fn one_that_is_killed_comes_back_and_no_request_fails() {
+async fn a_killed_instance_is_restarted_and_no_request_fails() {
     let mut up = Up::start(&[]).await;
     let settings = LoadSettings { rate: 100.0, right: ok_with_lines(4), ..LoadSettings::default() };
     let load = Load::start(&format!("http://{}/", up.row("service1").at), settings).unwrap();
@@ -105,7 +105,7 @@ async fn one_that_is_killed_comes_back_and_no_request_fails() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_killed_comes_back_where_it_was_and_is_told_all_again() {
+async fn a_killed_agent_is_restarted_at_its_address_and_gets_all_registrations() {
     let mut up = Up::start(&[]).await;
     let agent = up.row("agent").clone();
     send(agent.pid, Signal::KILL).unwrap();
@@ -128,7 +128,7 @@ async fn an_agent_that_is_killed_comes_back_where_it_was_and_is_told_all_again()
 }
 
 #[tokio::test]
-async fn one_that_ends_in_order_stays_away() {
+async fn an_instance_that_shut_down_gracefully_is_not_restarted() {
     let mut up = Up::start(&[]).await;
     let ended = up.row("service2-1").pid;
     send(ended, Signal::TERM).unwrap();
@@ -137,15 +137,15 @@ async fn one_that_ends_in_order_stays_away() {
         .await;
     let at = up.row("service1").at;
     assert_eq!(Request::get("/").send(at).await.unwrap().status, 200);
-    // One that is killed later is back after the same pause: so this one would be, too.
+    // One that is killed later is restarted after the same pause, so this one would be too.
     send(up.row("service2-2").pid, Signal::KILL).unwrap();
     up.again("service2-2").await;
     assert!(!up.running.said().contains("service2-1 is running again"));
 }
 
-/// Each command of "Try in another terminal", in the order printed.
+/// Each command of "Try in another terminal", in the order of the output.
 #[tokio::test]
-async fn what_there_is_to_try_works_in_the_order_in_which_it_is_printed() {
+async fn the_printed_commands_work_in_their_order() {
     let mut up = Up::start(&[]).await;
     let said = up.running.said();
     let tries = said.lines().skip_while(|line| !line.starts_with("Try in")).skip(1);
@@ -175,13 +175,13 @@ async fn one_instance_can_only_be_killed_once() {
 }
 
 #[tokio::test]
-async fn a_scale_of_none_says_so_to_who_calls() {
+async fn with_a_scale_of_0_callers_get_the_reason() {
     let up = Up::start(&["--scale", "service2=0"]).await;
     assert_eq!(Request::get("/").send(up.row("service1").at).await.unwrap().status, 503);
 }
 
 #[tokio::test]
-async fn a_signal_ends_all_in_order_with_code_0() {
+async fn a_signal_shuts_all_down_gracefully_with_code_0() {
     for signal in [Signal::INT, Signal::TERM] {
         let up = Up::start(&[]).await;
         let pids = up.pids();
@@ -199,9 +199,9 @@ async fn a_signal_ends_all_in_order_with_code_0() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_all_at_once() {
+async fn a_second_signal_stops_all_at_once() {
     let up = Up::start(&[]).await;
-    // A process that is stopped does not end in order before it goes on.
+    // A stopped process does not shut down before it is resumed.
     send(up.row("service1").pid, Signal::STOP).unwrap();
     let (pids, mut running) = (up.pids(), up.running);
     running.signal(Signal::INT);
@@ -212,7 +212,7 @@ async fn a_second_signal_ends_all_at_once() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_one_that_is_killed_not_even_what_was_stopped() {
+async fn no_process_is_left_after_a_kill_not_even_a_stopped_one() {
     let up = Up::start(&[]).await;
     send(up.row("service2-2").pid, Signal::STOP).unwrap();
     up.running.signal(Signal::KILL);
@@ -220,7 +220,7 @@ async fn nothing_is_left_of_one_that_is_killed_not_even_what_was_stopped() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_one_that_is_killed_while_it_starts() {
+async fn no_process_is_left_after_a_kill_during_the_start() {
     for pause_ms in [0, 10, 20, 50, 100, 200, 400] {
         let mark = format!("MARK={:016x}", fastrand::u64(..));
         let (name, value) = mark.split_once('=').unwrap();
@@ -233,7 +233,7 @@ async fn nothing_is_left_of_one_that_is_killed_while_it_starts() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_told_with_its_flag_before_anything_starts() {
+async fn a_port_in_use_is_reported_with_its_flag_before_anything_starts() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = taken.local_addr().unwrap().to_string();
     for flag in ["--listen", "--http-listen", "--dns-listen"] {
@@ -249,7 +249,7 @@ async fn a_port_in_use_is_told_with_its_flag_before_anything_starts() {
 }
 
 #[tokio::test]
-async fn what_runs_is_told_as_json_too() {
+async fn the_table_is_printed_as_json() {
     let mut running = Running::start(&mut discovery(&[&ANYWHERE[..], &["--json"]].concat()));
     let line = |what: &'static str| {
         move |said: &str| {
@@ -278,7 +278,7 @@ async fn what_runs_is_told_as_json_too() {
 }
 
 #[tokio::test]
-async fn settings_of_the_users_own_programs_do_not_reach_the_chain() {
+async fn settings_of_other_programs_do_not_reach_the_chain() {
     let variables = [
         ("CONSUL_HTTP_ADDR", "127.0.0.1:1"),
         ("CONSUL_HTTP_TOKEN_FILE", "/nowhere"),

@@ -1,8 +1,8 @@
-//! What is typed wrong, and what help says.
+//! Wrong usage, and the help texts.
 
 use crate::process::{discovery, done, text};
 
-/// A command that can't be begun: exit code 2 at once, one sentence on stderr.
+/// A command with wrong usage: exit code 2 at once, one sentence on stderr.
 async fn refused(arguments: &[&str], variables: &[(&str, &str)], said: &str) {
     let output = done(discovery(arguments).envs(variables.iter().copied())).await;
     assert_eq!(text(&output.stderr), format!("error: {said}\n"));
@@ -10,7 +10,7 @@ async fn refused(arguments: &[&str], variables: &[(&str, &str)], said: &str) {
 }
 
 #[tokio::test]
-async fn a_wrong_value_is_told_with_its_flag_and_what_would_be_right() {
+async fn a_wrong_value_is_reported_with_its_flag_and_the_expected_form() {
     for (arguments, said) in [
         (
             &["up", "--scale", "3"][..],
@@ -50,7 +50,7 @@ async fn a_wrong_value_is_told_with_its_flag_and_what_would_be_right() {
 }
 
 #[tokio::test]
-async fn a_wrong_variable_is_told_with_its_name() {
+async fn a_wrong_variable_is_reported_with_its_name() {
     for (variable, value, said) in [
         (
             "CONSUL_HTTP_ADDR",

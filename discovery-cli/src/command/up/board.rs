@@ -1,6 +1,6 @@
-//! What `up` knows of its processes. Pure; how it is said is `words`'.
+//! The state of the processes of `up`. Pure; its output is in `words`.
 //!
-//! That a process runs is told by its keeper, where it serves by the catalog: what is said here is what every caller would be told.
+//! The keeper reports whether a process runs; the catalog has its address. The output shows what any caller would get.
 
 use std::{process::ExitStatus, sync::Arc, time::Duration};
 
@@ -14,9 +14,9 @@ pub(super) const AGENT: &str = "agent";
 /// All processes of a chain.
 #[derive(Debug)]
 pub(super) struct Board {
-    /// In the order in which they are shown.
+    /// In the order of the output.
     entries: Vec<Entry>,
-    /// Whether all of them have been seen at work.
+    /// Whether all of them have been ready.
     is_up: bool,
 }
 
@@ -26,22 +26,22 @@ pub(super) struct Entry {
     pub(super) name: String,
     /// None while it does not run.
     pub(super) pid: Option<u32>,
-    /// Where it serves. The agent itself is in no catalog.
+    /// Its address. The agent itself is in no catalog.
     pub(super) at: Option<Arc<Instance>>,
-    /// Where it served in a run that ended; the catalog may tell that for a while.
+    /// Its address in a run that ended; the catalog may still have it.
     gone: Option<Arc<Instance>>,
 }
 
-/// What people should know.
+/// An event to print.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Saying {
-    /// All are at work for the first time.
+pub(super) enum Notice {
+    /// All are ready for the first time.
     Up(Vec<Entry>),
-    /// One ended by itself or was ended by others.
+    /// One ended by itself or was killed.
     Ended { name: String, pid: Option<u32>, status: ExitStatus, again_in: Option<Duration> },
-    /// One that had ended is at work again.
+    /// One that had ended is ready again.
     Again(Entry),
-    /// One can't be started again.
+    /// One can't be restarted.
     Lost { name: String, why: String },
 }
 
@@ -53,47 +53,47 @@ impl Board {
         Self { entries, is_up: false }
     }
 
-    /// Whether all of them have been seen at work.
+    /// Whether all of them have been ready.
     pub(super) fn is_up(&self) -> bool {
         self.is_up
     }
 
-    /// Those that are not at work.
+    /// Those that are not ready.
     pub(super) fn missing(&self) -> Vec<&str> {
         let missing = self.entries.iter().filter(|entry| !entry.is_at_work());
         missing.map(|entry| entry.name.as_str()).collect()
     }
 
-    /// News of a process, and what is to be said of it.
-    pub(super) fn hear(&mut self, news: News) -> Option<Saying> {
+    /// Applies news of a process, and returns the event to print.
+    pub(super) fn hear(&mut self, news: News) -> Option<Notice> {
         match news {
             News::Started { name, pid } => {
                 let is_up = self.is_up;
                 let entry = self.entry(&name)?;
                 entry.pid = pid;
-                (is_up && entry.is_at_work()).then(|| Saying::Again(entry.clone()))
+                (is_up && entry.is_at_work()).then(|| Notice::Again(entry.clone()))
             }
             News::Ended { name, status, again_in } => {
                 let entry = self.entry(&name)?;
                 let pid = entry.pid.take();
                 entry.gone = entry.at.take();
-                Some(Saying::Ended { name, pid, status, again_in })
+                Some(Notice::Ended { name, pid, status, again_in })
             }
-            News::Lost { name, why } => Some(Saying::Lost { name, why: why.to_string() }),
+            News::Lost { name, why } => Some(Notice::Lost { name, why: why.to_string() }),
         }
     }
 
-    /// All instances that the catalog tells now, and what is to be said of it.
-    pub(super) fn see(&mut self, instances: &[Arc<Instance>]) -> Vec<Saying> {
+    /// Applies the instances in the catalog, and returns the events to print.
+    pub(super) fn see(&mut self, instances: &[Arc<Instance>]) -> Vec<Notice> {
         let mut sayings = Vec::new();
         for entry in &mut self.entries {
             if !entry.is_at_work() && entry.see(instances) && self.is_up {
-                sayings.push(Saying::Again(entry.clone()));
+                sayings.push(Notice::Again(entry.clone()));
             }
         }
         if !self.is_up && self.missing().is_empty() {
             self.is_up = true;
-            sayings.push(Saying::Up(self.entries.clone()));
+            sayings.push(Notice::Up(self.entries.clone()));
         }
         sayings
     }
@@ -108,7 +108,7 @@ impl Entry {
         self.pid.is_some() && (self.at.is_some() || self.name == AGENT)
     }
 
-    /// Whether the catalog shows it at work.
+    /// Whether it is ready according to the catalog.
     fn see(&mut self, instances: &[Arc<Instance>]) -> bool {
         let is_gone =
             |seen: &Instance| self.gone.as_ref().is_some_and(|gone| gone.is_same_copy(seen));
@@ -142,7 +142,7 @@ mod tests {
         Arc::new(Instance { id: id.into(), ..Instance::at("web", "127.0.0.1".into(), port) })
     }
 
-    /// A board of the agent and `web`, both at work.
+    /// A board of the agent and `web`, both ready.
     fn up() -> Board {
         let mut board = Board::new(["web".to_owned()]);
         assert_eq!(board.missing(), ["agent", "web"]);
@@ -150,16 +150,16 @@ mod tests {
         assert_eq!(board.see(&[at("web", 80)]), [], "nobody said that it runs");
         assert_eq!(board.hear(started("web", 2)), None);
         assert!(
-            matches!(&board.see(&[at("web", 80)])[..], [Saying::Up(entries)] if entries.len() == 2)
+            matches!(&board.see(&[at("web", 80)])[..], [Notice::Up(entries)] if entries.len() == 2)
         );
         assert_eq!(board.see(&[at("web", 80)]), [], "it is said once");
         board
     }
 
     #[test]
-    fn a_service_is_at_work_again_when_the_catalog_shows_its_new_run() {
+    fn a_restarted_service_is_ready_when_the_catalog_has_its_new_run() {
         let mut board = up();
-        assert!(matches!(board.hear(killed("web")), Some(Saying::Ended { pid: Some(2), .. })));
+        assert!(matches!(board.hear(killed("web")), Some(Notice::Ended { pid: Some(2), .. })));
         assert_eq!(board.hear(started("web", 3)), None);
         let critical = Arc::new(Instance { status: Status::Critical, ..(*at("web", 81)).clone() });
         for not_yet in [vec![], vec![at("web", 80)], vec![critical], vec![at("other", 81)]] {
@@ -167,17 +167,17 @@ mod tests {
         }
         let again = board.see(&[at("web", 80), at("web", 81)]);
         assert!(
-            matches!(&again[..], [Saying::Again(entry)] if entry.pid == Some(3) && entry.at == Some(at("web", 81))),
+            matches!(&again[..], [Notice::Again(entry)] if entry.pid == Some(3) && entry.at == Some(at("web", 81))),
             "{again:?}"
         );
     }
 
     #[test]
-    fn the_agent_is_at_work_again_as_soon_as_it_runs() {
+    fn a_restarted_agent_is_ready_as_soon_as_it_runs() {
         let mut board = up();
         board.hear(killed("agent"));
         assert!(
-            matches!(board.hear(started("agent", 9)), Some(Saying::Again(entry)) if entry.pid == Some(9))
+            matches!(board.hear(started("agent", 9)), Some(Notice::Again(entry)) if entry.pid == Some(9))
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The running chain: started in order, watched over, shut down gracefully.
+//! The running chain: started in order, monitored, shut down gracefully.
 
 use std::{
     error::Error,
@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{
     Up,
-    board::{AGENT, Board, Saying},
+    board::{AGENT, Board, Notice},
     child::{Child, how},
     keep::{Group, News},
     plan::Plan,
@@ -32,18 +32,18 @@ use crate::{
     print::{Paint, say},
 };
 
-/// Until the agent serves.
+/// Time for the agent to start.
 const AGENT_WITHIN: Duration = Duration::from_secs(10);
-/// Until all services are registered, from their start.
+/// Time for all services to register, from their start.
 const UP_WITHIN: Duration = Duration::from_secs(20);
-/// Whatever the system chooses.
+/// A port chosen by the system.
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-/// News that have not been read yet; who has more waits.
+/// Limit of queued news; senders wait beyond it.
 const NEWS_MAX: usize = 64;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// For whom it is said.
+/// The format of the output.
 #[derive(Debug, Clone, Copy)]
 enum Form {
     Text(Paint),
@@ -58,12 +58,12 @@ pub(super) struct Chain {
     news: mpsc::Receiver<News>,
     watches: [Watch; 2],
     up_by: Instant,
-    /// In the order in which they were started; they end the other way round.
+    /// In the order in which they were started; they are stopped in reverse order.
     groups: Vec<Group>,
 }
 
 impl Chain {
-    /// Starts the agent, and when that serves, the services.
+    /// Starts the agent, and once it serves, the services.
     pub(super) async fn start(up: &Up) -> Result<Self, Failure> {
         let plan = Plan::new()?;
         let (news_tx, news) = mpsc::channel(NEWS_MAX);
@@ -71,7 +71,7 @@ impl Chain {
         let serving = serving(&mut agent).await?;
         let mut groups = [Group::default(), Group::default(), Group::default()];
         let [agents, services2, services1] = &mut groups;
-        // Started again, it is to be found where it was.
+        // After a restart it has the same address.
         agents.keep(plan.agent(serving), agent, news_tx.clone());
         let mut names = Vec::new();
         for number in 1..=up.scale {
@@ -89,10 +89,10 @@ impl Chain {
         Ok(Self { form, serving, board, news, watches, up_by, groups: groups.into() })
     }
 
-    /// Says what happens. Ends when nothing runs any more. Cancel-safe.
+    /// Prints events. Ends when no process runs any more. Cancel-safe.
     ///
     /// # Errors
-    /// A part ended before all were at work, or they are not in time.
+    /// A process ended before all were ready, or they are not ready in time.
     pub(super) async fn watch_over(&mut self) -> Outcome {
         loop {
             let [watch1, watch2] = &mut self.watches;
@@ -120,16 +120,16 @@ impl Chain {
         }
     }
 
-    fn say(&self, saying: &Saying) -> io::Result<()> {
+    fn say(&self, saying: &Notice) -> io::Result<()> {
         say(&match self.form {
             Form::Text(paint) => as_text(saying, self.serving, paint),
             Form::Json => as_json(saying, self.serving),
         })
     }
 
-    /// Ends service1, then what it calls, then what all of them need.
+    /// Stops service1, then the services that it calls, then the agent.
     pub(super) async fn end(&mut self) {
-        // Nobody reads news any more, so nobody may wait to tell them.
+        // News are no longer read, so no sender may wait.
         self.news.close();
         while let Some(group) = self.groups.pop() {
             group.end().await;
@@ -141,7 +141,7 @@ fn instances(watch: &Watch) -> Vec<Arc<Instance>> {
     watch.current().snapshot.map_or_else(Vec::new, |snapshot| snapshot.instances.to_vec())
 }
 
-/// Where the agent serves, as it says itself.
+/// The addresses of the agent, from its output.
 async fn serving(agent: &mut Child) -> Result<Serving, Failure> {
     let line = timeout(AGENT_WITHIN, agent.first_line())
         .await
@@ -160,13 +160,13 @@ fn settings(at: Serving) -> Result<Settings, discovery::Error> {
     Ok(Settings { agent, dns, ..Settings::default() })
 }
 
-/// Why a part that ended before all were at work ends everything.
-fn too_early(saying: &Saying) -> String {
+/// The error if a process ended before all were ready.
+fn too_early(saying: &Notice) -> String {
     match saying {
-        Saying::Ended { name, status, .. } => {
+        Notice::Ended { name, status, .. } => {
             format!("{name} {}: see its log above", how(*status))
         }
-        Saying::Lost { name, why } => format!("{name} cannot be started: {why}"),
-        Saying::Up(_) | Saying::Again(_) => "not all were at work".into(),
+        Notice::Lost { name, why } => format!("{name} cannot be started: {why}"),
+        Notice::Up(_) | Notice::Again(_) => "not all were at work".into(),
     }
 }

@@ -1,4 +1,4 @@
-//! One process of `up`: started, heard, ended.
+//! One process of `up`: start, log, stop.
 
 use std::{
     env, io,
@@ -19,37 +19,37 @@ use tracing::debug;
 
 use crate::{lifeline::CHILD, print::complain};
 
-/// From SIGTERM to SIGKILL: above what a service takes to drain and to finish what is in flight.
+/// Time from SIGTERM to SIGKILL: longer than a service needs to drain and to finish requests in flight.
 const END_WITHIN: Duration = Duration::from_secs(15);
-/// From a child's end to the end of its log.
+/// Time from a child's end to the end of its log.
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
-/// A line of a child's log, in bytes; a longer one is cut into several.
+/// Longest line of a child's log, in bytes; a longer one is split.
 const LINE_MAX: u64 = 64 * 1024;
 
-/// What to run: this program again, as one of its parts.
+/// A process to start: this program again, as one part of the chain.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
-    /// What it is called on the terminal.
+    /// Its name on the terminal.
     pub(super) name: String,
-    /// This program.
+    /// The path of this program.
     pub(super) program: PathBuf,
-    /// Its command line, as a part.
+    /// Its arguments.
     pub(super) arguments: Vec<String>,
-    /// What it learns from its environment, besides PATH and the like.
+    /// Its environment, besides PATH and the like.
     pub(super) variables: Vec<(&'static str, String)>,
 }
 
-/// One that runs. Dropped, it is killed.
+/// A running process. It is killed when dropped.
 #[derive(Debug)]
 pub(super) struct Child {
     process: tokio::process::Child,
-    /// Held, never written to: its end is the child's end.
+    /// Held, never written to: the child stops when it is closed.
     _lifeline: Option<ChildStdin>,
     log: AbortOnDropHandle<()>,
 }
 
 impl Child {
-    /// Starts it in a process group of its own: Ctrl-C in a terminal reaches `up` alone, which then ends its children in order.
+    /// Starts it in its own process group: Ctrl-C in a terminal reaches only `up`, which then stops its children in order.
     pub(super) fn start(part: &Part) -> io::Result<Self> {
         let mut command = Command::new(&part.program);
         command.arg(CHILD).args(&part.arguments).process_group(0).kill_on_drop(true);
@@ -69,7 +69,7 @@ impl Child {
         self.process.id()
     }
 
-    /// The first line that it writes to stdout; empty when it ends without.
+    /// The first line on its stdout; empty if it ends without.
     pub(super) async fn first_line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         if let Some(stdout) = &mut self.process.stdout {
@@ -78,7 +78,7 @@ impl Child {
         Ok(line)
     }
 
-    /// Until it ends, by itself or by others, and its last words are written. To be awaited to its end once; cancel-safe before.
+    /// Waits until it has ended and its log is written. Call it again after a cancel, but not after its end.
     pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {
         let status = self.process.wait().await?;
         if timeout(LAST_WORDS_WITHIN, &mut self.log).await.is_err() {
@@ -87,7 +87,7 @@ impl Child {
         Ok(status)
     }
 
-    /// Tells it to end, also where it is stopped, and waits for that; kills it where it does not.
+    /// Sends SIGTERM, and SIGCONT if it is stopped, and waits for its end; kills it if it does not end.
     pub(super) async fn end(mut self) -> io::Result<()> {
         if let Some(pid) = self.pid().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
             kill_process(pid, Signal::TERM)?;
@@ -100,7 +100,7 @@ impl Child {
     }
 }
 
-/// What a child logs, line by line under its name, to our own stderr.
+/// Copies the log of a child to our stderr, each line with its name.
 async fn forward(name: String, log: Option<impl AsyncRead + Unpin>) {
     let Some(log) = log else { return };
     let mut log = BufReader::new(log);
@@ -112,7 +112,7 @@ async fn forward(name: String, log: Option<impl AsyncRead + Unpin>) {
     }
 }
 
-/// How a process ended, for people.
+/// How a process ended, as text.
 pub(super) fn how(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(0), _) => "shut down gracefully".into(),
@@ -122,7 +122,7 @@ pub(super) fn how(status: ExitStatus) -> String {
     }
 }
 
-/// Whether a variable of our own environment means the user's own programs, and not the chain that `up` starts.
+/// Whether a variable of our environment is a setting of the user's own programs, not of the chain.
 fn is_foreign(name: &str) -> bool {
     name.starts_with("CONSUL_") || SETTINGS.contains(&name)
 }

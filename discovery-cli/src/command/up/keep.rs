@@ -1,4 +1,4 @@
-//! Keeps the processes of `up` running: one that fails is started again, after a pause that grows; one that ends in order stays away.
+//! Keeps the processes of `up` running: one that fails is restarted with backoff; one that shut down gracefully is not restarted.
 
 use std::{io, process::ExitStatus, time::Duration};
 
@@ -11,25 +11,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::child::{Child, Part};
 
-/// Before the first restart: long enough to see on the terminal that something was gone.
+/// Pause before the first restart: long enough to be seen on the terminal.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
-/// Before the restart of one that fails again and again.
+/// Longest pause, for one that fails repeatedly.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// One that ran for so long is well: the next pause is the shortest again.
+/// After running for this time, the pause is reset.
 const WELL_AFTER: Duration = Duration::from_secs(10);
 
-/// What happens to a process.
+/// An event of a process.
 #[derive(Debug)]
 pub(super) enum News {
     /// It runs.
     Started { name: String, pid: Option<u32> },
-    /// It ended by itself or was ended by others; started again after the pause, where there is one.
+    /// It ended by itself or was killed; it is restarted after the pause, if any.
     Ended { name: String, status: ExitStatus, again_in: Option<Duration> },
-    /// It could not be started, and is not tried again.
+    /// It could not be started, and is not retried.
     Lost { name: String, why: io::Error },
 }
 
-/// Processes that end together.
+/// Processes that are stopped together.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     stop: CancellationToken,
@@ -44,7 +44,7 @@ impl Group {
         Ok(())
     }
 
-    /// Keeps a part running, of which this is the first process.
+    /// Keeps a part running, with this first process.
     pub(super) fn keep(&mut self, part: Part, first: Child, news: mpsc::Sender<News>) {
         let stop = self.stop.clone();
         self.kept.spawn(async move {
@@ -54,7 +54,7 @@ impl Group {
         });
     }
 
-    /// Ends all of them at once, and waits for that.
+    /// Stops all of them at once, and waits for their end.
     pub(super) async fn end(mut self) {
         self.stop.cancel();
         while self.kept.join_next().await.is_some() {}
@@ -92,7 +92,7 @@ async fn keep(
     }
 }
 
-/// Where the receiver is closed, `up` is ending, and its children with it.
+/// If the receiver is closed, `up` is ending, and its children with it.
 async fn tell(news: &mpsc::Sender<News>, what: News) {
     if let Err(unheard) = news.send(what).await {
         tracing::debug!(news = ?unheard.0, "the receiver is closed");

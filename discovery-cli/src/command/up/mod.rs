@@ -1,4 +1,4 @@
-//! `up`: the hello chain on this machine, each part a process of its own.
+//! `up`: the hello chain on this machine, one process per part.
 
 mod board;
 mod chain;
@@ -16,7 +16,7 @@ use super::{agent::Serving, ports::tcp_is_free};
 use crate::print::complain;
 use chain::Chain;
 
-/// Instances of service2 at most.
+/// Maximum number of instances of service2.
 const SCALE_MAX: usize = 50;
 
 /// Runs the hello chain on this machine: the embedded agent, service1 and two service2
@@ -24,9 +24,9 @@ const SCALE_MAX: usize = 50;
 #[command(after_help = "\
 Example: discovery up --scale service2=3
 
-Each part is a separate process. A killed process is restarted; a process that shuts down gracefully is
-not. Ctrl-C stops all gracefully, the agent last; a second Ctrl-C stops them at once. No process outlives
-this command.")]
+Each part is a separate process. A killed process is restarted; a process that shuts down
+gracefully is not. Ctrl-C stops all gracefully, the agent last; a second Ctrl-C stops them at once.
+No process outlives this command.")]
 pub(crate) struct Up {
     /// Number of instances of service2
     #[arg(long, value_name = "service2=N", default_value = "service2=2", value_parser = scale)]
@@ -53,7 +53,7 @@ fn scale(text: &str) -> Result<usize, String> {
 }
 
 impl Up {
-    /// Where the agent is to serve.
+    /// The addresses for the agent.
     fn agent(&self) -> Serving {
         Serving { http: self.http_listen, dns: self.dns_listen }
     }

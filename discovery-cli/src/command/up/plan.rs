@@ -1,4 +1,4 @@
-//! The command lines of the processes that `up` starts. Pure, but for what this program is called.
+//! The command lines of the processes of `up`. Pure, except for the path of this program.
 
 use std::{env, io, net::SocketAddr, path::PathBuf};
 
@@ -7,12 +7,12 @@ use discovery::registration::near;
 use super::{board::AGENT, child::Part};
 use crate::command::agent::Serving;
 
-/// How long a service goes on serving once told to leave. Short: on one machine its callers know at once.
+/// Drain of a service. It is short, because callers on the same machine see the shutdown at once.
 const DRAIN: &str = "500ms";
-/// Logged where RUST_LOG does not say otherwise: the terminal is for what `up` itself has to say.
+/// Log level if RUST_LOG is not set: the terminal is for the output of `up`.
 const LOG_LEVEL: &str = "warn";
 
-/// Makes parts of this program.
+/// Creates the parts.
 #[derive(Debug)]
 pub(super) struct Plan {
     program: PathBuf,

@@ -1,11 +1,11 @@
-//! What `up` says on the terminal, and what it writes for programs.
+//! The output of `up`, as text and as JSON.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{
-    board::{AGENT, Entry, Saying},
+    board::{AGENT, Entry, Notice},
     child::how,
 };
 use crate::{
@@ -13,21 +13,21 @@ use crate::{
     print::{Paint, Table, Tone, json_line},
 };
 
-/// As a person reads it, ended by a newline. `serving`: where the agent does.
-pub(super) fn as_text(saying: &Saying, serving: Serving, paint: Paint) -> String {
+/// As text, ended by a newline. `serving`: the addresses of the agent.
+pub(super) fn as_text(saying: &Notice, serving: Serving, paint: Paint) -> String {
     match saying {
-        Saying::Up(entries) => {
+        Notice::Up(entries) => {
             let table = table(entries, serving).render(paint);
             format!("{table}\n{}\nCtrl-C stops all.\n", to_try(entries, serving))
         }
-        Saying::Ended { name, pid, status, again_in } => {
+        Notice::Ended { name, pid, status, again_in } => {
             let then = match again_in {
                 Some(pause) => format!("restarting in {} s", pause.as_secs_f64()),
                 None => "not restarted".into(),
             };
             format!("{name} (pid {}) {}; {then}\n", shown(*pid), how(*status))
         }
-        Saying::Again(entry) => {
+        Notice::Again(entry) => {
             format!(
                 "{} is running again: pid {}, {}\n",
                 entry.name,
@@ -35,26 +35,26 @@ pub(super) fn as_text(saying: &Saying, serving: Serving, paint: Paint) -> String
                 place(entry, serving)
             )
         }
-        Saying::Lost { name, why } => format!("{name} cannot be restarted: {why}\n"),
+        Notice::Lost { name, why } => format!("{name} cannot be restarted: {why}\n"),
     }
 }
 
-/// As a program reads it, an object a line.
-pub(super) fn as_json(saying: &Saying, serving: Serving) -> String {
+/// As JSON, one object per line.
+pub(super) fn as_json(saying: &Notice, serving: Serving) -> String {
     let entry = |entry: &Entry| process(entry, serving);
     let object = match saying {
-        Saying::Up(entries) => {
+        Notice::Up(entries) => {
             json!({ "what": "up", "processes": entries.iter().map(entry).collect::<Value>() })
         }
-        Saying::Ended { name, pid, status, again_in } => json!({
+        Notice::Ended { name, pid, status, again_in } => json!({
             "what": "ended",
             "name": name,
             "pid": pid,
             "how": how(*status),
             "again_in_ms": again_in.as_ref().map(Duration::as_millis),
         }),
-        Saying::Again(again) => json!({ "what": "again", "process": entry(again) }),
-        Saying::Lost { name, why } => json!({ "what": "lost", "name": name, "why": why }),
+        Notice::Again(again) => json!({ "what": "again", "process": entry(again) }),
+        Notice::Lost { name, why } => json!({ "what": "lost", "name": name, "why": why }),
     };
     json_line(&object)
 }
@@ -80,7 +80,7 @@ fn place(entry: &Entry, Serving { http, dns }: Serving) -> String {
     entry.at.as_ref().map_or_else(|| format!("http {http}, dns {dns}"), ToString::to_string)
 }
 
-/// What to type in another terminal.
+/// Commands to try in another terminal.
 fn to_try(entries: &[Entry], Serving { http, dns }: Serving) -> String {
     let service1 = entries
         .iter()
@@ -99,7 +99,7 @@ fn to_try(entries: &[Entry], Serving { http, dns }: Serving) -> String {
     if let Some(pid) = service2.next().map(|entry| shown(entry.pid)) {
         tries.push((format!("kill -9 {pid}"), "call again: no call fails, and it is restarted"));
     }
-    // Another one: the killed one comes back under another pid.
+    // Another one: the killed one is restarted with another pid.
     if let Some(pid) = service2.next().map(|entry| shown(entry.pid)) {
         tries.push((format!("kill {pid}"), "this one shuts down gracefully, and is not restarted"));
     }
