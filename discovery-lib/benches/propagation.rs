@@ -93,8 +93,8 @@ impl Pooled {
 }
 
 async fn measure(name: &str, agent: SocketAddr) {
-    let settings = AgentSettings { address: agent.into(), ..AgentSettings::default() };
-    let discovery = Discovery::new(Settings { agent: settings, ..Settings::default() }).unwrap();
+    let settings = Settings::new(AgentSettings::new(agent));
+    let discovery = Discovery::new(settings).unwrap();
     let watch = discovery.watch("watched");
     let mut pooled = Pooled { watch, pool: discovery.pool("watched") };
     pooled.watch.changed().await;

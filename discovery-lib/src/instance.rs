@@ -96,6 +96,7 @@ impl fmt::Display for Host {
 
 /// One running instance of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Instance {
     /// Unique on its node.
     pub id: ServiceId,
@@ -137,6 +138,20 @@ impl Instance {
             weights: Weights::default(),
             status: Status::Passing,
         }
+    }
+
+    /// Replaces its status.
+    #[must_use]
+    pub fn status(mut self, status: Status) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Replaces its weights.
+    #[must_use]
+    pub fn weights(mut self, weights: Weights) -> Self {
+        self.weights = weights;
+        self
     }
 
     /// The weight of its present status.

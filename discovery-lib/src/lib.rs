@@ -1,9 +1,10 @@
 //! Service discovery on [Consul](https://developer.hashicorp.com/consul): register, watch, pick, call.
 //!
-//! A program registers itself, keeps itself registered whatever happens to its agent, and leaves in order ([`Registered::serve_until`]). A
-//! caller names a service and reaches whichever instance is best now ([`Client`]): standing queries keep a pool of the instances, each pick
-//! takes the lighter of two by latency and load, who fails is kept out for a while, and a registry that is down, wiped or wrong never empties
-//! a pool that still works.
+//! - **Register**: a program registers itself at the Consul agent of its host, sends heartbeats, registers again when the agent has lost the
+//!   registration, and deregisters when it shuts down ([`Registered::serve_until`]).
+//! - **Call**: a caller names a service and reaches a healthy instance of it ([`Client`], [`Pool`]). A watch keeps the instances up to date,
+//!   each pick compares two of them by latency and load, and an instance that fails is ejected for a while. When Consul is down or has lost
+//!   its data, the last known instances stay in use.
 //!
 //! A service (feature `serve`):
 //!
@@ -56,21 +57,69 @@
 //! tokio = { version = "1", features = ["macros", "net", "rt-multi-thread", "time"] }
 //! ```
 //!
-//! A test starts `discovery_agent::Agent::start().await` and sets `CONSUL_HTTP_ADDR` to its `http_addr()` in [`Settings::from_vars`].
+//! A test needs no Consul: the package `discovery-agent` has an agent that runs in the test's process.
 //!
-//! Features, all off by default: `serve` (an HTTP server) and `metrics` (`/metrics` on its admin listener).
+//! ```
+//! use discovery::{Discovery, Settings, agent::AgentSettings};
+//! use discovery_agent::Agent;
 //!
-//! One lookup, from the call to the instance: [`Client::get`] finds the [`Pool`] of the service that the URL names; the pool is fed by a
-//! [`Watch`], one standing question to Consul a service, however many ask; [`Pool::pick`] reads the published members and takes one without a
-//! lock; what became of the try ([`Verdict`]) is learnt by that member and decides whether another is tried.
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let agent = Agent::start().await?; // on free ports of the loopback address
+//! let settings = Settings::new(AgentSettings::new(agent.http_addr())).dns(agent.dns_addr());
+//! let discovery = Discovery::new(settings)?;
+//! let error = discovery.client().get("http://service1/").await.unwrap_err();
+//! assert!(error.is_no_instance()); // until the program under test registers one
+//! # agent.stop().await;
+//! # Ok(())
+//! # }
+//! ```
 //!
-//! A call has 5 s unless its client has other options ([`CallOptions`]): 250 ms for a connection, 1 s from the end of the request to the head of
-//! the answer, 2 s for the next byte while a body is sent or read. [`Body::bytes`] ends with the call; a body that is streamed may go on. A
-//! handler that thinks for longer than 1 s needs a longer `try_timeout`, or it is called on another instance too; an upload or an answer that
-//! takes longer than 5 s as a whole needs a longer `call_timeout`, and a stream that pauses a longer `stall_timeout`.
+//! A program that is started by a test finds the agent by `CONSUL_HTTP_ADDR` and `CONSUL_DNS_ADDR`.
 //!
-//! There is no global state: two [`Discovery`] in one process are strangers. Nothing here prints, exits, or reads the environment but
-//! [`Settings::from_env`] and what is made of it.
+//! # Variables
+//!
+//! [`Settings::from_env`] reads the variables of Consul's own command, and one for DNS. An invalid value is an error, an empty one counts as
+//! not set.
+//!
+//! | variable | default | meaning |
+//! |---|---|---|
+//! | `CONSUL_HTTP_ADDR` | `127.0.0.1:8500` | the agent: `host:port`, `http://host:port` or `unix:///path` |
+//! | `CONSUL_HTTP_TOKEN` | none | ACL token |
+//! | `CONSUL_HTTP_TOKEN_FILE` | none | file with the ACL token, read for each request |
+//! | `CONSUL_HTTP_AUTH` | none | `user:password` for a proxy with basic authentication |
+//! | `CONSUL_HTTP_SSL` | `false` | `true` is an error: TLS is not supported |
+//! | `CONSUL_NAMESPACE`, `CONSUL_PARTITION` | none | namespace and admin partition of Consul Enterprise |
+//! | `CONSUL_DNS_ADDR` | the agent's host, 8600 | Consul's DNS, used over TCP: `host:port`, `host` or `:port` |
+//!
+//! # Features
+//!
+//! | feature | default | meaning |
+//! |---|---|---|
+//! | `dns` | on | Consul's DNS as a source of instances ([`Source::Dns`]) |
+//! | `serve` | off | an HTTP server with `/health` and `/ready` |
+//! | `metrics` | off | `/metrics` on the admin listener of that server |
+//!
+//! # Limits
+//!
+//! The deadlines are defaults of [`CallOptions`], for all services or for one ([`DiscoveryBuilder::service`]):
+//!
+//! - 5 s for a call, with all its tries (`call_timeout`). [`Body::bytes`] is part of the call; a streamed body may take longer.
+//! - 250 ms to connect, and 1 s per try from the end of the request to the head of the response (`try_timeout`). A handler that needs longer
+//!   than 1 s needs a longer `try_timeout`; otherwise the request is sent to another instance too.
+//! - 2 s for the next byte while a body is sent or read (`stall_timeout`).
+//!
+//! Not supported yet: TLS (to the agent and to instances), HTTP/2 and gRPC, and hedged requests (a second try beside the first). Calls use
+//! HTTP/1.1; for other protocols [`Pool::connect`] returns a TCP connection. Consul's service mesh and KV store are not part of this library.
+//!
+//! # How a call finds its instance
+//!
+//! [`Client::get`] finds the [`Pool`] of the service that the URL names. The pool follows a [`Watch`]: one blocking query per service, shared
+//! by all callers. [`Pool::pick`] chooses one of the published members without a lock. The result of the try ([`Verdict`]) updates that
+//! member's statistics, and decides whether the request is tried on another one.
+//!
+//! There is no global state: two [`Discovery`] values share nothing. The library does not print or exit, and only [`Settings::from_env`] and
+//! [`Discovery::from_env`] read the environment.
 #![warn(missing_docs)]
 #![cfg_attr(
     not(feature = "serve"),

@@ -3,7 +3,7 @@
 //! A value that can't be parsed is an error at once, never a default. An empty variable counts as not set.
 //! Source: <https://developer.hashicorp.com/consul/commands#environment-variables>.
 
-use std::fmt;
+use std::{fmt, net::SocketAddr};
 
 use http::HeaderValue;
 
@@ -17,8 +17,9 @@ use crate::{
 /// The port of Consul's DNS.
 const DNS_PORT: u16 = 8600;
 
-/// How to reach Consul.
+/// How to reach Consul. Its fields can be changed after [`Settings::new`], [`Settings::from_env`] or [`Settings::from_vars`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Settings {
     /// The agent's HTTP API.
     pub agent: AgentSettings,
@@ -32,6 +33,7 @@ pub struct Settings {
 
 /// The address of Consul's DNS, which is used over TCP.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DnsAddress {
     /// Default: the agent's host.
     pub host: Host,
@@ -45,6 +47,12 @@ impl Default for DnsAddress {
     }
 }
 
+impl From<SocketAddr> for DnsAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::new(Host::Ip(address.ip()), address.port())
+    }
+}
+
 impl fmt::Display for DnsAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
@@ -52,17 +60,42 @@ impl fmt::Display for DnsAddress {
 }
 
 impl DnsAddress {
+    /// DNS on this host and port.
+    pub fn new(host: impl Into<Host>, port: u16) -> Self {
+        Self { host: host.into(), port }
+    }
+
     /// The DNS of the agent at this address.
     pub fn of(agent: &Address) -> Self {
         let host = match agent {
             Address::Tcp { host, .. } => host.clone(),
             Address::Unix(_) => Address::LOCAL.into(),
         };
-        Self { host, port: DNS_PORT }
+        Self::new(host, DNS_PORT)
     }
 }
 
 impl Settings {
+    /// Settings for this agent, with the DNS server of its host ([`DnsAddress::of`]).
+    pub fn new(agent: AgentSettings) -> Self {
+        let dns = DnsAddress::of(&agent.address);
+        Self { agent, dns, datacenter: None, source: Source::default() }
+    }
+
+    /// Replaces the address of DNS.
+    #[must_use]
+    pub fn dns(mut self, dns: impl Into<DnsAddress>) -> Self {
+        self.dns = dns.into();
+        self
+    }
+
+    /// Replaces the source of queries that name none.
+    #[must_use]
+    pub fn source(mut self, source: Source) -> Self {
+        self.source = source;
+        self
+    }
+
     /// Settings from variables of any origin: `var` returns the value of a name, none if it is not set.
     ///
     /// # Errors

@@ -71,7 +71,7 @@ pub fn main(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// A setting is invalid, its address is in use, or a second signal stopped it at once.
 pub async fn run(settings: Settings) -> Outcome {
     let Settings { listen, service_name, upstream, resolve, service } = settings;
-    let discovery = Discovery::new(discovery::Settings { source: resolve, ..service.settings()? })?;
+    let discovery = Discovery::new(service.settings()?.source(resolve))?;
     let listener = program::listen(listen, "--listen (LISTEN)").await?;
     let pool = discovery.pool(&upstream);
     let relay = Relay::new(discovery.client(), &upstream);

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     fn at(port: u16, status: Status) -> Arc<Instance> {
-        Arc::new(Instance { status, ..Instance::at("web", "10.0.0.1".into(), port) })
+        Arc::new(Instance::at("web", "10.0.0.1".into(), port).status(status))
     }
 
     #[test]

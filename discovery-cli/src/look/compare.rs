@@ -79,15 +79,13 @@ mod tests {
     use super::*;
 
     fn at(port: u16, status: Status) -> Arc<Instance> {
-        Arc::new(Instance { status, ..Instance::at("web", "10.0.0.1".into(), port) })
+        Arc::new(Instance::at("web", "10.0.0.1".into(), port).status(status))
     }
 
     #[test]
     fn both_answers_are_compared_by_address() {
-        let heavy = Arc::new(Instance {
-            weights: Weights { passing: 9, warning: 1 },
-            ..Instance::at("web", "10.0.0.1".into(), 6)
-        });
+        let weights = Weights { passing: 9, warning: 1 };
+        let heavy = Arc::new(Instance::at("web", "10.0.0.1".into(), 6).weights(weights));
         let http = [
             at(1, Status::Passing),
             at(2, Status::Critical),
@@ -113,8 +111,9 @@ mod tests {
 
     #[test]
     fn two_ids_at_one_address_are_two_lines_for_one_dns_record() {
-        let other = Arc::new(Instance { id: "other".into(), ..(*at(1, Status::Passing)).clone() });
-        let lines = compare(&[at(1, Status::Passing), other], &[at(1, Status::Passing)]);
+        let mut other = (*at(1, Status::Passing)).clone();
+        other.id = "other".into();
+        let lines = compare(&[at(1, Status::Passing), Arc::new(other)], &[at(1, Status::Passing)]);
         assert_eq!(lines.len(), 2);
         assert!(lines.iter().all(|line| line.verdict == Verdict::Same));
     }

@@ -46,6 +46,7 @@ const READ_WITHIN: Duration = Duration::from_secs(10);
 
 /// The address of an agent and the credentials for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AgentSettings {
     /// Its address. Default: 127.0.0.1:8500.
     pub address: Address,
@@ -57,6 +58,20 @@ pub struct AgentSettings {
     pub namespace: Option<String>,
     /// Consul Enterprise's admin partition.
     pub partition: Option<String>,
+}
+
+impl AgentSettings {
+    /// The agent at this address, without credentials.
+    pub fn new(address: impl Into<Address>) -> Self {
+        Self { address: address.into(), ..Self::default() }
+    }
+
+    /// Sets the ACL token.
+    #[must_use]
+    pub fn token(mut self, token: Token) -> Self {
+        self.token = token;
+        self
+    }
 }
 
 /// Maintenance mode of a service: no caller uses a service that is in maintenance.

@@ -22,6 +22,7 @@ pub enum Origin {
 
 /// The full answer to a query: all instances, whatever their status.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// The instances, including critical ones and those in maintenance (DNS leaves them out). Sorted by node and id, or by distance if the
     /// query asks for that.
@@ -36,6 +37,15 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// An answer without an index, which was true at this time.
+    pub fn new(
+        instances: impl IntoIterator<Item = Arc<Instance>>,
+        origin: Origin,
+        as_of: Instant,
+    ) -> Self {
+        Self { instances: instances.into_iter().collect(), index: 0, origin, as_of }
+    }
+
     /// The age of the answer. It grows without limit while Consul can't be reached.
     #[must_use]
     pub fn age(&self, now: Instant) -> Duration {
@@ -45,9 +55,17 @@ impl Snapshot {
 
 /// What is known of a service: the last good snapshot, if there is one, and the failure since then, if there is one.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Watched {
     /// The last good answer. An error never removes it.
     pub snapshot: Option<Arc<Snapshot>>,
     /// Why the last query failed; none after an answer.
     pub failure: Option<Arc<Error>>,
+}
+
+impl From<Snapshot> for Watched {
+    /// This answer, and no failure since then.
+    fn from(snapshot: Snapshot) -> Self {
+        Self { snapshot: Some(Arc::new(snapshot)), failure: None }
+    }
 }

@@ -42,9 +42,8 @@ async fn register(consul: &Consul, port: u16) {
 }
 
 fn discovery(consul: &Consul, token: Token) -> Discovery {
-    let address = consul.http_addr().into();
-    let agent = AgentSettings { address, token, ..AgentSettings::default() };
-    Discovery::new(Settings { agent, ..Settings::default() }).unwrap()
+    let agent = AgentSettings::new(consul.http_addr()).token(token);
+    Discovery::new(Settings::new(agent)).unwrap()
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use discovery::{
-    Discovery, DnsAddress, Host, Settings,
+    Discovery, Settings,
     agent::{AgentClient, AgentSettings},
 };
 use discovery_agent::Agent;
@@ -68,14 +68,9 @@ impl World {
     async fn of(engine: Engine) -> Self {
         let http = Proxy::start(engine.http_addr()).await.unwrap();
         let dns = Proxy::start(engine.dns_addr()).await.unwrap();
-        let settings = Settings {
-            agent: AgentSettings { address: http.addr().into(), ..AgentSettings::default() },
-            dns: DnsAddress { host: Host::Ip(dns.addr().ip()), port: dns.addr().port() },
-            ..Settings::default()
-        };
+        let settings = Settings::new(AgentSettings::new(http.addr())).dns(dns.addr());
         let discovery = Discovery::new(settings).unwrap();
-        let address = engine.http_addr().into();
-        let direct = AgentClient::new(AgentSettings { address, ..AgentSettings::default() });
+        let direct = AgentClient::new(AgentSettings::new(engine.http_addr()));
         Self { engine, http, dns, discovery, direct: direct.unwrap() }
     }
 

@@ -139,7 +139,9 @@ mod tests {
     }
 
     fn at(id: &str, port: u16) -> Arc<Instance> {
-        Arc::new(Instance { id: id.into(), ..Instance::at("web", "127.0.0.1".into(), port) })
+        let mut instance = Instance::at("web", "127.0.0.1".into(), port);
+        instance.id = id.into();
+        Arc::new(instance)
     }
 
     /// A board of the agent and `web`, both ready.
@@ -161,7 +163,7 @@ mod tests {
         let mut board = up();
         assert!(matches!(board.hear(killed("web")), Some(Notice::Ended { pid: Some(2), .. })));
         assert_eq!(board.hear(started("web", 3)), None);
-        let critical = Arc::new(Instance { status: Status::Critical, ..(*at("web", 81)).clone() });
+        let critical = Arc::new((*at("web", 81)).clone().status(Status::Critical));
         for not_yet in [vec![], vec![at("web", 80)], vec![critical], vec![at("other", 81)]] {
             assert_eq!(board.see(&not_yet), [], "{not_yet:?}");
         }

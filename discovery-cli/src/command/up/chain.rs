@@ -9,7 +9,7 @@ use std::{
 };
 
 use discovery::{
-    Discovery, DnsAddress, Host, Instance, Settings, Watch,
+    Discovery, Instance, Settings, Watch,
     agent::{Address, AgentSettings},
     registration::near,
 };
@@ -154,10 +154,7 @@ async fn serving(agent: &mut Child) -> Result<Serving, Failure> {
 
 fn settings(at: Serving) -> Result<Settings, discovery::Error> {
     let address: Address = near(at.http).to_string().parse()?;
-    let dns = near(at.dns);
-    let dns = DnsAddress { host: Host::Ip(dns.ip()), port: dns.port() };
-    let agent = AgentSettings { address, ..AgentSettings::default() };
-    Ok(Settings { agent, dns, ..Settings::default() })
+    Ok(Settings::new(AgentSettings::new(address)).dns(near(at.dns)))
 }
 
 /// The error if a process ended before all were ready.

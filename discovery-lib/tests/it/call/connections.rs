@@ -95,9 +95,7 @@ fn listed(servers: &[&Server]) -> Watched {
     let instance = |server: &&Server| {
         Arc::new(Instance::at("service2", "127.0.0.1".into(), server.address.port()))
     };
-    let instances = servers.iter().map(instance).collect();
-    let snapshot = Snapshot { instances, index: 1, origin: Origin::Catalog, as_of: Instant::now() };
-    Watched { snapshot: Some(snapshot.into()), failure: None }
+    Snapshot::new(servers.iter().map(instance), Origin::Catalog, Instant::now()).into()
 }
 
 #[tokio::test]

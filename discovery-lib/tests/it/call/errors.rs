@@ -15,9 +15,8 @@ use super::{
 };
 
 fn named(host: &str, port: u16) -> Watched {
-    let instances = [Instance::at("service2", Host::from(host), port).into()].into();
-    let snapshot = Snapshot { instances, index: 1, origin: Origin::Catalog, as_of: Instant::now() };
-    Watched { snapshot: Some(snapshot.into()), failure: None }
+    let instance = Instance::at("service2", Host::from(host), port).into();
+    Snapshot::new([instance], Origin::Catalog, Instant::now()).into()
 }
 
 #[tokio::test]

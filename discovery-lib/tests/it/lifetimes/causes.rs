@@ -1,8 +1,6 @@
 //! A call before the first answer about its instances fails with the reason.
 
-use discovery::{
-    Discovery, DnsAddress, Host, Settings, Source, agent::Address, agent::AgentSettings,
-};
+use discovery::{Discovery, Settings, Source, agent::AgentSettings};
 use std::{error::Error as _, net::SocketAddr};
 use testkit::ports;
 use tokio::{
@@ -85,13 +83,8 @@ async fn a_call_without_known_instances_fails_with_the_reason() {
         ),
         (Source::Dns, silent, vec!["no answer yet from the DNS server at ADDRESS"]),
     ] {
-        let discovery = Discovery::new(Settings {
-            agent: AgentSettings { address: Address::from(at), ..AgentSettings::default() },
-            dns: DnsAddress { host: Host::Ip(at.ip()), port: at.port() },
-            source: source.clone(),
-            ..Settings::default()
-        })
-        .unwrap();
+        let settings = Settings::new(AgentSettings::new(at)).dns(at).source(source.clone());
+        let discovery = Discovery::new(settings).unwrap();
         let error = discovery.client().get("http://web/").await.unwrap_err();
         assert!(error.is_no_instance(), "{error}");
         let mut text = error.to_string();

@@ -7,8 +7,8 @@ use std::{
 };
 
 use discovery::{
-    Client, Discovery, DnsAddress, Host, Pool, Registration, Settings, Source,
-    agent::AgentSettings, registration::RegistrationState,
+    Client, Discovery, Pool, Registration, Settings, Source, agent::AgentSettings,
+    registration::RegistrationState,
 };
 use discovery_agent::Agent;
 use http::{Method, Request, StatusCode};
@@ -51,13 +51,8 @@ impl Elsewhere {
     }
 
     fn discovery(&self, source: Source) -> Discovery {
-        Discovery::new(Settings {
-            agent: AgentSettings { address: self.http.into(), ..AgentSettings::default() },
-            dns: DnsAddress { host: Host::Ip(self.dns.ip()), port: self.dns.port() },
-            source,
-            ..Settings::default()
-        })
-        .unwrap()
+        let settings = Settings::new(AgentSettings::new(self.http)).dns(self.dns).source(source);
+        Discovery::new(settings).unwrap()
     }
 
     /// The one instance of `web` is this one.

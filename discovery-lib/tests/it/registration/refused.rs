@@ -93,9 +93,8 @@ async fn a_listener_that_its_node_does_not_lead_to_is_refused() {
     let Some(binary) = Binary::find_or_skip() else { return };
     let consul = Consul::of(&binary).config(json!({"advertise_addr": "::1"})).start().await;
     let consul = consul.unwrap();
-    let address = consul.http_addr().into();
-    let agent = AgentSettings { address, ..AgentSettings::default() };
-    let discovery = Discovery::new(Settings { agent, ..Settings::default() }).unwrap();
+    let agent = AgentSettings::new(consul.http_addr());
+    let discovery = Discovery::new(Settings::new(agent)).unwrap();
     for (bound, is_refused) in [("0.0.0.0:0", true), ("[::]:0", false)] {
         let listener = TcpListener::bind(bound).await.unwrap();
         let local = listener.local_addr().unwrap();

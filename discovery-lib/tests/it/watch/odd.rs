@@ -45,9 +45,8 @@ async fn an_invalid_record_hides_no_other() {
     let Some(binary) = Binary::find_or_skip() else { return };
     let consul = Consul::of(&binary).start().await.unwrap();
     register_invalid_records(&consul).await;
-    let address = consul.http_addr().into();
-    let agent = AgentSettings { address, ..AgentSettings::default() };
-    let discovery = Discovery::new(Settings { agent, ..Settings::default() }).unwrap();
+    let agent = AgentSettings::new(consul.http_addr());
+    let discovery = Discovery::new(Settings::new(agent)).unwrap();
     let mut watch = discovery.watch("web");
     let known = ["10.0.0.1:83 critical", "10.0.0.1:82 critical", "10.0.0.1:81 passing"];
     until_instances(&mut watch, &known).await;
