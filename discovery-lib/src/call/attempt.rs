@@ -1,4 +1,4 @@
-//! One try: a request to one instance, on a kept connection or a fresh one, up to the head of its answer.
+//! One try: a request to one instance, on an idle connection or a new one, up to the head of the response.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ use super::{
 };
 use crate::{Instance, names::Names};
 
-/// Where a try goes, and how long it may take.
+/// The target and the deadlines of a try.
 #[derive(Debug)]
 pub(crate) struct Attempt<'a> {
     pub(crate) instance: &'a Instance,
     pub(crate) names: &'a Names,
     pub(crate) kept: Arc<IdleConnections>,
-    /// Whether a kept connection may serve.
+    /// Whether an idle connection may be used.
     pub(crate) may_reuse: bool,
     pub(crate) connect: Deadline,
     pub(crate) limits: Limits,
@@ -33,20 +33,20 @@ pub(crate) struct Attempt<'a> {
     pub(crate) now: Instant,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) outcome: TryOutcome,
     pub(crate) why: TryError,
-    /// Whether it befell a connection that had served before.
+    /// Whether the connection had been used before.
     pub(crate) reused: bool,
 }
 
-/// The head of an answer, and the line that its body comes on.
+/// The head of a response, and the connection of its body.
 pub(crate) type Answer = (Response<Incoming>, Lease);
 
 impl Attempt<'_> {
-    /// Sends the request and waits for the head of the answer.
+    /// Sends the request and waits for the head of the response.
     pub(crate) async fn run(self, request: &Outgoing<'_>) -> Result<Answer, Fault> {
         while self.may_reuse
             && let Some(mut connection) = self.kept.take(self.now)

@@ -1,7 +1,7 @@
 //! The body of a response: a stream of frames, or all bytes within a limit.
 //!
-//! As long as it lives, its instance counts one more call in flight. How the body ends is how the call ends: its end is a success, a break
-//! or a stall is a failure. At its end the connection goes back to those kept; left before, it is closed.
+//! Until it is dropped, it counts as one call in flight of its instance. A complete body is a success of the call, a lost connection or a
+//! stall is a failure. After a complete body the connection becomes idle; otherwise it is closed.
 
 use std::{
     fmt,
@@ -28,9 +28,9 @@ use crate::{Error, InFlight, Instance, error::Kind};
 /// Frames that are read from a body when it is dropped. If it ends within them, its connection is kept.
 const DRAINED_MAX: usize = 4;
 
-/// The body of an answer.
+/// The body of a response.
 ///
-/// As an [`http_body::Body`] it may take as long as it likes, as long as something comes ([`Deadlines::stall`](crate::CallOptions::stall_timeout));
+/// As an [`http_body::Body`] it has no deadline, only a timeout for the next byte ([`Deadlines::stall`](crate::CallOptions::stall_timeout));
 /// its reader should have a deadline of its own. Time between two reads does not count as a stall.
 pub struct Body {
     incoming: Incoming,
@@ -39,18 +39,18 @@ pub struct Body {
     open: Option<Open>,
 }
 
-/// What the reading of a body has to keep to.
+/// The deadlines of reading a body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading {
     /// The end of the call.
     pub(crate) until: Deadline,
     /// For the next byte.
     pub(crate) stall: Duration,
-    /// Whether the request may be sent again when the body breaks off.
+    /// Whether the request may be sent again when the body is incomplete.
     pub(crate) is_repeatable: bool,
 }
 
-/// What is given back at the end.
+/// Released at the end.
 struct Open {
     line: Lease,
     in_flight: InFlight,
@@ -76,11 +76,11 @@ impl Body {
     ///
     /// # Errors
     ///
-    /// It is longer, it broke off, it stalled or the deadline passed (both [`Error::is_timeout`]).
+    /// It is longer, the connection was lost, it stalled or the deadline passed (both [`Error::is_timeout`]).
     pub async fn bytes(mut self, limit: usize) -> Result<Bytes, Error> {
         let until = self.reading.until;
         let mut reading = pin!(Limited::new(&mut self, limit).collect());
-        // Most answers are here with their heads, and need no timer.
+        // Most bodies arrive with their heads, and need no timer.
         let read = match poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await {
             Poll::Ready(read) => Ok(read),
             Poll::Pending => timeout_at(until.at, reading).await,
@@ -120,7 +120,7 @@ impl Body {
         if self.reading.is_repeatable { error } else { error.not_to_be_repeated() }
     }
 
-    /// Gives up what came on a connection that is of no further use: that is its instance's failure.
+    /// Closes the connection and records a failure of its instance.
     fn fail(&mut self) {
         if let Some(mut open) = self.open.take() {
             open.in_flight.fail();

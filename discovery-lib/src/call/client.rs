@@ -1,4 +1,4 @@
-//! Calls by service name: `http://service2/path` goes to whichever instance of service2 is best now.
+//! Calls by service name: `http://service2/path` goes to the best instance of service2.
 
 use std::{
     collections::HashMap,
@@ -13,15 +13,15 @@ use tokio::time::Instant;
 use super::{Body, CallOptions, RequestBody, request::Outgoing, upstream::Upstream};
 use crate::{Error, Pool, error::Kind, lifetime::LINGER, redact::without_secrets};
 
-/// Services that a client calls at a time. Beyond that a call is refused: names may come from outside, and each is a question to Consul.
+/// Services that a client calls at a time. Above that a call is an error: names may come from outside, and each one is a query to Consul.
 pub(crate) const SERVICES_MAX: usize = 256;
 /// A service that was not called for this time may be replaced by another one.
 pub(crate) const UNUSED_MAX: Duration = LINGER;
 
-/// A caller of services by name. Cheap to clone; clones share pools, connections and retry budgets.
+/// Calls services by name. Cheap to clone; clones share pools, connections and retry budgets.
 ///
-/// The host of a URL is a service: `http://service2/orders?id=7` asks an instance of service2 for `/orders?id=7`. Each try goes to the
-/// best instance by rank, latency and load; a failed one is repeated on another instance where that can do no harm (see
+/// The host of a URL is a service: `http://service2/orders?id=7` requests `/orders?id=7` from an instance of service2. Each try goes to the
+/// best instance by rank, latency and load; a failed one is repeated on another instance where that is safe (see
 /// [`Client::request`]).
 #[derive(Clone)]
 pub struct Client {
@@ -86,7 +86,7 @@ impl Client {
         Ok(Self::build(self.shared.find.clone(), self.shared.options.clone(), of_services))
     }
 
-    /// Asks for a URL whose host is a service, with GET.
+    /// Sends GET to a URL whose host is a service.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl Client {
     /// without a response.
     ///
     /// A try that failed is repeated on another instance (three that may have served it, ten in all) within the service's retry budget (a
-    /// fifth of its requests and ten a second), if the request was surely not served (no connection, 421, 503 with `Discovery-Leaving`), or if the method is GET,
+    /// fifth of its requests and ten a second), if the request was certainly not served (no connection, 421, 503 with `Discovery-Leaving`), or if the method is GET,
     /// HEAD, OPTIONS, PUT or DELETE (no answer in time, connection lost, 429, 502, 503, 504). The last of those answers is returned as it
     /// came. A 429 with `Retry-After` applies to the caller, so the next try, on any instance, waits that long; where that is longer than
     /// the call has left, the 429 is returned at once. Headers for one hop alone are dropped in both directions; `Host` is the service unless the request has its own.
@@ -111,7 +111,7 @@ impl Client {
     /// [`CallOptions`] in the extensions of the request apply to this call, except for the retry budget. [`RequestBody`] states which bodies
     /// are sent again.
     ///
-    /// Cancel safety: dropping it gives the call up, and its connection is closed; the instance may still serve the request.
+    /// Cancel safety: dropping the future cancels the call and closes its connection; the instance may still serve the request.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl Client {
             return Ok(known);
         }
         let name = HeaderValue::from_str(service)
-            .map_err(|error| not_callable(service, "no name of a service").because(error))?;
+            .map_err(|error| not_callable(service, "not a service name").because(error))?;
         let now = Instant::now();
         make_room(&mut self.shared.write(), service, now)?;
         // Not under the lock: `find` may use this client.
@@ -167,7 +167,7 @@ impl Shared {
 
 type Upstreams = HashMap<Box<str>, Arc<Upstream>>;
 
-/// Makes room for a service by forgetting those that were not called for [`UNUSED_MAX`], or else the one without instances that was called
+/// Makes room for a service by removing those that were not called for [`UNUSED_MAX`], or else the one without instances that was called
 /// longest ago: names without instances must not shut out services. What is called and has instances stays.
 ///
 /// # Errors
@@ -203,7 +203,7 @@ fn service_of(url: &Uri) -> Result<&str, Error> {
         Some(authority) if authority.as_str().contains('@') => {
             refused("a user and a password belong in an Authorization header")
         }
-        Some(_) => refused("a service is called by its name alone, its port is known"),
+        Some(_) => refused("a URL of a service has no port: it is known from Consul"),
         None => refused("it names no service"),
     }
 }

@@ -28,13 +28,13 @@ pub enum TryError {
     Unreachable(std::io::ErrorKind),
     /// No connection within this time.
     NotConnected(Duration),
-    /// The connection ended before the answer's head.
+    /// The connection was closed before the head of the response.
     Closed,
     /// The response is not HTTP/1.1.
     Garbled,
-    /// The head of its answer has too many headers or too many bytes.
+    /// The head of its response has too many headers or too many bytes.
     HeadTooLong,
-    /// No answer's head within this time.
+    /// No head of a response within this time.
     Silent(Duration),
     /// It accepted no more of the request for this time.
     Stalled(Duration),

@@ -1,19 +1,19 @@
-//! The headers by which callers and instances understand each other, and those that end at the next hop.
+//! The headers of the protocol between callers and instances, and the removal of hop-by-hop headers.
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// In a request: the name of the service that the caller means. A server of another name answers 421, since addresses are reused.
+/// In a request: the name of the service that the caller calls. A server of another name answers 421, since addresses are reused.
 pub const SERVICE: HeaderName = HeaderName::from_static("discovery-service");
-/// In a 503: the instance is shutting down and refused the request before any handler had it, so callers send it to another instance at
-/// once, with any method. Never in an answer to a request that a handler may have served: callers would have it served twice.
+/// In a 503: the instance is shutting down and refused the request before a handler got it, so callers send it to another instance at
+/// once, with any method. Never in the response to a request that a handler may have served: callers would repeat it.
 pub const LEAVING: HeaderName = HeaderName::from_static("discovery-leaving");
-/// In an answer: `<id>@<node>` of the instance that gave it, one for each hop.
+/// In a response: `<id>@<node>` of the instance that sent it, one per hop.
 pub const INSTANCE: HeaderName = HeaderName::from_static("discovery-instance");
 
 /// Removes the headers that are for the next hop alone (RFC 9110, 7.6.1), those that `Connection` names too, and `Discovery-Leaving`: passed
-/// on by a gateway it would speak of the gateway.
+/// on by a gateway it would apply to the gateway.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if !headers.keys().any(is_hop_by_hop) {
         return;
@@ -45,7 +45,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     ) || *name == LEAVING
 }
 
-/// `Retry-After` in seconds. A date is not understood: it would need the clocks of both to agree.
+/// `Retry-After` in seconds. A date is ignored: it would need synchronized clocks.
 pub(crate) fn retry_after(headers: &HeaderMap<HeaderValue>) -> Option<Duration> {
     headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }

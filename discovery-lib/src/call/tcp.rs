@@ -14,13 +14,13 @@ use super::{
 use crate::{Error, Pick, PickOptions, Pool};
 
 impl Pool {
-    /// Connects to the best member, within 250 ms; when that fails, to another, at most ten in all. Before the first answer to who the
-    /// members are it waits for that, at most 1 s.
+    /// Connects to the best member, within 250 ms; when that fails, to another, at most ten in all. Before the first list
+    /// of members it waits for that, at most 1 s.
     ///
-    /// The pick is for the caller to judge: [`Pick::succeed`] and [`Pick::fail`] for a short exchange; for a long one [`Pick::judge`] once
+    /// The caller reports the result to the pick: [`Pick::succeed`] and [`Pick::fail`] for a short exchange; for a long one [`Pick::judge`] once
     /// it is known to work, and hold what that returns until the connection ends.
     ///
-    /// Cancel safety: dropping it closes what was connecting.
+    /// Cancel safety: dropping the future cancels the connection attempt.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! One service as a client calls it: its pool, its retry budget, and a call from the first pick to an answer or an error.
+//! One service of a client: its pool, its retry budget, and a call from the first pick to a response or an error.
 
 use std::time::Duration;
 
@@ -31,10 +31,10 @@ pub(crate) struct Upstream {
     options: CallOptions,
 }
 
-/// A try that was no success.
+/// A try that failed.
 struct Miss {
     failed: Failure,
-    /// An answer that is better than none, should there be no other.
+    /// A response that is returned if no other try gets a better one.
     answer: Option<Box<Response<Body>>>,
 }
 

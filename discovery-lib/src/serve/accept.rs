@@ -1,4 +1,4 @@
-//! Connections: taken in, served, and ended in order.
+//! Connections: accept, serve, graceful shutdown.
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -18,16 +18,16 @@ use crate::registration::FINISH_WITHIN;
 
 /// Connections served at once, and fewer where there are fewer descriptors ([`Limits::places`]).
 pub(super) const CONNECTIONS_MAX: usize = 8192;
-/// A request's head, in bytes; a longer one is answered 431.
+/// Bytes of a request's head; a longer one gets 431.
 const HEAD_MAX: usize = 32 * 1024;
 /// From the first byte of a head to its end.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// An idle connection lives no longer. Above what callers keep one for, so that it is they who end it.
+/// Idle timeout of a connection. It is longer than that of callers, so that the caller closes first.
 const QUIET_MAX: Duration = Duration::from_secs(90);
-/// Sent bytes that nobody takes: the connection is given up.
+/// Timeout for sent bytes that are not acknowledged; then the connection is closed.
 const UNTAKEN_MAX: Duration = Duration::from_secs(30);
 
-/// Serves at most so many connections at once until it is drained, then finishes what is in flight.
+/// Serves at most `places` connections at once until it is drained, then finishes the requests in flight.
 pub(super) async fn serve(listener: TcpListener, answers: Answers, places: usize) {
     let answers = Arc::new(answers);
     let stop = CancellationToken::new();
@@ -47,7 +47,7 @@ pub(super) async fn serve(listener: TcpListener, answers: Answers, places: usize
     finish(connections).await;
 }
 
-/// No limit for one address: behind a gateway or NAT all clients may have the same. Those without a request in hand give way instead.
+/// No limit for one address: behind a gateway or NAT all clients may have the same. At the limit, those without a request in progress are closed.
 fn limits(places: usize) -> Limits {
     Limits { places: Limits::places(places), per_client: None, head: HEAD_WITHIN, quiet: QUIET_MAX }
 }
@@ -64,16 +64,16 @@ async fn finish(mut connections: JoinSet<()>) {
     }
 }
 
-/// A handler that panicked takes its connection with it, not the server.
+/// A panic of a handler ends its connection, not the server.
 fn report(ended: Result<(), JoinError>) {
     if let Err(err) = ended {
-        error!(%err, "a request ended in a panic");
+        error!(%err, "handler panicked");
     }
 }
 
 async fn connection(stream: TcpStream, remote: SocketAddr, place: Place, answers: Arc<Answers>) {
     if let Err(err) = serve_one(stream, remote, &place, answers).await {
-        debug!(%remote, %err, "a connection ended early");
+        debug!(%remote, %err, "connection error");
     }
 }
 
@@ -91,7 +91,7 @@ async fn serve_one(
         async move { Ok::<_, Infallible>(answers.answer(request, remote, local, exchange).await) }
     });
     let mut http = http1::Builder::new();
-    // A client that has sent all it will still waits for its answer. Time limits are the place's.
+    // A client that has shut down its sending side still gets its response. The place has the timeouts.
     http.half_close(true).header_read_timeout(None);
     http.max_header_size(HEAD_MAX).max_buf_size(HEAD_MAX);
     let stream = TokioIo::new(Stream::new(stream, place));
@@ -106,7 +106,7 @@ async fn serve_one(
     Ok(connection.await?)
 }
 
-/// An IPv4 address is one, also where the listener is an IPv6 one that takes both.
+/// Converts an IPv4-mapped address, which a dual-stack listener gives, into IPv4.
 fn canonical(addr: SocketAddr) -> SocketAddr {
     match addr {
         SocketAddr::V4(_) => addr,

@@ -55,7 +55,7 @@ fn typed(body: String, content_type: &'static str) -> Response<Bytes> {
     response
 }
 
-/// The registration, and for each pool why the next call would use the instance that it would use.
+/// The registration, and for each pool the data by which the next call chooses an instance.
 fn explain(lifecycle: &Lifecycle, pools: &[Pool], now: Instant) -> Value {
     json!({
         "service": lifecycle.service(),

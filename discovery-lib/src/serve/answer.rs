@@ -1,4 +1,4 @@
-//! One request, one answer: what every server of a service says, round what its routes say.
+//! The response to a request: checks before the handler, and the headers that every response has.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -15,11 +15,11 @@ use crate::{
     headers::{INSTANCE, SERVICE},
 };
 
-/// A request's target, in bytes; a longer one is answered 414.
+/// Bytes of a request's target; a longer one gets 414.
 const TARGET_MAX: usize = 8 * 1024;
-/// A request's body, in bytes; a longer one is answered 413.
+/// Bytes of a request's body; a longer one gets 413.
 const BODY_MAX: usize = 1024 * 1024;
-/// From the end of a request's head to the end of its body; a slower one is answered 408.
+/// From the end of a request's head to the end of its body; a slower one gets 408.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// What all connections of a server share.
@@ -54,7 +54,7 @@ impl Answers {
         response.map(Full::new)
     }
 
-    /// Addresses are used again: who was here before may still be called.
+    /// Addresses are reused: requests may still arrive for the service that had this one before.
     fn misdirected(&self, head: &Parts) -> Option<Response<Bytes>> {
         let service = self.lifecycle.service();
         let meant = head.headers.get(SERVICE)?;
@@ -62,8 +62,8 @@ impl Answers {
             .then(|| text(StatusCode::MISDIRECTED_REQUEST, format!("this is {service}\n")))
     }
 
-    /// Names this instance before those that answered it, and ends the connection while leaving. Whether a request was served is for its
-    /// handler to say: nothing here marks the answer of one with `Discovery-Leaving`.
+    /// Puts the name of this instance before those of upstream instances, and closes the connection during shutdown. Only a handler knows
+    /// whether it served the request, so `Discovery-Leaving` is not added here.
     fn sign(&self, response: &mut Response<Bytes>) {
         let headers = response.headers_mut();
         if let Some(own) = self.own_name() {
@@ -78,7 +78,7 @@ impl Answers {
         }
     }
 
-    /// `<id>@<node>`; before the node is known, `<id>@`. None for an id that can't stand in a header.
+    /// `<id>@<node>`; before the node is known, `<id>@`. None for an id that is not a valid header value.
     fn own_name(&self) -> Option<HeaderValue> {
         let node = self.lifecycle.node().unwrap_or_default();
         HeaderValue::try_from(format!("{}@{node}", self.lifecycle.id())).ok()
@@ -91,30 +91,30 @@ fn malformed(head: &Parts) -> Option<Response<Bytes>> {
     }
     let length = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     (length > TARGET_MAX)
-        .then(|| last(StatusCode::URI_TOO_LONG, "a target has at most 8 KiB here\n"))
+        .then(|| last(StatusCode::URI_TOO_LONG, "the target is longer than 8 KiB\n"))
 }
 
 async fn read(body: Incoming) -> Result<Bytes, Response<Bytes>> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    // Before any of it is read, so that no client gets the go-ahead for it.
+    // Before the body is polled, so that hyper does not send 100 Continue.
     if body.size_hint().lower() > BODY_MAX as u64 {
         return Err(too_long());
     }
     match timeout(BODY_WITHIN, Limited::new(body, BODY_MAX).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(err)) if err.is::<LengthLimitError>() => Err(too_long()),
-        Ok(Err(_)) => Err(last(StatusCode::BAD_REQUEST, "the body broke off\n")),
-        Err(_) => Err(last(StatusCode::REQUEST_TIMEOUT, "the body did not come within 30 s\n")),
+        Ok(Err(_)) => Err(last(StatusCode::BAD_REQUEST, "the body is incomplete\n")),
+        Err(_) => Err(last(StatusCode::REQUEST_TIMEOUT, "the body was not complete within 30 s\n")),
     }
 }
 
 fn too_long() -> Response<Bytes> {
-    last(StatusCode::PAYLOAD_TOO_LARGE, "a body has at most 1 MiB here\n")
+    last(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than 1 MiB\n")
 }
 
-/// The last answer on its connection: where the next request begins is not known.
+/// A response that closes its connection: the start of the next request is unknown.
 fn last(status: StatusCode, why: impl Into<Bytes>) -> Response<Bytes> {
     let mut response = text(status, why);
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -1,11 +1,11 @@
-//! The two text formats of `/metrics`, and which of them a scraper wants.
+//! The two text formats of `/metrics`, and content negotiation between them.
 
 use http::{HeaderMap, header};
 
-/// How the numbers are written.
+/// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
-    /// What every scraper reads, and people.
+    /// Every scraper supports it.
     Prometheus,
     OpenMetrics,
 }
@@ -14,12 +14,12 @@ const OPENMETRICS: &str = "application/openmetrics-text";
 const PLAIN: &str = "text/plain";
 
 impl Format {
-    /// What Accept likes best; Prometheus's own for those who say nothing, or like both as well.
+    /// The format that Accept prefers; Prometheus's own without a preference.
     pub(super) fn wanted(headers: &HeaderMap) -> Self {
         let accepted =
             headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let ranges: Vec<_> = accepted.flat_map(|value| value.split(',')).map(range).collect();
-        // A wildcard does not ask for OpenMetrics: nothing but a scraper that names it reads it.
+        // A wildcard does not select OpenMetrics: only scrapers that name it support it.
         let weight = |types: &[&str]| {
             let named = |wanted: &&str| ranges.iter().find(|(name, _)| name == wanted);
             types.iter().find_map(named).map_or(0.0, |(_, weight)| *weight)
@@ -38,7 +38,7 @@ impl Format {
         }
     }
 
-    /// The same numbers in this format. In Prometheus's own a counter has the name of its lines, and no mark says where the text ends.
+    /// Converts OpenMetrics text to this format. In Prometheus's own, `# TYPE` of a counter has the suffix `_total`, and there is no `# EOF`.
     pub(super) fn of_openmetrics(self, text: String) -> String {
         if self == Self::OpenMetrics {
             return text;
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_asks_for_openmetrics_gets_it_and_others_the_plain_text() {
+    fn openmetrics_is_sent_only_if_accept_prefers_it() {
         use Format::{OpenMetrics, Prometheus};
         for (accept, format) in [
             (&[][..], Prometheus),

@@ -1,5 +1,4 @@
-//! The numbers of a server, its registration and its pools, as text for Prometheus. Rendered when asked: nothing is counted for it but
-//! what is counted anyway.
+//! The metrics of a server, its registration and its pools, as text for Prometheus. They are read from existing state at each scrape.
 
 use std::sync::atomic::AtomicU64;
 
@@ -14,7 +13,7 @@ use tracing::error;
 use super::{format::Format, statuses::Statuses, word::word};
 use crate::{Lifecycle, Pool, Rank, registration::RegistrationState};
 
-/// Every state has its line, so that one that ended is seen to end.
+/// Every state has a series, so that a state that ended goes to 0.
 const STATES: [RegistrationState; 9] = [
     RegistrationState::Probing,
     RegistrationState::Registering,
@@ -30,7 +29,7 @@ const RANKS: [Rank; 5] = [Rank::Passing, Rank::Warning, Rank::Spare, Rank::Eject
 
 type Labels = Vec<(&'static str, String)>;
 
-/// All of them now.
+/// All metrics, as of now.
 pub(super) fn render(
     lifecycle: &Lifecycle,
     statuses: &Statuses,
@@ -47,12 +46,12 @@ pub(super) fn render(
     registry.register("members", "Members of a pool, by rank", members(pools));
     registry.register(
         "snapshot_age_seconds",
-        "Since the instances of a service were surely so",
+        "Age of the last answer about the instances of a service",
         ages(pools),
     );
     let mut body = String::new();
     if let Err(err) = encode(&mut body, &registry) {
-        error!(%err, "the metrics can't be written");
+        error!(%err, "encoding of metrics failed");
     }
     format.of_openmetrics(body)
 }

@@ -1,8 +1,8 @@
-//! A small HTTP/1 server for a service: exact paths, whole answers, an orderly end.
+//! A small HTTP/1 server for a service: exact paths, whole responses, graceful shutdown.
 //!
-//! It says of itself what discovery asks of a service: `/health` and `/ready`, `Discovery-Instance` on every answer, 421 to a request that
-//! was meant for another service, and while leaving `Connection: close`. It serves until it is drained, so no answer of a handler says
-//! `Discovery-Leaving`; only `/ready` does. It is not for streams, TLS or HTTP/2: there, take another server and ask [`Lifecycle`] yourself.
+//! It implements what the clients of this library expect: `/health` and `/ready`, `Discovery-Instance` in every response, 421 for a request
+//! to another service, and `Connection: close` while it shuts down. It serves until it is drained, so responses of handlers never have
+//! `Discovery-Leaving`; only `/ready` does. Streams, TLS and HTTP/2 are not supported: use another server and [`Lifecycle`] there.
 
 mod accept;
 mod admin;
@@ -39,13 +39,13 @@ pub struct Request {
     pub head: Parts,
     /// At most 1 MiB.
     pub body: Bytes,
-    /// Who asks: the other end of the connection. An IPv4-mapped address is given as IPv4.
+    /// The client's end of the connection. An IPv4-mapped address is given as IPv4.
     pub remote: SocketAddr,
-    /// Where it arrived: this end of the connection.
+    /// This end of the connection.
     pub local: SocketAddr,
 }
 
-/// An answer in plain text.
+/// A response in plain text.
 pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
@@ -54,7 +54,7 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
     response
 }
 
-/// What is served. Other paths are answered 404, other methods 405.
+/// An HTTP server with its routes. Other paths get 404, other methods 405.
 ///
 /// ```no_run
 /// use discovery::{Discovery, Registration, serve::{Server, text}, shutdown_signal};
@@ -75,12 +75,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// One that serves `/health` and `/ready`.
+    /// A server with `/health` and `/ready`.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Answers GET, and so HEAD, at exactly this path.
+    /// Adds a handler for GET, and HEAD with it, at exactly this path.
     #[must_use]
     pub fn get<H, A>(self, path: &str, handler: H) -> Self
     where
@@ -90,7 +90,7 @@ impl Server {
         self.on(Method::GET, path, handler)
     }
 
-    /// Answers a method at exactly this path.
+    /// Adds a handler for a method at exactly this path.
     #[must_use]
     pub fn on<H, A>(mut self, method: Method, path: &str, handler: H) -> Self
     where
@@ -116,11 +116,11 @@ impl Server {
 
     /// Serves until it is drained, then finishes what is in flight, for at most 10 s.
     ///
-    /// The listener's backlog becomes 1024, whatever it was. A handler runs to its end, also when its client has gone. A head has 10 s from
-    /// its first byte, an idle connection 90 s; of 8192 connections, or half as many as the process may have descriptors, those without a
-    /// request in hand are closed when places run short.
+    /// Sets the listener's backlog to 1024. A handler is not cancelled when its client disconnects. Timeouts: 10 s for a head from its first
+    /// byte, 90 s for an idle connection. At most 8192 connections, or half of the process's descriptor limit; at the limit, connections
+    /// without a request in progress are closed.
     ///
-    /// Dropping the future breaks off whatever is in flight.
+    /// Dropping the future aborts the requests in flight.
     pub async fn run(self, listener: TcpListener, lifecycle: Lifecycle) {
         let statuses = Arc::new(Statuses::default());
         let answers = |routes: Routes, statuses| Answers {

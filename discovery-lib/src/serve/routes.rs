@@ -1,4 +1,4 @@
-//! What is answered where: exact paths, and 404 and 405 for the rest.
+//! Routes by exact path and method; 404 and 405 for the rest.
 
 use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{Lifecycle, headers::LEAVING, registration::RegistrationState};
 type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
 type Handler = Arc<dyn Fn(Request) -> Answering + Send + Sync>;
 
-/// Not allowed rather than not known, where no handler has them. CONNECT is for proxies.
+/// Methods that get 405 where no handler has them; others get 501. CONNECT is for proxies.
 const COMMON: [Method; 8] = [
     Method::GET,
     Method::HEAD,
@@ -37,8 +37,8 @@ impl Routes {
         self.0.entry(path.to_owned()).or_default().push((method, handler));
     }
 
-    /// With the two paths by which others learn how this process stands. `/health` says that it serves, whatever Consul or its upstreams do;
-    /// `/ready`, whether others find it.
+    /// Adds `/health`, which is 200 while the process serves, regardless of Consul and upstreams, and `/ready`, which is 200 while callers
+    /// can find the instance in Consul.
     pub(super) fn with_health(mut self, lifecycle: &Lifecycle) -> Self {
         let lifecycle = lifecycle.clone();
         self.add(Method::GET, "/health", async |_| text(StatusCode::OK, "serving\n"));
@@ -53,11 +53,11 @@ impl Routes {
         if !self.knows(&request.head.method) {
             return text(
                 StatusCode::NOT_IMPLEMENTED,
-                format!("no such method here: {}\n", request.head.method),
+                format!("unknown method: {}\n", request.head.method),
             );
         }
         if request.head.uri.path() == "*" {
-            // OPTIONS of the server as a whole, as some ask to learn whether it lives.
+            // OPTIONS of the server as a whole: some clients use it as a ping.
             return text(StatusCode::NO_CONTENT, "");
         }
         let Some(methods) = self.0.get(request.head.uri.path()) else {
@@ -72,7 +72,7 @@ impl Routes {
         }
     }
 
-    /// Whether it is a method that any path here, or elsewhere, could have.
+    /// Whether it is a common method, or one that a route has.
     fn knows(&self, method: &Method) -> bool {
         COMMON.contains(method)
             || self.0.values().flatten().any(|(registered, _)| registered == method)
@@ -99,7 +99,7 @@ fn not_ready(state: RegistrationState) -> &'static str {
     }
 }
 
-/// A GET that is answered is a HEAD that is answered: the server leaves the body away.
+/// A handler of GET serves HEAD too: hyper omits the body.
 fn stands_for(registered: &Method, asked: &Method) -> bool {
     registered == asked || (registered == Method::GET && asked == Method::HEAD)
 }

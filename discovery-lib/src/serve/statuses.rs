@@ -1,4 +1,4 @@
-//! How many requests were answered with which status: a counter a status, read when somebody asks.
+//! Responses by status: one counter per status code.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use http::StatusCode;
 const LOWEST: usize = 100;
 const COUNTERS: usize = 900;
 
-/// One counter a status code.
+/// One counter per status code.
 pub(super) struct Statuses(Box<[AtomicU64]>);
 
 impl Statuses {
@@ -19,7 +19,7 @@ impl Statuses {
         self.0[usize::from(status.as_u16()) - LOWEST].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The statuses that were answered at least once, in order, each with how often.
+    /// The statuses with at least one response, in order, and the number of responses of each.
     pub(super) fn counted(&self) -> impl Iterator<Item = (u16, u64)> {
         (100..).zip(&self.0).filter_map(|(status, count)| {
             let count = count.load(Ordering::Relaxed);

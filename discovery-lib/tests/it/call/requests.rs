@@ -73,7 +73,7 @@ async fn an_invalid_url_is_refused_with_the_reason() {
         ("/orders", "/orders can't be called: a service is called with http://"),
         (
             "http://service2:80/",
-            "http://service2:80/ can't be called: a service is called by its name alone, its port is known",
+            "http://service2:80/ can't be called: a URL of a service has no port: it is known from Consul",
         ),
         ("http://", "http:// can't be called: no URL"),
         (
