@@ -45,7 +45,7 @@ async fn a_wrong_setting_is_reported_at_once() {
         (
             "ADVERTISE",
             "0.0.0.0",
-            "--advertise (ADVERTISE) is \"0.0.0.0\": no address at which others could find it: say one of this machine's own",
+            "--advertise (ADVERTISE) is \"0.0.0.0\": others can't reach it: advertise an address of this machine",
         ),
         (
             "SERVICE_NAME",

@@ -1,4 +1,4 @@
-//! Where others find an instance: what it was told to say, else what can be found out.
+//! The published address of an instance: the advertised one, or else one that is derived from the listener and the route to the agent.
 
 use std::{
     fmt, io,
@@ -14,17 +14,18 @@ use crate::{
     Host,
     agent::{Address, split_host_port},
     error::{Error, Kind},
+    names::Names,
 };
 
-/// The agent's name must be resolved in this time.
+/// The deadline of the look-up of the agent's name.
 const LOOKUP_WITHIN: Duration = Duration::from_secs(5);
 
-/// The part of its place that an instance was told: `host`, `host:port` or `:port`. The rest is found out when it registers.
+/// The address to publish, or a part of it: `host`, `host:port` or `:port`. The rest is derived when the instance registers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Advertise {
-    /// None: the address that it is bound to; if that is any address, the local one on the route to the agent; if that is loopback or
-    /// the agent is behind a unix socket, none at all, so that Consul uses that of its node. It is derived again for as long as the
-    /// instance is registered: when this machine's address changes, the instance is registered anew.
+    /// None: the bound address; if that is unspecified (`0.0.0.0`, `[::]`), the local address on the route to the agent; if that is loopback or
+    /// the agent has a unix socket, none, so that callers use the address of the agent's node. It is derived again with each look: when the
+    /// address of this machine changes, the instance is registered again.
     pub host: Option<Host>,
     /// None: the bound port.
     pub port: Option<u16>,
@@ -35,9 +36,9 @@ impl FromStr for Advertise {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let (host, port) = split_host_port(text)
-            .ok_or_else(|| Error::new(Kind::Setting, "it takes host, host:port or :port"))?;
+            .ok_or_else(|| Error::new(Kind::Setting, "expected host, host:port or :port"))?;
         if host.as_ref().is_some_and(|host| matches!(host, Host::Ip(ip) if ip.is_unspecified())) {
-            let text = "no address at which others could find it: say one of this machine's own";
+            let text = "others can't reach it: advertise an address of this machine";
             return Err(Error::new(Kind::Setting, text));
         }
         Ok(Self { host, port })
@@ -45,15 +46,16 @@ impl FromStr for Advertise {
 }
 
 impl Advertise {
-    /// What a listener at `local` publishes at this agent. Where several addresses would do, the `current` one stays.
+    /// The place of a listener at `local`, for this agent. Of several possible addresses, the `current` one is kept.
     ///
     /// # Errors
     /// There is no route to the agent now, or no address for its name ([`Error::is_retryable`]); or none of the agent's addresses is of the
-    /// family at which the listener accepts, so that nobody would reach it ([`Error::is_setting`]).
+    /// family at which the listener accepts, so that no caller would reach it ([`Error::is_setting`]).
     pub(super) async fn place(
         &self,
         local: SocketAddr,
         agent: &Address,
+        names: &Names,
         current: Option<Place>,
     ) -> Result<Place, Error> {
         let bound = local.ip().to_canonical();
@@ -64,14 +66,14 @@ impl Advertise {
             return Ok(Place::At(bound));
         }
         let Address::Tcp { host, port, .. } = agent else { return Ok(Place::Node) };
-        let agents = timeout(LOOKUP_WITHIN, addresses(host, *port))
+        let agents = timeout(LOOKUP_WITHIN, addresses(names, host, *port))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(|err| no_route(agent).because(err))?;
         chosen(local, agent, routes(&agents), current)
     }
 
-    /// Whether it can be known already that nobody would reach a listener at `local`.
+    /// Checks without a look-up that callers can reach a listener at `local`.
     ///
     /// # Errors
     /// As [`Self::place`], for an agent whose address needs no look-up.
@@ -86,13 +88,31 @@ impl Advertise {
     }
 }
 
-/// Whether a listener at any address of its family takes connections to `to`. One at `[::]` takes IPv4 too, unless the system was told
-/// otherwise, which the probe finds out.
+/// Whether a listener at the unspecified address of its family accepts connections to `to`. One at `[::]` accepts IPv4 too, unless the system is
+/// configured otherwise, which the probe detects.
 pub(super) fn accepts(bound: IpAddr, to: IpAddr) -> bool {
     bound.is_ipv6() || to.is_ipv4()
 }
 
-/// The place, from this machine's own addresses on the routes to the agent's.
+/// The addresses of a host, with this port.
+///
+/// # Errors
+/// The look-up of its name failed.
+pub(super) async fn addresses(
+    names: &Names,
+    host: &Host,
+    port: u16,
+) -> io::Result<Vec<SocketAddr>> {
+    match host {
+        Host::Ip(ip) => Ok(vec![SocketAddr::new(*ip, port)]),
+        Host::Name(name) => {
+            let found = names.find(name).await.map_err(|err| io::Error::new(err.kind(), err))?;
+            Ok(found.iter().map(|address| SocketAddr::new(address.ip(), port)).collect())
+        }
+    }
+}
+
+/// The place, from the addresses of this machine on the routes to the agent.
 fn chosen(
     local: SocketAddr,
     agent: &Address,
@@ -128,28 +148,21 @@ fn the_agent(agent: &Address) -> String {
     format!("the agent at {agent}")
 }
 
-/// What is reached over IPv6 tells how others would look for what listens on IPv4.
+/// Others would connect over IPv6, as to the agent, to a listener on IPv4.
 pub(super) fn other_family(local: SocketAddr, reached: impl fmt::Display) -> Error {
     let port = local.port();
     let text = format!(
-        "{local} accepts IPv4 alone, but {reached} is reached over IPv6, and so would be this instance: listen on [::]:{port}, \
-         which takes both, or say by an advertised address where others reach it"
+        "{local} accepts IPv4 only, but {reached} is reached over IPv6, and so would be this instance: listen on [::]:{port}, \
+         which accepts both, or advertise an address that others can reach"
     );
     Error::new(Kind::Setting, text)
-}
-
-async fn addresses(host: &Host, port: u16) -> io::Result<Vec<SocketAddr>> {
-    match host {
-        Host::Ip(ip) => Ok(vec![SocketAddr::new(*ip, port)]),
-        Host::Name(name) => Ok(tokio::net::lookup_host((&**name, port)).await?.collect()),
-    }
 }
 
 fn routes(agents: &[SocketAddr]) -> Vec<io::Result<IpAddr>> {
     agents.iter().map(|agent| on_the_route_to(*agent)).collect()
 }
 
-/// This machine's address on the way to another. A connected UDP socket knows it; nothing is sent.
+/// The address of this machine on the route to another, from a connected UDP socket; nothing is sent.
 fn on_the_route_to(to: SocketAddr) -> io::Result<IpAddr> {
     let any: IpAddr = match to {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -165,19 +178,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_is_read() {
+    fn advertised_addresses_are_parsed() {
         for (text, read) in [
             ("web.example", Ok((Some("web.example"), None))),
             ("10.0.0.1:80", Ok((Some("10.0.0.1"), Some(80)))),
             ("[fd00::1]:80", Ok((Some("fd00::1"), Some(80)))),
             (":80", Ok((None, Some(80)))),
-            (
-                "0.0.0.0:80",
-                Err("no address at which others could find it: say one of this machine's own"),
-            ),
-            ("::", Err("no address at which others could find it: say one of this machine's own")),
-            ("http://web", Err("it takes host, host:port or :port")),
-            ("", Err("it takes host, host:port or :port")),
+            ("0.0.0.0:80", Err("others can't reach it: advertise an address of this machine")),
+            ("::", Err("others can't reach it: advertise an address of this machine")),
+            ("http://web", Err("expected host, host:port or :port")),
+            ("", Err("expected host, host:port or :port")),
         ] {
             let read = read
                 .map(|(host, port)| Advertise { host: host.map(Host::from), port })
@@ -187,11 +197,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_place_is_what_was_told_or_bound_or_is_on_the_route() {
+    async fn the_place_is_advertised_or_bound_or_on_the_route() {
         let near = || "127.0.0.1:8500".parse::<Address>().unwrap();
         let unix = || "unix:///run/consul.sock".parse::<Address>().unwrap();
         let at = |ip: &str| Place::At(ip.parse().unwrap());
-        for (told, local, agent, place) in [
+        for (host, local, agent, place) in [
             (Some("web"), "0.0.0.0:80", near(), Place::Advertised),
             (None, "10.1.2.3:80", near(), at("10.1.2.3")),
             (None, "[::ffff:10.1.2.3]:80", unix(), at("10.1.2.3")),
@@ -203,9 +213,12 @@ mod tests {
             (None, "[::]:80", near(), Place::Node),
             (None, "0.0.0.0:80", unix(), Place::Node),
         ] {
-            let advertise = Advertise { host: told.map(Host::from), port: None };
-            let found = advertise.place(local.parse().unwrap(), &agent, None).await.unwrap();
-            assert_eq!(found, place, "{told:?} {local} {agent}");
+            let advertise = Advertise { host: host.map(Host::from), port: None };
+            let found = advertise
+                .place(local.parse().unwrap(), &agent, &Names::default(), None)
+                .await
+                .unwrap();
+            assert_eq!(found, place, "{host:?} {local} {agent}");
         }
     }
 
@@ -222,7 +235,7 @@ mod tests {
             ("[::]:80", &[v4], None, Some(at(v4))),
             ("0.0.0.0:80", &["127.0.0.1"], None, Some(Place::Node)),
             ("0.0.0.0:80", &["::1"], None, Some(Place::Node)),
-            // Of several that would do, the one that is published stays.
+            // Of several possible addresses, the published one is kept.
             ("0.0.0.0:80", &[v4, other], Some(at(other)), Some(at(other))),
             ("0.0.0.0:80", &[v4], Some(at(other)), Some(at(v4))),
         ] {
@@ -235,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_listener_of_the_other_family_is_refused_at_the_start() {
-        for (told, local, agent, refused) in [
+        for (host, local, agent, refused) in [
             (None, "0.0.0.0:80", "[fd00::1]:8500", true),
             (Some("web"), "0.0.0.0:80", "[fd00::1]:8500", false),
             (None, "10.0.0.2:80", "[fd00::1]:8500", false),
@@ -245,17 +258,18 @@ mod tests {
             (None, "0.0.0.0:80", "[::ffff:10.0.0.1]:8500", false),
             (None, "0.0.0.0:80", "consul:8500", false),
         ] {
-            let advertise = Advertise { host: told.map(Host::from), port: None };
+            let advertise = Advertise { host: host.map(Host::from), port: None };
             let checked = advertise.validate(local.parse().unwrap(), &agent.parse().unwrap());
-            assert_eq!(checked.is_err(), refused, "{told:?} {local} {agent}: {checked:?}");
+            assert_eq!(checked.is_err(), refused, "{host:?} {local} {agent}: {checked:?}");
         }
     }
 
     #[tokio::test]
-    async fn an_agent_without_an_address_is_said() {
+    async fn the_error_names_an_agent_without_an_address() {
         let agent = "no-such-host.invalid:8500".parse::<Address>().unwrap();
         let local = "0.0.0.0:80".parse().unwrap();
-        let err = Advertise::default().place(local, &agent, None).await.unwrap_err();
+        let err =
+            Advertise::default().place(local, &agent, &Names::default(), None).await.unwrap_err();
         assert!(err.to_string().contains("no-such-host.invalid:8500"), "{err}");
         assert!(err.is_retryable(), "{err:?}");
     }

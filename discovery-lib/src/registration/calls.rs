@@ -1,4 +1,4 @@
-//! The registrar's calls: to its own instance, and to the agent. Each ends in exactly one event.
+//! The registrar's calls: to its own instance, and to the agent. Each results in exactly one event.
 
 use tokio::time::timeout;
 
@@ -16,12 +16,12 @@ use crate::{
     instance::INCARNATION,
 };
 
-/// What the agent shows as the output of the check.
+/// The output of the check.
 const HEARTBEAT_NOTE: &str = "heartbeat ok";
-/// Why an instance is in maintenance.
+/// The reason for the maintenance.
 const LEAVING_REASON: &str = "shutting down";
 
-/// What became of a call: what it means to the machine, and what a person should read.
+/// The result of a call: the event for the state machine, and the error for the log.
 pub(super) struct Ended {
     pub(super) call: Call,
     pub(super) event: Event,
@@ -49,7 +49,7 @@ pub(super) async fn register(agent: &AgentClient, subject: &Subject, place: Plac
     let registered = agent.register(&subject.body(host.as_ref())).await;
     let event = Event::Registered(match &registered {
         Ok(()) => RegisterOutcome::Done,
-        // An agent without a quorum answers too late or with an error, and still does it.
+        // An agent without a quorum answers too late or with an error, and still registers.
         Err(err) if err.is_timeout() => RegisterOutcome::Unknown,
         Err(err) if err.status().is_some_and(|s| s.is_server_error()) => RegisterOutcome::Unknown,
         Err(err) if err.is_refused() => RegisterOutcome::Refused,
@@ -58,7 +58,7 @@ pub(super) async fn register(agent: &AgentClient, subject: &Subject, place: Plac
     Ended { call: Call::Register, event, failure: registered.err() }
 }
 
-/// The host that the record has. An instance that listens on loopback needs none if its agent's node is there too.
+/// The host of the record. An instance that listens on loopback needs none if the address of its agent's node is the same.
 async fn published(agent: &AgentClient, subject: &Subject, place: Place) -> Option<Host> {
     match place {
         Place::Advertised => subject.registration.advertise.host.clone(),
@@ -94,15 +94,16 @@ pub(super) async fn look(
     current: Option<Place>,
 ) -> Ended {
     let registration = &subject.registration;
-    let place = registration.advertise.place(registration.local, agent.address(), current);
-    // A look is part of leaving, which can't wait for a name to be resolved.
+    let place =
+        registration.advertise.place(registration.local, agent.address(), &subject.names, current);
+    // A look is part of the shutdown, which must not wait for a name to be resolved.
     let place = timeout(LOCAL_WITHIN, place);
     let (place, found) = tokio::join!(place, found(agent, subject, catalog, current));
     let (found, failure) = match found {
         Ok(found) => (found, None),
         Err((found, err)) => (found, Some(err)),
     };
-    // A place that is not known now is no other place.
+    // A place that is not known now is not a change.
     let place = place.ok().and_then(Result::ok);
     Ended { call: Call::Look, event: Event::Looked { epoch, found, place }, failure }
 }
@@ -118,7 +119,7 @@ async fn found(
     match service.meta.get(INCARNATION) {
         None => return Ok(Found::Edited),
         Some(run) if *run != subject.incarnation => return Ok(Found::AnotherRun),
-        // A registration that was done late may have put back an address that is no longer ours.
+        // A registration that was executed late may have restored an old address.
         Some(_) if !published.is_some_and(|place| subject.is_published(&service, place)) => {
             return Ok(Found::Edited);
         }

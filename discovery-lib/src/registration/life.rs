@@ -1,7 +1,7 @@
-//! The order in which a server starts and ends, so that no caller meets it before it is ready or after it is gone.
+//! The order in which a server starts and shuts down, so that no caller connects before it is ready or after it has ended.
 //!
-//! bind (the caller) -> serve -> accept -> probe oneself -> register -> beat -> look oneself up -> ready. On a signal: no longer ready -> maintenance
-//! and deregistration, side by side with the drain -> stop accepting -> finish what is in flight. A second signal ends it at once.
+//! bind (the program) -> serve -> accept -> probe -> register -> heartbeat -> look -> ready. On a signal: no longer ready -> maintenance and
+//! deregistration, concurrently with the drain -> stop accepting -> finish the requests in flight. A second signal ends it at once.
 
 use std::{future::pending, pin::pin, time::Duration};
 
@@ -18,22 +18,21 @@ use crate::{
     later::later,
 };
 
-/// A server that stopped accepting has so long to finish what is in flight.
+/// The time for requests in flight after a server stopped accepting.
 pub(crate) const FINISH_WITHIN: Duration = Duration::from_secs(10);
-/// A server that ends by itself at [`FINISH_WITHIN`], as [`serve`](crate::serve) does, is not cut short.
+/// Extra time, so that a server with the same limit, as [`serve`](crate::serve), ends by itself.
 const FINISH_GRACE: Duration = Duration::from_secs(1);
-/// What the agent may take beyond the drain: one call's deadline.
+/// The time for the agent beyond the drain: the deadline of one call.
 const AGENT_GRACE: Duration = Duration::from_secs(1);
 
 impl Registered {
-    /// Serves until a signal comes, then ends in order; the whole life of a server. Returns what `serve` returned.
+    /// Serves until a signal comes, then shuts down. Returns the result of `serve`.
     ///
-    /// `serve` makes the server. It is polled at once, whatever Consul does, and calls [`Lifecycle::set_accepting`] when it is about to accept
-    /// ([`serve::Server`](crate::serve::Server) does): nothing is registered before, because a bound port takes connections long before its
-    /// program does. On the first signal the instance goes on serving for `drain`
-    /// so that callers learn that it leaves: at once it is in maintenance, at half time deregistered; then [`Lifecycle::drained`] tells the
-    /// server to stop accepting. An agent that doesn't answer delays the end by at most a second. A server that ends by itself is
-    /// deregistered.
+    /// `serve` makes the server. It is polled at once, independently of Consul, and calls [`Lifecycle::set_accepting`] just before it accepts
+    /// ([`serve::Server`](crate::serve::Server) does): nothing is registered before, because the kernel accepts connections to a bound port
+    /// before its program does. On the first signal the instance continues to serve for `drain`, so that callers stop using it: it is put into
+    /// maintenance at once and deregistered at half of that time; then [`Lifecycle::drained`] returns and the server stops accepting. An agent
+    /// that doesn't answer delays the end by at most 1 s. If the server ends by itself, the instance is deregistered.
     ///
     /// ```no_run
     /// use discovery::{Discovery, Lifecycle, Registration, shutdown_signal};
@@ -59,8 +58,8 @@ impl Registered {
     /// ```
     ///
     /// # Errors
-    /// Nobody could reach it as it listens, which is found out when the agent's name is resolved; signals can't be listened for; a second
-    /// signal cut it short; requests were still in flight 10 s after the drain.
+    /// No caller could reach the listener, which may be known only after the agent's name is resolved; the process can't listen for signals; a
+    /// second signal ended it; requests were still in flight 10 s after the drain.
     pub async fn serve_until<T>(
         self,
         mut signals: ShutdownSignal,
@@ -78,7 +77,7 @@ impl Registered {
             signal = signals.next() => signal?,
             unfit = unfit(lifecycle.reports()) => return Err(unfit),
         }
-        info!(service = self.service(), id = %self.id(), ?drain, "leaving");
+        info!(service = self.service(), id = %self.id(), ?drain, "shutting down");
         stage_tx.send_replace(Stage::Draining);
         let now = Instant::now();
         let drained_at = later(now, drain);
@@ -98,7 +97,7 @@ impl Registered {
     }
 }
 
-/// Ends with the reason why settings can't work, if that shows before the first registration.
+/// Returns the reason for invalid settings, if they are found before the first registration.
 async fn unfit(mut report_rx: watch::Receiver<Report>) -> Error {
     let is_unfit = |report: &Report| {
         !report.was_ready && report.refusal.as_deref().is_some_and(Error::is_setting)

@@ -1,8 +1,8 @@
-//! What can be registered at all, checked before anything is sent.
+//! The bounds of a registration, checked before the first request.
 //!
-//! The limits of meta and weights are Consul's own (1.8.7 answers 400 beyond them). It takes any name and any id; those that no URL and no DNS
-//! question can carry would be registered and never be found, beaten for or deregistered again: its server cleans `//`, `/./` and `/../` out
-//! of a path, and answers with a redirect.
+//! The limits of meta and weights are Consul's own (1.8.7 returns 400 beyond them). Consul accepts any name and any id; one that can't be part of
+//! a URL or a DNS query would be registered, but no heartbeat, query or deregistration would reach it: Consul's server removes `//`, `/./` and
+//! `/../` from a path and returns a redirect.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     instance::INCARNATION,
 };
 
-/// A service's name, in bytes: what a label in DNS can have.
+/// The name of a service, in bytes: the limit of a DNS label.
 const NAME_MAX: usize = 63;
 /// An id, in bytes: it is part of each heartbeat's URL and of each answer's `Discovery-Instance`.
 const ID_MAX: usize = 255;
@@ -26,7 +26,7 @@ const META_MAX: usize = 64;
 const META_KEY_MAX: usize = 128;
 /// A value of meta, in bytes.
 const META_VALUE_MAX: usize = 512;
-/// Keys of meta that begin so are Consul's.
+/// The prefix of meta keys that are reserved for Consul.
 const META_RESERVED: &str = "consul-";
 /// The interval of a polled check. Consul raises a shorter one; two polls must fail within the minute after which an agent deregisters.
 const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30);
@@ -37,10 +37,10 @@ const NAME_OF_GRPC_MAX: usize = 255;
 /// The target of a check, in bytes.
 const TARGET_MAX: usize = 2048;
 
-/// Whether this can be registered.
+/// Checks all bounds.
 ///
 /// # Errors
-/// What it can't be registered with, and what would be right.
+/// A value is out of bounds: the error names it and the bound.
 pub(super) fn validate(registration: &Registration) -> Result<(), Error> {
     let problem = name(&registration.name)
         .or_else(|| registration.id.as_ref().and_then(|it| id(it.as_str())))
@@ -60,23 +60,23 @@ pub(super) fn validate(registration: &Registration) -> Result<(), Error> {
 fn name(name: &str) -> Option<String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     (name.is_empty() || name.len() > NAME_MAX || !name.chars().all(fits)).then(|| {
-        format!(
-            "a name is a host in URLs and a label in DNS: 1 to {NAME_MAX} letters, digits, - and _"
-        )
+        format!("a name must be valid in URLs and DNS: 1 to {NAME_MAX} letters, digits, - and _")
     })
 }
 
 fn id(id: &str) -> Option<String> {
     if id.is_empty() || id.len() > ID_MAX {
-        return Some(format!("its id has {} bytes; 1 to {ID_MAX} are taken", id.len()));
+        return Some(format!("its id has {} bytes; the limit is 1 to {ID_MAX}", id.len()));
     }
     if id.chars().any(char::is_control) {
-        return Some(format!("its id {id:?} has a control character, which no URL carries"));
+        return Some(format!("its id {id:?} has a control character, which is not valid in a URL"));
     }
-    // An empty last segment is the one that Consul keeps.
+    // Consul keeps an empty last segment, and no other.
     let path = id.strip_suffix('/').unwrap_or(id);
     path.split('/').any(|it| matches!(it, "" | "." | "..")).then(|| {
-        format!("its id {id:?} has an empty part, . or .. between slashes, which no URL carries")
+        format!(
+            "its id {id:?} has an empty part, . or .. between slashes, which is not valid in a URL"
+        )
     })
 }
 
@@ -88,18 +88,20 @@ fn place(registration: &Registration) -> Option<String> {
     };
     if let Some(host) = host {
         return Some(format!(
-            "{host:?} is no address at which others could find it: say one of this machine's own, or a host name"
+            "{host:?} can't be reached by others: advertise an address of this machine, or a host name"
         ));
     }
     (registration.port() == 0)
-        .then(|| "its port is 0: take that of the bound listener's local_addr()".to_owned())
+        .then(|| "its port is 0: use the one of the bound listener's local_addr()".to_owned())
 }
 
 fn meta(registration: &Registration) -> Option<String> {
     let own = META_MAX - 1;
     if registration.meta.len() > own {
         let count = registration.meta.len();
-        return Some(format!("{count} pairs of meta; {own} are taken, and one more is ours"));
+        return Some(format!(
+            "{count} pairs of meta; the limit is {own}, because one more is added"
+        ));
     }
     registration.meta.iter().find_map(|(key, value)| pair(key, value))
 }
@@ -108,25 +110,27 @@ fn pair(key: &str, value: &str) -> Option<String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if key == INCARNATION {
         return Some(format!(
-            "the meta key {INCARNATION} is taken: it tells one run from the next"
+            "the meta key {INCARNATION} is reserved: it identifies one run of the instance"
         ));
     }
     if key.is_empty() || key.len() > META_KEY_MAX || !key.chars().all(fits) {
         return Some(format!(
-            "the meta key {key:?}: it takes 1 to {META_KEY_MAX} letters, digits, - and _"
+            "the meta key {key:?} must have 1 to {META_KEY_MAX} letters, digits, - and _"
         ));
     }
     if key.starts_with(META_RESERVED) {
-        return Some(format!("the meta key {key:?}: what begins with {META_RESERVED} is Consul's"));
+        return Some(format!(
+            "the meta key {key:?}: the prefix {META_RESERVED} is reserved for Consul"
+        ));
     }
     let len = value.len();
     (len > META_VALUE_MAX)
-        .then(|| format!("the meta {key:?} has {len} bytes; {META_VALUE_MAX} are taken"))
+        .then(|| format!("the meta {key:?} has {len} bytes; the limit is {META_VALUE_MAX}"))
 }
 
 fn weights(registration: &Registration) -> Option<String> {
     (registration.weights.passing == 0)
-        .then(|| "its weight while passing is 0; Consul takes 1 to 65535".to_owned())
+        .then(|| "its weight while passing is 0; it must be 1 to 65535".to_owned())
 }
 
 fn check(registration: &Registration) -> Option<String> {
@@ -183,14 +187,14 @@ mod tests {
     }
 
     #[track_caller]
-    fn taken(registration: &Registration, expected: bool) {
+    fn accepted(registration: &Registration, expected: bool) {
         let checked = validate(registration);
         assert_eq!(checked.is_ok(), expected, "{registration:?}: {checked:?}");
         assert!(checked.err().is_none_or(|err| err.is_setting()));
     }
 
     #[test]
-    fn a_name_is_what_a_url_and_a_dns_label_can_carry() {
+    fn a_name_is_valid_in_a_url_and_a_dns_label() {
         let (longest, longer) = ("n".repeat(NAME_MAX), "n".repeat(NAME_MAX + 1));
         for (name, expected) in [
             ("web", true),
@@ -205,12 +209,12 @@ mod tests {
             ("käse", false),
             ("a\nb", false),
         ] {
-            taken(&Registration { name: name.to_owned(), ..web() }, expected);
+            accepted(&Registration { name: name.to_owned(), ..web() }, expected);
         }
     }
 
     #[test]
-    fn an_id_is_what_a_url_can_carry() {
+    fn an_id_is_valid_in_a_url() {
         let (longest, longer) = ("i".repeat(ID_MAX), "i".repeat(ID_MAX + 1));
         for (id, expected) in [
             ("web-1", true),
@@ -235,15 +239,15 @@ mod tests {
             ("a\nb", false),
             ("a\0", false),
         ] {
-            taken(&web().id(id), expected);
+            accepted(&web().id(id), expected);
         }
     }
 
     #[test]
-    fn meta_is_what_consul_takes() {
+    fn meta_is_within_the_limits_of_consul() {
         let with = |count: usize| (0..count).fold(web(), |it, n| it.meta(format!("k{n}"), "v"));
-        taken(&with(63), true);
-        taken(&with(64), false);
+        accepted(&with(63), true);
+        accepted(&with(64), false);
         let (longest, longer) = ("k".repeat(128), "k".repeat(129));
         for (key, value, expected) in [
             ("zone-1_A", "any: thing\n", true),
@@ -260,20 +264,20 @@ mod tests {
             ("Consul-key", "v", true),
             (INCARNATION, "v", false),
         ] {
-            taken(&web().meta(key, value), expected);
+            accepted(&web().meta(key, value), expected);
         }
     }
 
     #[test]
     fn a_place_is_one_that_others_can_reach() {
         let unbound = Registration::new("web", "127.0.0.1:0".parse().unwrap());
-        taken(&unbound, false);
-        taken(&unbound.advertise(":80".parse().unwrap()), true);
+        accepted(&unbound, false);
+        accepted(&unbound.advertise(":80".parse().unwrap()), true);
         for (host, expected) in
             [("0.0.0.0", false), ("::", false), ("a b", false), ("web.example", true)]
         {
             let advertise = crate::Advertise { host: Some(host.into()), port: None };
-            taken(&web().advertise(advertise), expected);
+            accepted(&web().advertise(advertise), expected);
         }
     }
 
@@ -282,7 +286,7 @@ mod tests {
         for (passing, warning, expected) in
             [(1, 1, true), (1, 0, true), (u16::MAX, u16::MAX, true), (0, 1, false)]
         {
-            taken(&web().weights(Weights { passing, warning }), expected);
+            accepted(&web().weights(Weights { passing, warning }), expected);
         }
     }
 
@@ -324,7 +328,7 @@ mod tests {
             (Check::alias_node(""), false),
             (Check::alias_node("a b"), false),
         ] {
-            taken(&web().id("web-1").check(check), expected);
+            accepted(&web().id("web-1").check(check), expected);
         }
     }
 
@@ -337,9 +341,9 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_and_the_limit_are_said() {
+    fn the_error_names_the_value_and_the_limit() {
         let err = validate(&web().meta("a key", "v")).unwrap_err().to_string();
-        let said = "\"web\" can't be registered: the meta key \"a key\": it takes 1 to 128 letters, digits, - and _";
-        assert_eq!(err, said);
+        let expected = "\"web\" can't be registered: the meta key \"a key\" must have 1 to 128 letters, digits, - and _";
+        assert_eq!(err, expected);
     }
 }

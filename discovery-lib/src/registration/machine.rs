@@ -1,4 +1,5 @@
-//! The registrar: what to say to the agent, and when. A pure machine: (state, event, now, draw) -> effects; [`super::task`] carries them.
+//! The registrar: which request to send to the agent, and when. A pure state machine: (state, event, now, draw) -> effects, which
+//! [`super::task`] executes.
 //!
 //! ```text
 //! Probing -> Registering -> Active (at the agent, then in the catalog) -> Replaced
@@ -6,13 +7,13 @@
 //!    '- lost, or moved --------'                         any of them -> Leaving -> Left
 //! ```
 //!
-//! What it holds to, and the simulation in `machine/tests.rs` checks:
-//! - never two registrations in flight, and none once it leaves;
-//! - a beat every [`HEARTBEAT_EVERY`] while it stands, whatever hangs;
-//! - silence means "don't know", never "forgotten": it leads to another look, not to another registration;
-//! - an instance that the catalog no longer has is registered again, although its agent has it: Consul's own repair takes a minute or two;
+//! Invariants, checked by the simulation in `machine/tests.rs`:
+//! - at most one registration is in flight, and none is sent after the shutdown began;
+//! - while it is registered with a TTL check, a heartbeat is sent every [`HEARTBEAT_EVERY`], even if other calls hang; no other check has heartbeats;
+//! - a call without an answer leads to another look, not to another registration;
+//! - an instance that is no longer in the catalog is registered again although its agent has it: Consul's own repair takes one to two minutes;
 //! - each registration follows a probe of the address that it publishes;
-//! - another run under its id is left alone: no beats for it, and no deregistration.
+//! - another run with the same id is not touched: no heartbeats for it, and no deregistration.
 
 mod active;
 mod deregistration;
@@ -34,35 +35,35 @@ use crate::{
 use active::Active;
 use deregistration::Deregistration;
 
-/// From one beat to the next. A third of [`TTL`], so that two may be lost.
+/// The interval of heartbeats. A third of [`TTL`], so that two may be lost.
 pub(super) const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
-/// The agent takes an instance for dead that it hasn't heard of for so long.
+/// The TTL of the check: without a heartbeat for this time it is critical.
 pub(super) const TTL: Duration = Duration::from_secs(15);
-/// What holds the number of beats in flight at one, and two around a new registration.
+/// Limits the heartbeats in flight to one, and to two around a new registration.
 const _: () = assert!(LOCAL_WITHIN.as_nanos() < HEARTBEAT_EVERY.as_nanos());
-/// The longest pause after failures.
+/// The maximum backoff after failures.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
-/// The longest pause after a refusal: only a person mends it.
+/// The maximum pause after a refusal: an operator must change the settings or the token.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Machine {
     phase: Phase,
-    /// What the last registration published, or the one in flight.
+    /// The place that the last registration published, or the one in flight publishes.
     place: Option<Place>,
-    /// Whether the last attempt, or the last beat, was refused.
+    /// Whether the last attempt, or the last heartbeat, was refused.
     refused: bool,
-    /// Counts registrations that the agent has, or may have: what comes back from before the last one says nothing about it.
+    /// Counts registrations that the agent has, or may have. Results of calls from an earlier epoch are ignored.
     epoch: u32,
     /// The interval of the heartbeats; none if the check of the instance has none. Then looks alone find a loss.
     heartbeat_every: Option<Duration>,
-    /// Failures since the last steady time.
+    /// Failures in a row.
     failures: u32,
-    /// Whether the catalog once had it: what reads the catalog may see it there.
+    /// Whether it was found in the catalog once, so that the token can read it there.
     was_in_catalog: bool,
-    /// Whether the dead were cleared away, which is done once a run.
+    /// Whether dead instances were deregistered: done once per run.
     has_swept: bool,
-    /// What the event at hand led to so far.
+    /// The effects of the current event so far.
     effects: Vec<Effect>,
 }
 
@@ -77,7 +78,7 @@ enum Phase {
     Left,
 }
 
-/// One thing at a time: it is due at some moment, or its outcome is awaited.
+/// A call that is due at some time, or in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
     At(Instant),
@@ -116,7 +117,7 @@ impl Machine {
         }
     }
 
-    /// What is published, or about to be.
+    /// The published place, or the one about to be published.
     pub(super) fn place(&self) -> Option<Place> {
         self.place
     }
@@ -131,7 +132,7 @@ impl Machine {
         }
     }
 
-    /// What `event` leads to. `draw` is in 0..1 and spreads what many programs would else do at once.
+    /// The effects of `event`. `draw` is a random number in 0..1; it spreads the requests of many programs over time.
     pub(super) fn on(&mut self, event: Event, now: Instant, draw: f64) -> Vec<Effect> {
         match event {
             Event::Tick => self.tick(now),
@@ -170,7 +171,7 @@ impl Machine {
         match probed {
             Probed::Answered(place) => {
                 if self.place.is_none() {
-                    // Failures until it listened say nothing about the agent.
+                    // Failures before it listened were not failures of the agent.
                     self.failures = 0;
                 }
                 self.place = Some(place);
@@ -222,7 +223,7 @@ impl Machine {
         }
     }
 
-    /// Whether there may be something of ours at the agent, a registration in flight left aside.
+    /// Whether the agent may have a registration of this run, apart from one in flight.
     fn may_be_at_agent(&self) -> bool {
         !matches!(self.phase, Phase::Replaced | Phase::Left) && self.epoch > 0
     }
@@ -245,7 +246,7 @@ impl Turn {
         }
     }
 
-    /// Sooner, if it is not awaited already.
+    /// At this time at the latest, unless it is in flight.
     fn at_most(self, latest: Instant) -> Self {
         match self {
             Self::At(at) => Self::At(at.min(latest)),

@@ -1,8 +1,7 @@
-//! A running program's place in Consul, from its start to its orderly end.
+//! The registration of an instance in Consul, from the start of its program to the shutdown.
 //!
-//! `machine` decides, as a pure function of what happened and when; `task` carries calls to the agent and their outcomes; `life` is the
-//! order in which a server starts and ends around it. Not here: checks that an agent runs (HTTP, TCP). A program that runs can say so itself,
-//! and one that hangs stops saying it.
+//! `machine` decides, as a pure function of an event and the time; `task` executes its effects, the calls to the agent, and feeds their results
+//! back; `life` is the order in which a server starts and shuts down; `check` is the health check.
 
 mod advertise;
 mod calls;
@@ -34,7 +33,8 @@ use probe::Probe;
 
 use crate::{Error, ServiceId, Weights, agent::Address};
 
-/// What an instance tells Consul about itself.
+/// The registration of an instance: its service, its address, and what callers may know about it. Values are validated by
+/// [`Discovery::register`](crate::Discovery::register).
 #[derive(Debug, Clone)]
 pub struct Registration {
     pub(crate) name: String,
@@ -49,7 +49,7 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// An instance of the service `name` that listens at `local` (what `listener.local_addr()` says).
+    /// An instance of the service `name` that listens at `local` (`listener.local_addr()`).
     pub fn new(name: impl Into<String>, local: SocketAddr) -> Self {
         Self {
             name: name.into(),
@@ -64,52 +64,52 @@ impl Registration {
         }
     }
 
-    /// One more tag.
+    /// Adds a tag.
     #[must_use]
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tags.push(tag.into());
         self
     }
 
-    /// Something that it says of itself: up to 63 pairs, a key of up to 128 bytes, a value of up to 512. The key `incarnation` is taken: it
-    /// tells one run from the next.
+    /// Adds metadata: up to 63 pairs, a key of up to 128 bytes, a value of up to 512. The key `incarnation` is reserved: it identifies one run of
+    /// the instance.
     #[must_use]
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.meta.insert(key.into(), value.into());
         self
     }
 
-    /// Its id, unique on the agent: a later run of the same id takes its place. Default: `<name>-<host>-<port>`, with this machine's host
-    /// name and the port that others use.
+    /// Sets the id, unique on the agent: a later run with the same id replaces this one. Default: `<name>-<host>-<port>`, with the host name of
+    /// this machine and the published port.
     #[must_use]
     pub fn id(mut self, id: impl Into<ServiceId>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// Its share among its peers. Default: 1 and 1.
+    /// Sets its share of the traffic of the service. Default: 1 while passing, 1 while in warning.
     #[must_use]
     pub fn weights(mut self, weights: Weights) -> Self {
         self.weights = weights;
         self
     }
 
-    /// Where others find it, as far as it must be told. Default: see [`Advertise`].
+    /// Sets the published address, or a part of it. Default: see [`Advertise`].
     #[must_use]
     pub fn advertise(mut self, advertise: Advertise) -> Self {
         self.advertise = advertise;
         self
     }
 
-    /// How Consul decides whether it is healthy. Default: [`Check::Ttl`].
+    /// Sets how Consul decides whether the instance is healthy. Default: [`Check::Ttl`].
     #[must_use]
     pub fn check(mut self, check: Check) -> Self {
         self.check = check;
         self
     }
 
-    /// How to find out whether it serves, for whoever registers what runs in another process: asked before each registration, again and again
-    /// until it answers `Ok`. It takes the place of [`Registered::set_accepting`] and of the look at the published address.
+    /// Sets a readiness probe, for an instance in another process. It is called before each registration, and retried with backoff until it
+    /// returns `Ok`. It replaces [`Registered::set_accepting`] and the connection to the published address.
     ///
     /// ```no_run
     /// use discovery::{Discovery, Registration};
@@ -134,13 +134,16 @@ impl Registration {
         self
     }
 
-    /// Whether it can be registered at this agent, as far as that is known before anything is asked.
+    /// Checks what can be checked before the first request to this agent.
+    ///
+    /// # Errors
+    /// A value is out of bounds, or no caller could reach the address.
     pub(crate) fn validate(&self, agent: &Address) -> Result<(), Error> {
         limits::validate(self)?;
         self.advertise.validate(self.local, agent)
     }
 
-    /// The port that others use.
+    /// The published port.
     pub(crate) fn port(&self) -> u16 {
         self.advertise.port.unwrap_or(self.local.port())
     }

@@ -1,8 +1,8 @@
-//! Whether an instance can be reached where it is about to be published.
+//! Whether an instance can be reached at the address to publish.
 //!
-//! A bound listener takes connections in the kernel, long before its program accepts one, so a connection alone proves nothing. The program
-//! says when it accepts ([`Gate`]), or gives a [`Probe`] of its own. Then the published address is connected to, as far as this machine can
-//! reach it: a wrong one would send every caller to nobody.
+//! The kernel accepts connections for a bound listener before its program does, so a connection alone is not enough. The program signals when it
+//! accepts ([`Gate`]), or has its own [`Probe`]. Then a connection to the published address is made, as far as this machine can reach it: with
+//! a wrong one, every call would fail.
 
 use std::{fmt, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    advertise::{accepts, other_family},
+    advertise::{accepts, addresses, other_family},
     machine::{Place, Probed},
     subject::Subject,
 };
@@ -24,17 +24,17 @@ use crate::{
     error::{Error, Kind},
 };
 
-/// Something that listens on this machine answers in this time.
+/// The deadline of a connection to the instance.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
-/// A program's own probe answers in this time.
+/// The deadline of a program's own probe.
 const PROBE_WITHIN: Duration = Duration::from_secs(10);
-/// A program that has not said that it accepts for so long may have forgotten to.
-const GATE_TOLD_AFTER: Duration = Duration::from_secs(10);
+/// A warning is logged if the program does not signal in this time that it accepts connections.
+const GATE_WARNING_AFTER: Duration = Duration::from_secs(10);
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 type Probing = Pin<Box<dyn Future<Output = Result<(), Cause>> + Send>>;
 
-/// A program's own word on whether an instance serves.
+/// A program's own readiness probe.
 #[derive(Clone)]
 pub(super) struct Probe(Arc<dyn Fn() -> Probing + Send + Sync>);
 
@@ -53,8 +53,7 @@ impl Probe {
 
     async fn ask(&self) -> Result<(), Error> {
         let silent = |cause: Cause| {
-            Error::new(Kind::Unreachable, "its own probe says that it does not serve")
-                .because(cause)
+            Error::new(Kind::Unreachable, "its readiness probe failed").because(cause)
         };
         match timeout(PROBE_WITHIN, self.0()).await {
             Ok(answer) => answer.map_err(silent),
@@ -79,12 +78,12 @@ impl Gate {
     }
 
     async fn opened(&self) {
-        // It can't end before it is open: the sender is borrowed here.
+        // The sender is borrowed here, so the wait ends only when the gate is open.
         self.0.subscribe().wait_for(|open| *open).await.ok();
     }
 }
 
-/// Waits until the program accepts, finds out where it is, and looks whether it answers there.
+/// Waits until the program accepts connections, determines its place, and connects to it.
 pub(super) async fn probe(
     agent: &AgentClient,
     subject: &Subject,
@@ -107,7 +106,10 @@ async fn answering(
         Some(probe) => probe.ask().await?,
         None => accepting(subject).await,
     }
-    let place = registration.advertise.place(registration.local, agent.address(), current).await?;
+    let place = registration
+        .advertise
+        .place(registration.local, agent.address(), &subject.names, current)
+        .await?;
     if registration.probe.is_none() {
         reach(agent, subject, place).await?;
     }
@@ -119,29 +121,29 @@ async fn accepting(subject: &Subject) {
     tokio::pin!(opened);
     tokio::select! {
         () = &mut opened => return,
-        () = sleep(GATE_TOLD_AFTER) => warn!(
-            service = subject.registration.name, id = %subject.id,
-            "not registered: the program has not said that it accepts connections (set_accepting)"
+        () = sleep(GATE_WARNING_AFTER) => warn!(
+            service = %subject.registration.name, id = %subject.id,
+            "not registered yet: the program has not called set_accepting"
         ),
     }
     opened.await;
 }
 
-/// Connects to the published address. One that can't be reached from here may be reached by others: then the instance's own must do.
+/// Connects to the published address. Others may reach one that this machine can't: then a connection to the local address is enough.
 async fn reach(agent: &AgentClient, subject: &Subject, place: Place) -> Result<(), Error> {
     let near = subject.near();
     let port = subject.registration.port();
     let published = match place {
         Place::At(ip) => Some(Host::Ip(ip)),
         Place::Advertised => subject.registration.advertise.host.clone(),
-        // Its own address first: without it there is nothing to ask the agent for.
+        // The local address first: if that fails, the agent need not be asked.
         Place::Node => {
-            connect(&Host::Ip(near.ip()), near.port()).await.map_err(|err| silent(near, err))?;
+            connect_near(subject).await.map_err(|err| silent(near, err))?;
             agent.node_address().await
         }
     };
     let Some(host) = published else { return Ok(()) };
-    let failed = match connect(&host, port).await {
+    let failed = match connect(subject, &host, port).await {
         Ok(()) => return Ok(()),
         Err(err) if err.kind() == io::ErrorKind::ConnectionRefused => {
             if place == Place::Node && is_other_family(near, &host) {
@@ -155,12 +157,12 @@ async fn reach(agent: &AgentClient, subject: &Subject, place: Place) -> Result<(
     if subject.is_near(&host, port) {
         return Err(silent(near, failed));
     }
-    connect(&Host::Ip(near.ip()), near.port()).await.map_err(|err| silent(near, err))?;
-    subject.tell_unchecked(&host, port, &failed);
+    connect_near(subject).await.map_err(|err| silent(near, err))?;
+    subject.warn_unchecked(&host, port, &failed);
     Ok(())
 }
 
-/// Whether nothing that listens there takes connections to the host, whatever comes.
+/// Whether a listener at this address can never accept connections to the host.
 fn is_other_family(listens: SocketAddr, host: &Host) -> bool {
     matches!(host, Host::Ip(ip) if !accepts(listens.ip().to_canonical(), *ip))
 }
@@ -168,18 +170,19 @@ fn is_other_family(listens: SocketAddr, host: &Host) -> bool {
 fn silent(at: impl fmt::Display, err: io::Error) -> Error {
     Error::new(
         Kind::Unreachable,
-        format!("nothing answers at {at}, where others would look for it"),
+        format!("can't connect to the instance at {at}, the address to publish"),
     )
     .because(err)
 }
 
-async fn connect(host: &Host, port: u16) -> io::Result<()> {
-    let connected = async {
-        match host {
-            Host::Ip(ip) => TcpStream::connect(SocketAddr::new(*ip, port)).await,
-            Host::Name(name) => TcpStream::connect((&**name, port)).await,
-        }
-    };
+async fn connect_near(subject: &Subject) -> io::Result<()> {
+    let near = subject.near();
+    connect(subject, &Host::Ip(near.ip()), near.port()).await
+}
+
+async fn connect(subject: &Subject, host: &Host, port: u16) -> io::Result<()> {
+    let connected =
+        async { TcpStream::connect(&*addresses(&subject.names, host, port).await?).await };
     match timeout(CONNECT_WITHIN, connected).await {
         Ok(connected) => connected.map(drop),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),

@@ -1,4 +1,4 @@
-//! What ends a program: SIGTERM and SIGINT, or a test.
+//! The signals that shut down a program: SIGTERM and SIGINT, or a trigger in the program itself.
 
 use std::{future::pending, io};
 
@@ -10,10 +10,10 @@ use tokio::{
 
 use crate::error::{Error, Kind};
 
-/// The first begins an orderly end, the second ends it at once; more of them change nothing.
+/// The first signal begins the shutdown, the second ends it at once; more have no effect.
 const SIGNALS_MAX: usize = 2;
 
-/// The signals that end a program, as they come.
+/// The signals that shut down a program.
 #[derive(Debug)]
 pub struct ShutdownSignal(Source);
 
@@ -23,7 +23,7 @@ enum Source {
     Hand(mpsc::Receiver<()>),
 }
 
-/// SIGTERM and SIGINT (Ctrl-C), from now on; by themselves they end this process no more, also after what this returns is dropped.
+/// Listens for SIGTERM and SIGINT (Ctrl-C). Their default termination of the process is disabled, also after the returned value is dropped.
 ///
 /// # Panics
 /// Outside of a tokio runtime with IO.
@@ -34,33 +34,33 @@ pub fn shutdown_signal() -> ShutdownSignal {
     ShutdownSignal(Source::Process(both))
 }
 
-/// Sends what [`ShutdownSignal::manual`] receives.
+/// Sends signals to the [`ShutdownSignal`] with which it was made.
 #[derive(Debug, Clone)]
 pub struct Trigger(mpsc::Sender<()>);
 
 impl Trigger {
-    /// One more signal.
+    /// Sends a signal.
     pub fn fire(&self) {
-        // Full: both that count are under way. Closed: it has ended already.
+        // Full: both signals that matter are queued. Closed: the shutdown has ended.
         self.0.try_send(()).ok();
     }
 }
 
 impl ShutdownSignal {
-    /// Signals sent by the program itself. Without its trigger, none ever comes.
+    /// Signals that the program itself sends with the trigger. None comes after the trigger is dropped.
     pub fn manual() -> (Trigger, Self) {
         let (tx, rx) = mpsc::channel(SIGNALS_MAX);
         (Trigger(tx), Self(Source::Hand(rx)))
     }
 
-    /// Waits for the next one. Cancel-safe.
+    /// Waits for the next signal. Cancel-safe.
     ///
     /// # Errors
-    /// When the system doesn't let this process listen for signals.
+    /// The system does not let this process listen for signals.
     pub async fn next(&mut self) -> Result<(), Error> {
         match &mut self.0 {
             Source::Process(Ok((term, int))) => {
-                // Neither of them ends while it is held.
+                // Neither stream ends while it is held.
                 select! {
                     _ = term.recv() => {}
                     _ = int.recv() => {}

@@ -1,4 +1,4 @@
-//! Who is registered: one run of one instance, and how the agent is told of it.
+//! What is registered: one run of one instance, and the body of its registration.
 
 use std::{
     io,
@@ -17,9 +17,9 @@ use consul_wire::{
 use tracing::warn;
 
 use super::{Registration, machine::Place, probe::Gate};
-use crate::{Host, ServiceId, agent::run_of, instance::INCARNATION};
+use crate::{Host, ServiceId, agent::run_of, instance::INCARNATION, names::Names};
 
-/// Critical for so long, the agent removes it; Consul's shortest, since a run that only slept registers again.
+/// The agent deregisters an instance that is critical for this time. Consul's minimum, since a program that was only suspended registers again.
 const DEREGISTER_CRITICAL_AFTER: &str = "1m";
 
 #[derive(Debug)]
@@ -27,13 +27,15 @@ pub(super) struct Subject {
     pub(super) registration: Registration,
     pub(super) id: ServiceId,
     pub(super) check_id: String,
-    /// Tells this run from others of its id.
+    /// Identifies this run among those with the same id.
     pub(super) incarnation: String,
-    /// Its agent's node, once it was found in the catalog.
+    /// The node of its agent, once it was found in the catalog.
     pub(super) node: OnceLock<String>,
+    /// The addresses of host names that it connects to.
+    pub(super) names: Names,
     /// Open once the program accepts connections.
     pub(super) gate: Gate,
-    told_unchecked: AtomicBool,
+    warned_unchecked: AtomicBool,
 }
 
 impl Subject {
@@ -47,17 +49,18 @@ impl Subject {
             check_id,
             incarnation,
             node: OnceLock::new(),
+            names: Names::default(),
             gate: Gate::default(),
-            told_unchecked: AtomicBool::new(false),
+            warned_unchecked: AtomicBool::new(false),
         }
     }
 
-    /// Where this machine reaches it.
+    /// The address at which this machine reaches it.
     pub(super) fn near(&self) -> SocketAddr {
         near(self.registration.local)
     }
 
-    /// Whether that is where it is reached at this place.
+    /// Whether that is [`Self::near`].
     pub(super) fn is_near(&self, host: &Host, port: u16) -> bool {
         let near = self.near();
         (host, port) == (&Host::Ip(near.ip().to_canonical()), near.port())
@@ -68,27 +71,28 @@ impl Subject {
         run_of(entry) == Some(&*self.incarnation)
     }
 
-    /// Whether the agent's record leads to this place.
+    /// Whether the agent's record has this place.
     pub(super) fn is_published(&self, record: &AgentService, place: Place) -> bool {
         let address = match place {
             Place::Advertised => self.registration.advertise.host.as_ref().map(written),
             Place::Node => None,
-            // One that the agent's node has too is left out.
+            // Omitted if it is the address of the agent's node.
             Place::At(ip) if ip.is_loopback() && record.address.is_empty() => None,
             Place::At(ip) => Some(ip.to_string()),
         };
         record.address == address.unwrap_or_default() && record.port == self.registration.port()
     }
 
-    /// Warns once that it is not known whether the published address can be reached.
-    pub(super) fn tell_unchecked(&self, host: &Host, port: u16, err: &io::Error) {
-        if !self.told_unchecked.swap(true, Relaxed) {
+    /// Logs once that the published address can't be connected to from this machine.
+    pub(super) fn warn_unchecked(&self, host: &Host, port: u16, err: &io::Error) {
+        if !self.warned_unchecked.swap(true, Relaxed) {
             let (service, id) = (&self.registration.name, &self.id);
-            warn!(%service, %id, published = %format_args!("{host}:{port}"), %err, "the published address can't be checked from this machine");
+            warn!(%service, %id, address = %format_args!("{host}:{port}"), %err, "published address can't be reached from this machine");
         }
     }
 
-    /// What the agent is told. Passing from the start: it was probed, and a check that begins as critical hides it until the first beat.
+    /// The body of the registration. Passing from the start: a probe succeeded, and a check that starts as critical would hide the instance until
+    /// the first heartbeat or poll.
     pub(super) fn body(&self, host: Option<&Host>) -> ServiceRegistration {
         let Registration { name, tags, meta, weights, check, .. } = &self.registration;
         let checked = match host {
@@ -118,7 +122,7 @@ impl Subject {
     }
 }
 
-/// As Consul writes it: an IPv6 address without brackets.
+/// In the format of Consul: an IPv6 address without brackets.
 fn written(host: &Host) -> String {
     match host {
         Host::Ip(ip) => ip.to_string(),
@@ -126,7 +130,7 @@ fn written(host: &Host) -> String {
     }
 }
 
-/// How this machine itself reaches what listens there: any address is loopback.
+/// The address at which this machine reaches a listener: the unspecified address becomes loopback.
 pub fn near(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -146,13 +150,13 @@ mod tests {
     use crate::registration::{Check, CheckSchedule};
 
     #[test]
-    fn an_instance_is_told_as_it_is() {
+    fn the_body_has_all_fields_of_an_instance() {
         let local = "0.0.0.0:8001".parse().unwrap();
         let registration = Registration::new("web", local).tag("v1").meta("zone", "a").id("web-1");
         let subject = Subject::new(registration);
         assert_eq!(subject.near().to_string(), "127.0.0.1:8001");
         let body = serde_json::to_value(subject.body(Some(&"fd00::1".into()))).unwrap();
-        let told = json!({
+        let expected = json!({
             "ID": "web-1",
             "Name": "web",
             "Tags": ["v1"],
@@ -168,7 +172,7 @@ mod tests {
                 "DeregisterCriticalServiceAfter": "1m",
             }],
         });
-        assert_eq!(body, told);
+        assert_eq!(body, expected);
         assert_eq!(subject.body(None).address, None);
     }
 
@@ -239,16 +243,16 @@ mod tests {
     }
 
     #[test]
-    fn the_id_names_service_host_and_the_port_that_others_use() {
+    fn the_default_id_has_service_host_and_published_port() {
         let new = || Registration::new("web", "[::]:8001".parse().unwrap());
         let of = |registration| Subject::new(registration).id.to_string();
-        let (bound, said) = (of(new()), of(new().advertise(":80".parse().unwrap())));
+        let (bound, advertised) = (of(new()), of(new().advertise(":80".parse().unwrap())));
         assert!(bound.starts_with("web-") && bound.ends_with("-8001"), "{bound}");
-        assert_eq!(said, bound.replace("-8001", "-80"));
+        assert_eq!(advertised, bound.replace("-8001", "-80"));
     }
 
     #[test]
-    fn no_two_runs_are_the_same() {
+    fn each_run_has_its_own_incarnation() {
         let new = || Subject::new(Registration::new("web", "[::]:8001".parse().unwrap()));
         assert_ne!(new().incarnation, new().incarnation);
     }

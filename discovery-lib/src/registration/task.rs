@@ -1,4 +1,4 @@
-//! Carries out what [`super::machine`] decides: calls to the agent, each in a task of its own so that none waits for another, and the log.
+//! Executes the effects of [`super::machine`]: calls to the agent, each in its own task so that none delays another, and log events.
 
 use std::{collections::HashSet, future::pending, panic::resume_unwind, sync::Arc};
 
@@ -20,18 +20,18 @@ use super::{
 };
 use crate::{agent::AgentClient, error::Error, random::Random};
 
-/// What others may know of the registrar.
+/// The published state of the registrar.
 #[derive(Debug, Clone)]
 pub(super) struct Report {
     pub(super) state: RegistrationState,
-    /// It was [`RegistrationState::Ready`] once.
+    /// Whether it was [`RegistrationState::Ready`] before.
     pub(super) was_ready: bool,
-    /// Why it is [`RegistrationState::Refused`], while it is.
+    /// The reason for [`RegistrationState::Refused`]; none in other states.
     pub(super) refusal: Option<Arc<Error>>,
 }
 
 impl Report {
-    /// In the catalog once, and not over.
+    /// Whether it was in the catalog and has not ended.
     pub(super) fn is_ready(&self) -> bool {
         self.was_ready && !self.state.is_final() && self.state != RegistrationState::Leaving
     }
@@ -46,7 +46,7 @@ pub(super) struct Registrar {
     agent: AgentClient,
     subject: Arc<Subject>,
     machine: Machine,
-    /// Dropping it ends all calls.
+    /// Dropping it cancels all calls.
     calls: JoinSet<Ended>,
     failing: HashSet<Call>,
     /// The last refusal.
@@ -77,7 +77,7 @@ impl Registrar {
         (registrar, report_rx)
     }
 
-    /// Ends when it was told to leave and did, or gave up on it.
+    /// Ends when the registration ended as `leave_rx` ordered, or when that is closed.
     pub(super) async fn run(mut self, mut leave_rx: oneshot::Receiver<Leave>) {
         let mut staying = true;
         while self.machine.state() != RegistrationState::Left {
@@ -153,21 +153,21 @@ impl Registrar {
         let (service, id) = (&self.subject.registration.name, &self.subject.id);
         match state {
             RegistrationState::Ready => {
-                info!(%service, %id, "registered, and found in the catalog")
+                info!(%service, %id, "registered and in the catalog")
             }
             RegistrationState::Replaced => {
-                warn!(%service, %id, "another run registered under this id; leaving it alone");
+                warn!(%service, %id, "another run registered with this id; this one no longer registers");
             }
-            RegistrationState::Left => info!(%service, %id, "left"),
+            RegistrationState::Left => info!(%service, %id, "registration ended"),
             RegistrationState::Refused => {
-                warn!(%service, %id, "refused; tried again slowly, because only a person can mend it");
+                warn!(%service, %id, "registration refused; retrying every 30 s: check the settings and the token");
             }
             RegistrationState::Probing
             | RegistrationState::Registering
             | RegistrationState::Registered
             | RegistrationState::Leaving
             | RegistrationState::Abandoned => {
-                debug!(%service, %id, ?state, "registration moved on");
+                debug!(%service, %id, ?state, "registration state changed");
             }
         }
     }
@@ -177,42 +177,42 @@ impl Registrar {
         match notice {
             Notice::Unseen => warn!(
                 %service, %id,
-                "registered, but not in the catalog: is there a leader, and may the token read the service and its node?"
+                "registered, but not in the catalog: check that there is a leader and that the token may read the service and its node"
             ),
             Notice::Lost => {
-                warn!(%service, %id, "no longer registered as it should be; registering again");
+                warn!(%service, %id, "registration lost or changed; registering again");
             }
             Notice::Moved => warn!(
                 %service, %id,
-                "this machine's address is no longer the published one; registering the new one"
+                "address of this machine changed; registering again"
             ),
             Notice::GaveUp => warn!(
                 %service, %id,
-                "ended before the agent confirmed the deregistration; it drops the service once its check runs out"
+                "deregistration not confirmed; the agent deregisters the service when its check has been critical for one minute"
             ),
         }
     }
 
-    /// A call that begins to fail is worth a warning, one that goes on failing is not; a registration always is.
+    /// The first failure of a call is a warning, later ones are not; each failed registration is a warning.
     fn log(&mut self, Ended { call, failure, .. }: &Ended) {
         let (service, id) = (&self.subject.registration.name, &self.subject.id);
         let Some(err) = failure else {
             if self.failing.remove(call) {
-                info!(%service, %id, ?call, "works again");
+                info!(%service, %id, ?call, "call to the agent succeeds again");
             }
             return;
         };
         let cause = std::error::Error::source(err).map(tracing::field::display);
         let begins = self.failing.insert(*call);
         if begins || *call == Call::Register {
-            warn!(%service, %id, ?call, %err, cause, "failed; the registrar goes on");
+            warn!(%service, %id, ?call, %err, cause, "call failed; retrying");
         } else {
-            debug!(%service, %id, ?call, %err, cause, "failed again");
+            debug!(%service, %id, ?call, %err, cause, "call failed again");
         }
     }
 }
 
-/// Whatever ended it, its runtime above all: the handle shows it.
+/// Publishes the end also when the runtime is dropped.
 impl Drop for Registrar {
     fn drop(&mut self) {
         let state = self.machine.state();
@@ -222,7 +222,7 @@ impl Drop for Registrar {
         self.report_tx.send_modify(|report| report.state = RegistrationState::Abandoned);
         if state != RegistrationState::Replaced && self.machine.place().is_some() {
             let (service, id) = (&self.subject.registration.name, &self.subject.id);
-            warn!(%service, %id, "the registrar ended without having left; nothing keeps it registered any more");
+            warn!(%service, %id, "registrar dropped without deregistration");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A registration through the life of its agent and its program.
+//! Registrations while their agent fails, restarts, or loses its data, and while their program shuts down.
 
 mod checks;
 mod placed;
@@ -19,12 +19,12 @@ use tokio::{
 
 use crate::world::{SOON, World, everywhere};
 
-/// Longer than a beat and a pause.
-const A_BEAT: Duration = Duration::from_secs(6);
-/// What a registrar that is answered badly pauses at least until it has asked ten times.
-const LEAST_PAUSES: Duration = Duration::from_millis(300);
-/// What was sent before has arrived by then.
-const ON_ITS_WAY: Duration = Duration::from_millis(500);
+/// Longer than the interval of heartbeats and a backoff.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(6);
+/// The minimum total backoff of a registrar over ten failed requests.
+const BACKOFF_TOTAL_MIN: Duration = Duration::from_millis(300);
+/// Requests in flight have arrived after this time.
+const IN_FLIGHT: Duration = Duration::from_millis(500);
 
 async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
@@ -34,7 +34,7 @@ fn web(listener: &TcpListener) -> Registration {
     Registration::new("web", listener.local_addr().unwrap()).id("web-1")
 }
 
-/// Registers what accepts connections.
+/// Registers an instance that accepts connections.
 fn start(world: &World, registration: Registration) -> Registered {
     let registered = world.discovery.register(registration).unwrap();
     registered.set_accepting();
@@ -54,19 +54,19 @@ async fn reaches(registered: &mut Registered, state: RegistrationState) {
     timeout(SOON, reached).await.expect("the state is not reached in time");
 }
 
-/// Waits until the catalog says this of `web`: each instance's id and the worst of its checks.
+/// Waits until the catalog shows these instances of `web`, each with its id and the worst status of its checks.
 async fn until_shown(world: &World, expected: &[&str]) {
-    let told = async {
+    let shown_as_expected = async {
         while shown(world).await != expected {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    if timeout(SOON, told).await.is_err() {
+    if timeout(SOON, shown_as_expected).await.is_err() {
         panic!("not {expected:?} in time, but {:?}", shown(world).await);
     }
 }
 
-/// What an agent without a proxy says, since most of these tests harm the proxy.
+/// The instances of `web`, read without the proxy, since most of these tests inject faults there.
 async fn shown(world: &World) -> Vec<String> {
     let Ok(answer) = world.direct.health(&"web".into(), None).await else {
         return vec!["?".into()];
@@ -82,7 +82,7 @@ async fn shown(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_ready_is_in_the_catalog() {
+async fn a_ready_instance_is_in_the_catalog() {
     everywhere(async |world| {
         let listener = listener().await;
         let registration = web(&listener).tag("v1").meta("zone", "a");
@@ -101,20 +101,20 @@ async fn what_is_ready_is_in_the_catalog() {
 }
 
 #[tokio::test]
-async fn what_the_agent_lost_is_registered_again() {
+async fn an_instance_that_the_agent_lost_is_registered_again() {
     everywhere(async |mut world| {
         let listener = listener().await;
         let registered = start(&world, web(&listener));
         ready(&registered).await;
         world.lose_everything().await;
         until_shown(&world, &["web-1 passing"]).await;
-        assert!(registered.is_ready(), "the loss of data is no fault of the instance");
+        assert!(registered.is_ready(), "a loss of data at the agent does not affect the instance");
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_somebody_deregistered_is_registered_again() {
+async fn an_instance_deregistered_by_others_is_registered_again() {
     everywhere(async |world| {
         let listener = listener().await;
         let registered = start(&world, web(&listener));
@@ -126,7 +126,7 @@ async fn what_somebody_deregistered_is_registered_again() {
 }
 
 #[tokio::test]
-async fn what_somebody_wrote_by_hand_is_no_other_run() {
+async fn a_record_written_by_hand_is_not_another_run() {
     everywhere(async |world| {
         let listener = listener().await;
         let registered = start(&world, web(&listener).tag("ours"));
@@ -138,7 +138,7 @@ async fn what_somebody_wrote_by_hand_is_no_other_run() {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(SOON, ours).await.expect("the record by hand stays");
+        timeout(SOON, ours).await.expect("the record written by hand stays");
         ready(&registered).await;
         until_shown(&world, &["web-1 passing"]).await;
     })
@@ -151,7 +151,7 @@ async fn tags(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_check_found_critical_is_passed() {
+async fn a_critical_check_is_set_to_passing() {
     everywhere(async |world| {
         let listener = listener().await;
         let registered = start(&world, web(&listener));
@@ -191,7 +191,7 @@ async fn a_slow_old_run_does_not_deregister_its_successor() {
 }
 
 #[tokio::test]
-async fn an_old_run_stops_beating_for_its_successor() {
+async fn an_old_run_sends_no_heartbeats_for_its_successor() {
     everywhere(async |world| {
         let listener = listener().await;
         let mut old = start(&world, web(&listener));
@@ -201,10 +201,10 @@ async fn an_old_run_stops_beating_for_its_successor() {
         reaches(&mut old, RegistrationState::Replaced).await;
         assert!(!old.is_ready());
         assert_eq!(old.changed().await, None, "nothing changes after the end");
-        // The newer one crashes; nobody speaks for it any more.
+        // The newer one crashes: no heartbeats from now on.
         drop(new);
         let before = world.http.requests();
-        sleep(A_BEAT).await;
+        sleep(HEARTBEAT_INTERVAL).await;
         assert_eq!(world.http.requests(), before);
     })
     .await;
@@ -225,7 +225,7 @@ async fn nothing_is_registered_before_it_listens() {
 }
 
 #[tokio::test]
-async fn an_agent_that_does_not_answer_well_is_not_asked_in_a_busy_loop() {
+async fn requests_to_a_failing_agent_have_a_backoff() {
     let mut cases = JoinSet::new();
     for mode in [Mode::Status(500), Mode::Garbage, Mode::Reset] {
         cases.spawn(async move {
@@ -234,15 +234,15 @@ async fn an_agent_that_does_not_answer_well_is_not_asked_in_a_busy_loop() {
             let listener = listener().await;
             let began = Instant::now();
             let registered = start(&world, web(&listener));
-            let asked = || world.http.accepted().max(world.http.requests());
-            let asked_often = async {
-                while asked() < 10 {
+            let requests = || world.http.accepted().max(world.http.requests());
+            let ten_requests = async {
+                while requests() < 10 {
                     sleep(Duration::from_millis(5)).await;
                 }
             };
-            timeout(SOON, asked_often).await.expect("it is not asked again");
-            // Pauses of at least 50 ms, doubled each time, and at most four questions between two of them. A slow machine only adds to that.
-            assert!(began.elapsed() > LEAST_PAUSES, "{mode:?}: 10 in {:?}", began.elapsed());
+            timeout(SOON, ten_requests).await.expect("no retries");
+            // Pauses of at least 50 ms, doubled each time, with at most four requests between two of them. A slow machine only adds to that.
+            assert!(began.elapsed() > BACKOFF_TOTAL_MIN, "{mode:?}: 10 in {:?}", began.elapsed());
             assert!(!registered.is_ready());
             world.http.set(Mode::Pass).await.unwrap();
             ready(&registered).await;
@@ -254,13 +254,13 @@ async fn an_agent_that_does_not_answer_well_is_not_asked_in_a_busy_loop() {
 }
 
 #[tokio::test]
-async fn a_silent_agent_takes_nothing_from_a_registration() {
+async fn an_agent_without_answers_does_not_change_the_state() {
     everywhere(async |world| {
         let listener = listener().await;
         let registered = start(&world, web(&listener));
         ready(&registered).await;
         world.http.set(Mode::Hang).await.unwrap();
-        sleep(A_BEAT).await;
+        sleep(HEARTBEAT_INTERVAL).await;
         assert!(registered.is_ready());
         assert_eq!(registered.state(), RegistrationState::Ready);
         world.http.set(Mode::Pass).await.unwrap();
@@ -271,14 +271,14 @@ async fn a_silent_agent_takes_nothing_from_a_registration() {
 }
 
 #[tokio::test]
-async fn dropping_the_handle_ends_the_beats() {
+async fn dropping_the_handle_ends_the_heartbeats() {
     let world = World::embedded().await;
     let listener = listener().await;
     let registered = start(&world, web(&listener));
     ready(&registered).await;
     drop(registered);
-    sleep(ON_ITS_WAY).await;
+    sleep(IN_FLIGHT).await;
     let before = world.http.requests();
-    sleep(A_BEAT).await;
+    sleep(HEARTBEAT_INTERVAL).await;
     assert_eq!(world.http.requests(), before);
 }

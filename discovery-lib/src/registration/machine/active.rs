@@ -1,4 +1,4 @@
-//! The agent has the registration, as far as is known: beats, looks, and what they lead to.
+//! The phase in which the agent has the registration, as far as is known: heartbeats, looks, and their effects.
 
 use std::time::Duration;
 
@@ -10,39 +10,40 @@ use super::{
 };
 use crate::backoff::{backoff, spread};
 
-/// From one look at the agent's own record to the next, once all is well: how long another run under this id is beaten for at most.
+/// The interval of looks at the agent's record in the steady state: also the longest time for which heartbeats are sent for another run with
+/// this id.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// From one reading of the catalog to the next, once all is well. Each is a request to Consul's servers.
+/// The interval of reads of the catalog in the steady state. Each is a request to Consul's servers.
 pub(super) const CATALOG_EVERY: Duration = Duration::from_secs(20);
-/// Readings in a row that lack an instance that the catalog once had, until it is registered again. It happens when Consul's servers remove a
-/// node that they could not reach, or lose their data: the agent believes that they have all that it told them.
+/// Consecutive reads of the catalog without an instance that was in it before, until it is registered again. Consul's servers remove a node that
+/// they can't reach, or lose their data, and its agent does not notice.
 const LACKS_UNTIL_LOST: u32 = 3;
-/// The same since the last registration, of an instance that the catalog had before that: some 30 s.
+/// The same for an instance that has not been in the catalog since its last registration, but was before: about 30 s.
 const LACKS_UNTIL_LOST_AGAIN: u32 = 9;
-/// A registration that stood for so long was no failure: what comes next starts with short pauses again.
+/// After a registration was active for this time, the backoff starts again with short pauses.
 const STEADY_AFTER: Duration = Duration::from_secs(30);
-/// Looks that did not find the instance in the catalog before a warning: some 5 s.
-const LOOKS_UNTIL_TOLD: u32 = 7;
+/// Looks that did not find the instance in the catalog before a warning: about 5 s.
+const LOOKS_UNTIL_WARNING: u32 = 7;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Active {
     since: Instant,
-    /// Whether the agent said so, in any way; else it may be about to.
+    /// Whether the agent confirmed it, by any answer; otherwise it may still execute the request.
     pub(super) sure: bool,
     pub(super) in_catalog: bool,
-    /// When the catalog is read again.
+    /// The time of the next read of the catalog.
     catalog_at: Instant,
-    /// Readings of the catalog in a row that lacked it.
+    /// Consecutive reads of the catalog without it.
     lacks: u32,
     /// None for a check without heartbeats.
     heartbeat_at: Option<Instant>,
     look: Turn,
-    /// Looks in a row that left something open.
+    /// Consecutive looks after which it is not settled.
     looks: u32,
 }
 
 impl Active {
-    /// The beat and the look are due at once. A check that was never passed comes back critical when its agent restarts.
+    /// The heartbeat and the look are due at once. A check that was never set to passing is critical after its agent restarts.
     pub(super) fn new(
         outcome: RegisterOutcome,
         heartbeat_at: Option<Instant>,
@@ -80,7 +81,7 @@ impl Active {
         if self.in_catalog { LACKS_UNTIL_LOST } else { LACKS_UNTIL_LOST_AGAIN }
     }
 
-    /// In the catalog, as far as is known.
+    /// Whether it is in the catalog, as far as is known.
     fn is_settled(&self) -> bool {
         self.in_catalog && self.lacks == 0
     }
@@ -119,7 +120,7 @@ impl Machine {
             Heartbeat::Passed => self.refused = false,
             Heartbeat::Refused => self.refused = true,
             Heartbeat::Forgotten => self.lost(now, draw),
-            // The connection may be gone because this machine's address is another one now. A look tells.
+            // The connection may be broken because the address of this machine changed: a look finds that.
             Heartbeat::Unknown if active.looks == 0 => active.look = active.look.at_most(now),
             Heartbeat::Unknown => {}
         }
@@ -137,7 +138,7 @@ impl Machine {
                 self.phase = Phase::Replaced;
                 return;
             }
-            // Not sure: it may be the run before, which a registration that was never answered did not replace.
+            // Not confirmed: it may be the previous run, if the registration without an answer was not executed.
             Found::AnotherRun | Found::Nothing | Found::Edited => return self.lost(now, draw),
             Found::Ours { catalog } => {
                 active.sure = true;
@@ -159,14 +160,14 @@ impl Machine {
         } else {
             active.looks = active.looks.saturating_add(1);
             active.look = Turn::At(now + backoff(active.looks, BACKOFF_MAX, draw));
-            if active.looks == LOOKS_UNTIL_TOLD && found != Found::Unknown {
+            if active.looks == LOOKS_UNTIL_WARNING && found != Found::Unknown {
                 self.notify(Notice::Unseen);
             }
         }
         self.phase = Phase::Active(active);
     }
 
-    /// What is published elsewhere than where it is now is registered anew, whatever the agent says of it.
+    /// Registers an instance again whose address is not the published one, whatever the look found.
     pub(super) fn follow(&mut self, place: Option<Place>) {
         if matches!(self.phase, Phase::Active(_)) && place.is_some() && place != self.place {
             self.notify(Notice::Moved);
@@ -174,7 +175,7 @@ impl Machine {
         }
     }
 
-    /// The agent or the catalog doesn't have it: registers again, soon.
+    /// The agent or the catalog doesn't have it: registers again after a backoff.
     fn lost(&mut self, now: Instant, draw: f64) {
         if let Phase::Active(active) = self.phase {
             if now - active.since > STEADY_AFTER {

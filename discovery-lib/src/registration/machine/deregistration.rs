@@ -1,4 +1,4 @@
-//! The end of a registration: maintenance for a while, then deregistration, each only after a look that it is still ours.
+//! The end of a registration: maintenance until the given time, then deregistration, each only after a look that found the record of this run.
 
 use tokio::time::Instant;
 
@@ -15,7 +15,7 @@ pub(super) struct Deregistration {
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// A registration in flight is awaited first: it would else come back after the deregistration.
+    /// Waits for a registration in flight, which could otherwise be executed after the deregistration.
     Registration,
     Look(Turn),
     Maintenance,
@@ -110,7 +110,7 @@ impl Machine {
         };
     }
 
-    /// A new epoch: only a look from now on counts.
+    /// Starts a new epoch: results of earlier looks are ignored.
     fn look_while_leaving(&mut self) -> Step {
         self.epoch += 1;
         self.effects.push(Effect::Look { epoch: self.epoch, catalog: false });

@@ -1,120 +1,120 @@
-//! What the registrar's machine is told, and what it asks for.
+//! The events and effects of the registrar's state machine.
 
 use std::net::IpAddr;
 
 use tokio::time::Instant;
 
-/// How far a registration is.
+/// The state of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RegistrationState {
-    /// It does not accept connections yet, or nothing answers at the address that would be published.
+    /// The program does not accept connections yet, or a connection to the address that would be published fails.
     Probing,
-    /// The agent doesn't have it, or nobody knows; being registered, over and over.
+    /// The agent doesn't have it, or has not confirmed it; registration is retried with backoff.
     Registering,
-    /// Refused for a reason that time alone does not mend ([`refusal`](crate::Registered::refusal)): settings that can't work, or an agent
-    /// that answered 400 or 403. It is tried again, slowly, because a token may be given later.
+    /// Refused for a reason that a retry alone does not change ([`refusal`](crate::Registered::refusal)): invalid settings, or an agent that
+    /// returned 400 or 403. It is retried every 30 s or so, because the token may change.
     Refused,
-    /// The agent has it; the catalog, from which others read, does not show it yet.
+    /// The agent has it; it is not in the catalog yet, from which callers read.
     Registered,
-    /// Everybody can find it.
+    /// It is in the catalog.
     Ready,
-    /// Another run registered under its id. It is no longer found, and does nothing more about it.
+    /// Another run registered with the same id. This one is no longer in the catalog and sends nothing more.
     Replaced,
-    /// On its way out.
+    /// Shutting down: in maintenance, or being deregistered.
     Leaving,
-    /// Over.
+    /// Ended, after deregistration or after the time for it.
     Left,
-    /// Nothing keeps it registered any more: its registrar ended without having left, with the runtime where it ran.
+    /// The registrar ended without deregistration, because its handle or its runtime was dropped.
     Abandoned,
 }
 
 impl RegistrationState {
-    /// Whether it is the last one: nothing keeps the instance registered, and no other state follows.
+    /// Whether no other state follows: the instance is no longer kept registered.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Replaced | Self::Left | Self::Abandoned)
     }
 }
 
-/// What happened.
+/// An input of the state machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registration) enum Event {
-    /// The moment of [`wakes_at`](super::Machine::wakes_at) came.
+    /// The time [`wakes_at`](super::Machine::wakes_at) is reached.
     Tick,
     /// A probe ended.
     Probed(Probed),
     /// A registration ended.
     Registered(RegisterOutcome),
-    /// A beat ended.
+    /// A heartbeat ended.
     HeartbeatEnded { epoch: u32, heartbeat: Heartbeat },
-    /// A look ended. It also tells where the instance is now, as far as that is known.
+    /// A look ended. `place` is where the instance is now, if known.
     Looked { epoch: u32, found: Found, place: Option<Place> },
-    /// The program wants to end.
+    /// The program shuts down.
     Leave(Leave),
-    /// Maintenance was asked for; as a courtesy to callers, so it doesn't count whether it worked.
+    /// A request for maintenance ended. Its result is ignored: maintenance only informs callers sooner.
     Maintained,
     /// A deregistration ended.
     Deregistered { done: bool },
-    /// The dead were cleared away, as far as that was possible; it doesn't count how far.
+    /// The deregistration of dead instances ended. Its result is ignored.
     Swept,
 }
 
-/// The order to end.
+/// The order to deregister.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registration) struct Leave {
-    /// Until then it may be in maintenance, so that callers learn that it leaves.
+    /// In maintenance until this time, so that callers stop using it.
     pub(in crate::registration) deregister_at: Instant,
-    /// Then all ends, whatever the agent says.
+    /// Ends at this time, even without an answer of the agent.
     pub(in crate::registration) give_up_at: Instant,
 }
 
 /// The host that is published for an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registration) enum Place {
-    /// The one that it was told.
+    /// The advertised one.
     Advertised,
-    /// None of its own, so that Consul uses that of the agent's node.
+    /// None, so that callers use the address of the agent's node.
     Node,
     /// An address of this machine.
     At(IpAddr),
 }
 
-/// What a probe found.
+/// The result of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registration) enum Probed {
-    /// The instance answers, as far as that can be told from here, and this is where others find it.
+    /// The instance accepts connections, as far as this machine can check, and this is the place to publish.
     Answered(Place),
-    /// Nothing answers there, or the place is not known now.
+    /// No connection, or the place is not known now.
     Silent,
-    /// With these settings nobody could reach it.
+    /// With these settings no caller could reach it.
     Refused,
 }
 
-/// What became of a beat.
+/// The result of a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registration) enum Heartbeat {
     Passed,
-    /// The agent no longer knows the check.
+    /// The agent does not have the check.
     Forgotten,
     Refused,
-    /// No connection, no answer in time, or one that leaves it open.
+    /// No connection, no answer in time, or one that does not show whether it was executed.
     Unknown,
 }
 
-/// What became of a registration.
+/// The result of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registration) enum RegisterOutcome {
     Done,
-    /// Surely not.
+    /// Not executed.
     Failed,
-    /// Surely not, and the agent does not want it as it is.
+    /// Not executed: the agent rejected it.
     Refused,
-    /// No answer in time, or one that leaves it open.
+    /// No answer in time, or one that does not show whether it was executed.
     Unknown,
 }
 
-/// What the agent's own record of the id says.
+/// The agent's record of the id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registration) enum Found {
     Nothing,
@@ -129,7 +129,7 @@ pub(in crate::registration) enum Found {
     Unknown,
 }
 
-/// Whether the catalog, from which others read, has the instance.
+/// Whether the catalog has the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registration) enum Catalog {
     Has,
@@ -138,10 +138,10 @@ pub(in crate::registration) enum Catalog {
     Unknown,
 }
 
-/// What is to be done. Each but `Notice` leads to exactly one event.
+/// An output of the state machine. Each but `Notice` leads to exactly one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registration) enum Effect {
-    /// Does it accept, where is it, and does anything answer there?
+    /// Check that the program accepts connections, determine its place, and connect to it.
     Probe,
     Register {
         place: Place,
@@ -149,27 +149,27 @@ pub(in crate::registration) enum Effect {
     Heartbeat {
         epoch: u32,
     },
-    /// Does the agent have it? And the catalog, where that is asked for?
+    /// Read the agent's record, and the catalog if `catalog` is set.
     Look {
         epoch: u32,
         catalog: bool,
     },
-    /// Takes those off the agent that died where this one runs.
+    /// Deregister dead instances at the address of this one.
     Sweep,
     Maintain,
     Deregister,
     Notice(Notice),
 }
 
-/// What a person should know.
+/// A condition to log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registration) enum Notice {
-    /// At the agent for a while, and still not in the catalog.
+    /// Registered at the agent, but still not in the catalog.
     Unseen,
-    /// The agent no longer has it as it should be.
+    /// The agent lost or changed the registration.
     Lost,
-    /// This machine's address is no longer the published one.
+    /// The address of this machine is no longer the published one.
     Moved,
-    /// Ended without knowing that it is deregistered.
+    /// Ended without a confirmed deregistration.
     GaveUp,
 }

@@ -197,7 +197,7 @@ async fn a_silent_agent_keeps_a_registration_without_heartbeats() {
     let listener = listener().await;
     let registered = registrar_of(&world, &listener, Check::tcp(often())).await;
     world.http.set(Mode::Hang).await.unwrap();
-    sleep(super::A_BEAT).await;
+    sleep(super::HEARTBEAT_INTERVAL).await;
     assert_eq!(registered.state(), RegistrationState::Ready);
     world.http.set(Mode::Pass).await.unwrap();
     registered.leave().await;

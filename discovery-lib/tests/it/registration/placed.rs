@@ -1,4 +1,4 @@
-//! What is published: an address at which the instance listens, and that was looked at before.
+//! The published address: one at which the instance listens, and that was connected to before.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -17,7 +17,7 @@ use tokio::{
 use super::{listener, ready, start, until_shown, web};
 use crate::world::{World, everywhere};
 
-/// Where the catalog says that `web-1` is.
+/// The address of `web-1` in the catalog.
 async fn published(world: &World) -> String {
     let entries = world.direct.health(&"web".into(), None).await.unwrap().body;
     format!("{}:{}", entries[0].address(), entries[0].service.port)
@@ -44,7 +44,7 @@ async fn it_is_published_where_it_listens() {
     }
 }
 
-/// By the time that another one is ready, one that began before it would have been as well.
+/// When another instance is ready, one that was started before it would be ready too.
 async fn another_is_ready(world: &World) -> Registered {
     let other = listener().await;
     let registered = start(world, web(&other).id("web-2"));
@@ -54,17 +54,17 @@ async fn another_is_ready(world: &World) -> Registered {
 }
 
 #[tokio::test]
-async fn an_address_at_which_nobody_listens_is_not_published() {
+async fn an_address_without_a_listener_is_not_published() {
     everywhere(async |world| {
         let (listener, other) = (listener().await, listener().await);
-        let told = other.local_addr().unwrap();
+        let advertised = other.local_addr().unwrap();
         drop(other);
-        let registration = web(&listener).advertise(told.to_string().parse().unwrap());
+        let registration = web(&listener).advertise(advertised.to_string().parse().unwrap());
         let registered = start(&world, registration);
         let _other = another_is_ready(&world).await;
         assert_eq!(registered.state(), RegistrationState::Probing);
         until_shown(&world, &["web-2 passing"]).await;
-        let _late = TcpListener::bind(told).await.unwrap();
+        let _late = TcpListener::bind(advertised).await.unwrap();
         ready(&registered).await;
         until_shown(&world, &["web-1 passing", "web-2 passing"]).await;
     })
@@ -72,9 +72,9 @@ async fn an_address_at_which_nobody_listens_is_not_published() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_accept_yet_is_not_published() {
+async fn an_instance_that_does_not_accept_yet_is_not_published() {
     everywhere(async |world| {
-        // The kernel takes connections for it already.
+        // The kernel already accepts connections for it.
         let listener = listener().await;
         let registered = world.discovery.register(web(&listener)).unwrap();
         let _other = another_is_ready(&world).await;
@@ -87,17 +87,17 @@ async fn one_that_does_not_accept_yet_is_not_published() {
 }
 
 #[tokio::test]
-async fn a_probe_of_its_own_decides() {
+async fn an_own_probe_replaces_the_connection() {
     everywhere(async |world| {
         let listener = listener().await;
         let (asked, serves) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
         let (asked_tx, serves_rx) = (asked.clone(), serves.clone());
-        // Nothing accepts, nothing says so, and the given address is not probed.
+        // The program does not signal that it accepts, and the advertised address is not connected to.
         let registration =
             web(&listener).advertise("127.0.0.1:9".parse().unwrap()).probe(move || {
                 asked_tx.notify_one();
                 let serves = serves_rx.load(Relaxed);
-                async move { if serves { Ok(()) } else { Err("it warms up") } }
+                async move { if serves { Ok(()) } else { Err("warming up") } }
             });
         let registered = world.discovery.register(registration).unwrap();
         asked.notified().await;
@@ -111,10 +111,10 @@ async fn a_probe_of_its_own_decides() {
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_looked_at_from_here_is_published() {
+async fn an_address_that_this_machine_cannot_resolve_is_published() {
     everywhere(async |world| {
         let listener = listener().await;
-        // A name that has no address here may have one elsewhere.
+        // A name without an address on this machine may have one elsewhere.
         let registration = web(&listener).advertise("web.invalid:80".parse().unwrap());
         let registered = start(&world, registration);
         ready(&registered).await;

@@ -1,4 +1,4 @@
-//! Registrations that can't be, and those that the agent does not want.
+//! Registrations that are out of bounds, and those that the agent rejects.
 
 use discovery::{
     Discovery, Error, Registration, Settings, agent::AgentSettings, registration::RegistrationState,
@@ -14,28 +14,28 @@ use super::{listener, reaches, ready, start, until_shown, web};
 use crate::world::{SOON, World, everywhere};
 
 #[tokio::test]
-async fn what_can_never_be_registered_is_refused_at_once() {
+async fn a_registration_out_of_bounds_is_refused_at_once() {
     let world = World::embedded().await;
     let listener = listener().await;
     let local = listener.local_addr().unwrap();
     let full = (0..64).fold(web(&listener), |it, n| it.meta(format!("k{n}"), "v"));
-    for (registration, said) in [
+    for (registration, expected) in [
         (Registration::new("", local), "1 to 63 letters, digits, - and _"),
         (Registration::new("a.b", local), "1 to 63 letters, digits, - and _"),
         (web(&listener).id("a//b"), "an empty part, . or .. between slashes"),
         (web(&listener).id("a/../b"), "an empty part, . or .. between slashes"),
         (web(&listener).id("."), "an empty part, . or .. between slashes"),
-        (web(&listener).meta("a key", "v"), "it takes 1 to 128 letters, digits, - and _"),
-        (full, "64 pairs of meta; 63 are taken, and one more is ours"),
+        (web(&listener).meta("a key", "v"), "must have 1 to 128 letters, digits, - and _"),
+        (full, "64 pairs of meta; the limit is 63, because one more is added"),
     ] {
         let err = world.discovery.register(registration).unwrap_err();
-        assert!(err.is_setting() && err.to_string().contains(said), "{err}");
+        assert!(err.is_setting() && err.to_string().contains(expected), "{err}");
     }
     assert_eq!(world.http.requests(), 0);
 }
 
 #[tokio::test]
-async fn all_that_is_taken_can_be_registered() {
+async fn every_registration_within_bounds_is_accepted_by_consul() {
     everywhere(async |world| {
         let listener = listener().await;
         let meta = |it: Registration| {
@@ -59,7 +59,7 @@ async fn all_that_is_taken_can_be_registered() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_agent_is_shown_and_ends_the_wait() {
+async fn a_refusal_of_the_agent_ends_the_wait_for_ready() {
     for status in [400, 401, 403, 404] {
         let world = World::embedded().await;
         world.http.set(Mode::Status(status)).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_refusal_of_the_agent_is_shown_and_ends_the_wait() {
 }
 
 #[tokio::test]
-async fn a_beat_that_is_refused_is_shown_until_one_passes() {
+async fn a_refused_heartbeat_is_reported_until_one_succeeds() {
     let world = World::embedded().await;
     let listener = listener().await;
     let mut registered = start(&world, web(&listener));
@@ -82,14 +82,14 @@ async fn a_beat_that_is_refused_is_shown_until_one_passes() {
     world.http.set(Mode::Status(403)).await.unwrap();
     reaches(&mut registered, RegistrationState::Refused).await;
     assert!(registered.refusal().unwrap().is_refused());
-    assert!(registered.is_ready(), "others find it for as long as its TTL lasts");
+    assert!(registered.is_ready(), "it is in the catalog until its TTL is over");
     world.http.set(Mode::Pass).await.unwrap();
     reaches(&mut registered, RegistrationState::Ready).await;
     assert!(registered.refusal().is_none());
 }
 
 #[tokio::test]
-async fn a_listener_that_its_node_does_not_lead_to_is_refused() {
+async fn a_listener_of_another_family_than_its_node_is_refused() {
     let Some(binary) = Binary::find_or_skip() else { return };
     let consul = Consul::of(&binary).config(json!({"advertise_addr": "::1"})).start().await;
     let consul = consul.unwrap();
@@ -100,9 +100,13 @@ async fn a_listener_that_its_node_does_not_lead_to_is_refused() {
         let local = listener.local_addr().unwrap();
         let registered = discovery.register(Registration::new("web", local)).unwrap();
         registered.set_accepting();
-        let said = timeout(SOON, registered.ready()).await.expect("still waits");
-        assert_eq!(said.as_ref().is_err_and(Error::is_setting), is_refused, "{bound}: {said:?}");
-        let text = said.err().map(|err| err.to_string()).unwrap_or_default();
+        let outcome = timeout(SOON, registered.ready()).await.expect("still waits");
+        assert_eq!(
+            outcome.as_ref().is_err_and(Error::is_setting),
+            is_refused,
+            "{bound}: {outcome:?}"
+        );
+        let text = outcome.err().map(|err| err.to_string()).unwrap_or_default();
         assert_eq!(
             text.contains(&format!("listen on [::]:{}", local.port())),
             is_refused,

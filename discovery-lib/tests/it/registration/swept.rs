@@ -1,4 +1,4 @@
-//! What died where an instance starts is taken off the agent, and nothing else.
+//! Dead instances at the address of a new one are deregistered, and no others.
 
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
@@ -6,7 +6,7 @@ use tokio::time::{sleep, timeout};
 use super::{listener, ready, shown, start, web};
 use crate::world::{SOON, World, everywhere};
 
-/// Registers an instance of `web` as some other program would have.
+/// Registers an instance of `web` of another program.
 async fn register(world: &World, id: &str, address: &str, port: u16, meta: Value) {
     let check = json!({"TTL": "10m", "Status": "passing"});
     let registration = json!({"ID": id, "Name": "web", "Address": address, "Port": port, "Meta": meta, "Check": check});
@@ -20,7 +20,7 @@ async fn ids(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn who_starts_clears_away_who_died_there() {
+async fn a_new_instance_deregisters_dead_ones_at_its_address() {
     everywhere(async |world| {
         let (alive, dead, own) = (listener().await, listener().await, listener().await);
         let [open, closed] = [&alive, &dead].map(|it| it.local_addr().unwrap().port());

@@ -1,4 +1,4 @@
-//! An agent that has a registration while the catalog doesn't show it, as without a leader, or to a token that may not read.
+//! An agent that has a registration that is not in the catalog, as without a leader, or not readable with the token.
 
 use std::{
     net::SocketAddr,
@@ -21,11 +21,11 @@ use tokio::{
 use super::{listener, reaches, ready, web};
 use crate::world::SOON;
 
-/// Keeps what it is told, and shows it in the catalog once it may.
+/// Stores a registration, and shows it in the catalog if `shows` is set.
 #[derive(Clone, Default)]
 struct Agent {
     registered: Arc<Mutex<Value>>,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
     shows: Arc<AtomicBool>,
 }
 
@@ -49,27 +49,27 @@ impl Agent {
         let len = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         let mut body = vec![0; len.map_or(0, |len| len.parse().unwrap())];
         stream.read_exact(&mut body).await?;
-        let said = self.say(&head, &body).to_string();
+        let body = self.reply(&head, &body).to_string();
         let head =
-            format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}", said.len());
-        stream.write_all(format!("{head}\r\n\r\n{said}").as_bytes()).await
+            format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}", body.len());
+        stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await
     }
 
-    fn say(&self, asked: &str, body: &[u8]) -> Value {
-        self.asked.lock().unwrap().push(asked.lines().next().unwrap().to_owned());
+    fn reply(&self, head: &str, body: &[u8]) -> Value {
+        self.requests.lock().unwrap().push(head.lines().next().unwrap().to_owned());
         let mut registered = self.registered.lock().unwrap();
-        if asked.starts_with("PUT /v1/agent/service/register") {
+        if head.starts_with("PUT /v1/agent/service/register") {
             *registered = serde_json::from_slice(body).unwrap();
         }
         let service = json!({ "ID": "web-1", "Service": "web", "Meta": registered["Meta"],
             "Address": registered["Address"], "Port": registered["Port"] });
-        // What nobody could read, and hides nothing else.
+        // A record that can't be parsed does not hide the others.
         let odd = json!({ "ID": "odd", "Service": "odd", "Port": 70_000 });
-        if asked.starts_with("GET /v1/agent/service/") {
+        if head.starts_with("GET /v1/agent/service/") {
             service
-        } else if asked.starts_with("GET /v1/agent/health/service/id/") {
+        } else if head.starts_with("GET /v1/agent/health/service/id/") {
             json!({ "AggregatedStatus": "passing", "Service": service, "Checks": [{ "Node": "here" }] })
-        } else if asked.starts_with("GET /v1/catalog/node/here") && self.shows.load(Relaxed) {
+        } else if head.starts_with("GET /v1/catalog/node/here") && self.shows.load(Relaxed) {
             json!({ "Node": { "Node": "here", "Address": "127.0.0.1" }, "Services": { "odd": odd, "web-1": service } })
         } else {
             json!(null)
@@ -84,7 +84,7 @@ fn discovery(agent: SocketAddr) -> Discovery {
 }
 
 #[tokio::test]
-async fn what_the_catalog_does_not_show_is_not_ready() {
+async fn an_instance_that_is_not_in_the_catalog_is_not_ready() {
     let (place, agent) = (listener().await, Agent::default());
     let discovery = discovery(place.local_addr().unwrap());
     let mut serving = JoinSet::new();
@@ -99,7 +99,7 @@ async fn what_the_catalog_does_not_show_is_not_ready() {
     ready(&registered).await;
 }
 
-/// A fleet that restarts would else read itself as often as it has members.
+/// Otherwise, a restart of all instances would read the whole service once per instance.
 #[tokio::test]
 async fn a_registration_reads_its_node_and_never_the_whole_service() {
     let (place, agent) = (listener().await, Agent::default());
@@ -111,20 +111,21 @@ async fn a_registration_reads_its_node_and_never_the_whole_service() {
     let registered = discovery.register(web(&listener)).unwrap();
     registered.set_accepting();
     ready(&registered).await;
-    let asked = || agent.asked.lock().unwrap().clone();
+    let requests = || agent.requests.lock().unwrap().clone();
     let read_twice = async {
-        while asked().iter().filter(|it| it.starts_with("GET /v1/catalog/node/here")).count() < 2 {
+        while requests().iter().filter(|it| it.starts_with("GET /v1/catalog/node/here")).count() < 2
+        {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(SOON, read_twice).await.expect("it does not look for the dead of its node");
+    timeout(SOON, read_twice).await.expect("the node is not read a second time");
     let whole = |it: &&String| it.contains("/v1/health/") || it.contains("/v1/catalog/service");
-    assert_eq!(asked().iter().find(whole), None);
+    assert_eq!(requests().iter().find(whole), None);
 }
 
-/// Consul's servers remove a node that they can't reach for long, with all that is registered at it. Its agent believes that they have it.
+/// Consul's servers remove a node that they can't reach for long, with all its services, and its agent does not notice.
 #[tokio::test]
-async fn what_the_catalog_lost_is_registered_again() {
+async fn an_instance_that_the_catalog_lost_is_registered_again() {
     let (place, agent) = (listener().await, Agent::default());
     agent.shows.store(true, Relaxed);
     let discovery = discovery(place.local_addr().unwrap());
@@ -136,8 +137,8 @@ async fn what_the_catalog_lost_is_registered_again() {
     ready(&registered).await;
     agent.shows.store(false, Relaxed);
     let registrations = || {
-        let asked = agent.asked.lock().unwrap();
-        asked.iter().filter(|it| it.starts_with("PUT /v1/agent/service/register")).count()
+        let requests = agent.requests.lock().unwrap();
+        requests.iter().filter(|it| it.starts_with("PUT /v1/agent/service/register")).count()
     };
     let again = async {
         while registrations() < 2 {
