@@ -1,5 +1,5 @@
-//! The machine against a simulated agent that hangs, dies, is slow, refuses, forgets, does things late and is taken over, on a machine
-//! whose address changes, at any moment.
+//! The state machine with a simulated agent that hangs, stops, is slow, rejects, loses its data, executes requests late, or has a newer run,
+//! on a host whose address changes, at random times.
 
 use proptest::prelude::*;
 
@@ -12,20 +12,20 @@ use world::{Fault, REPAIRED_WITHIN, Record, World, place};
 
 mod world;
 
-/// After the last fault all must be well in this time: the longest outstanding call, full pauses, a look.
+/// The time to recover after the last fault: the longest outstanding call, full pauses, a look.
 const WELL_WITHIN: Duration = Duration::from_secs(60);
-/// When the faults begin, and when the last one has ended.
+/// The interval in which faults begin, and the longest duration of one.
 const FAULTS_BEGIN_MS: u64 = 120_000;
 const FAULT_MS: u64 = 40_000;
 const FAULTS_END: Duration = Duration::from_millis(FAULTS_BEGIN_MS + FAULT_MS);
-/// By now it is ready, if nothing is in its way.
+/// It is ready at this time if there are no faults.
 const READY_BY: Duration = Duration::from_secs(10);
 
 fn time(max_ms: u64) -> impl Strategy<Value = Duration> {
     (0..max_ms).prop_map(Duration::from_millis)
 }
 
-/// Faults that take nothing away from the agent.
+/// Faults that keep the record of the agent.
 fn silence() -> impl Strategy<Value = Fault> {
     prop_oneof![
         time(FAULT_MS).prop_map(Fault::Hangs),
@@ -35,12 +35,12 @@ fn silence() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// Faults that leave no call open: what is asked is done at once or never.
+/// Faults after which no call is outstanding: a request is executed at once or never.
 fn clear() -> impl Strategy<Value = Fault> {
     prop_oneof![time(FAULT_MS).prop_map(Fault::Down), time(FAULT_MS).prop_map(Fault::Blind)]
 }
 
-/// Faults that cost it its record, or what that is worth.
+/// Faults that lose or change the record.
 fn loss() -> impl Strategy<Value = Fault> {
     prop_oneof![
         Just(Fault::Forgets),
@@ -73,7 +73,7 @@ fn ready_in(mut world: World) -> World {
 
 proptest! {
     #[test]
-    fn whatever_happened_it_is_found_again(seed: u64, faults in some(any_fault())) {
+    fn after_any_faults_it_is_ready_again(seed: u64, faults in some(any_fault())) {
         let mut world = ready(seed).with(&faults);
         world.run_until(FAULTS_END + WELL_WITHIN);
         prop_assert_eq!(world.state(), RegistrationState::Ready);
@@ -82,7 +82,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_happened_at_its_start_it_is_found(seed: u64, faults in some(any_fault())) {
+    fn after_any_faults_at_its_start_it_is_ready(seed: u64, faults in some(any_fault())) {
         let mut world = World::new(seed).with(&faults);
         world.run_until(FAULTS_END + REPAIRED_WITHIN + WELL_WITHIN);
         prop_assert_eq!(world.state(), RegistrationState::Ready);
@@ -91,7 +91,7 @@ proptest! {
     }
 
     #[test]
-    fn what_the_catalog_lost_is_back_with_its_next_reading(
+    fn an_instance_that_the_catalog_lost_is_back_after_its_next_read(
         seed: u64,
         at in time(60_000),
         drops in 1..4_usize,
@@ -104,7 +104,7 @@ proptest! {
     }
 
     #[test]
-    fn another_address_is_published_with_the_next_look(
+    fn a_changed_address_is_published_after_the_next_look(
         seed: u64,
         at in time(60_000),
         silent in proptest::option::of(Just(Fault::Down(Duration::from_secs(30)))),
@@ -118,7 +118,7 @@ proptest! {
     }
 
     #[test]
-    fn a_late_registration_does_not_bring_an_old_address_back(
+    fn a_late_registration_does_not_restore_an_old_address(
         seed: u64,
         hangs in time(FAULT_MS),
         moves in time(FAULT_MS),
@@ -130,7 +130,7 @@ proptest! {
     }
 
     #[test]
-    fn a_record_written_by_hand_is_ours_again_with_the_next_look(seed: u64, at in time(60_000)) {
+    fn a_record_written_by_hand_is_replaced_after_the_next_look(seed: u64, at in time(60_000)) {
         let mut world = ready(seed).with(&[(at, Fault::Edits)]);
         world.run_until(at + LOOK_EVERY + Duration::from_secs(1));
         prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
@@ -138,7 +138,7 @@ proptest! {
     }
 
     #[test]
-    fn a_refusal_is_shown_and_tried_again_slowly(seed: u64, forgets_at in time(60_000)) {
+    fn a_refused_registration_is_reported_and_retried_slowly(seed: u64, forgets_at in time(60_000)) {
         let refused = Duration::from_secs(600);
         let mut world = ready(seed)
             .with(&[(forgets_at, Fault::Refuses(refused)), (forgets_at, Fault::Forgets)]);
@@ -155,7 +155,7 @@ proptest! {
     }
 
     #[test]
-    fn silence_alone_never_registers_again(seed: u64, faults in some(silence())) {
+    fn calls_without_answers_never_register_again(seed: u64, faults in some(silence())) {
         let mut world = ready(seed).with(&faults);
         let before = world.registrations();
         world.run_until(FAULTS_END + WELL_WITHIN);
@@ -164,7 +164,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_forgotten_is_back_with_the_next_beat(seed: u64, at in time(60_000)) {
+    fn a_lost_registration_is_back_after_the_next_heartbeat(seed: u64, at in time(60_000)) {
         let mut world = ready(seed).with(&[(at, Fault::Forgets)]);
         world.run_until(at + HEARTBEAT_EVERY + Duration::from_millis(500));
         prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
@@ -208,7 +208,7 @@ proptest! {
     }
 
     #[test]
-    fn it_leaves_in_time_whatever_happens(
+    fn after_any_faults_it_leaves_in_time(
         seed: u64,
         faults in some(any_fault()),
         leave_at in time(FAULTS_BEGIN_MS),
@@ -221,7 +221,7 @@ proptest! {
     }
 
     #[test]
-    fn an_agent_that_answers_has_nothing_left_of_it(
+    fn an_agent_that_answers_has_no_record_after_the_end(
         seed: u64,
         slow in time(4000),
         leave_at in prop_oneof![time(4000), time(60_000)],
@@ -237,14 +237,14 @@ proptest! {
     }
 
     #[test]
-    fn a_successor_is_left_alone(
+    fn a_successor_is_not_touched(
         seed: u64,
         faults in some(clear()),
         successor_at in time(FAULTS_BEGIN_MS),
         leave_at in time(FAULTS_BEGIN_MS),
         drain in time(60_000),
     ) {
-        // Between a look and the deregistration that follows from it a successor may come, and no caller can prevent that.
+        // A successor may register between a look and the deregistration after it, which no client can prevent.
         let world = ready(seed).without_races().with(&faults);
         let mut world = world.succeeded(successor_at).leaves(leave_at, drain);
         let before = world.registrations();
@@ -255,7 +255,7 @@ proptest! {
 }
 
 #[test]
-fn a_successor_ends_the_beats() {
+fn a_successor_ends_the_heartbeats() {
     let mut world = ready(7).succeeded(Duration::from_secs(20));
     world.run_until(Duration::from_secs(20) + LOOK_EVERY + LOCAL_WITHIN);
     assert_eq!(world.state(), RegistrationState::Replaced);
@@ -276,7 +276,7 @@ fn a_look_that_finds_nothing_registers_again() {
 }
 
 #[test]
-fn a_look_from_before_the_registration_says_nothing() {
+fn a_look_from_before_the_registration_is_ignored() {
     let World { mut machine, now, .. } = ready(7);
     let found = Found::Nothing;
     let looked = Event::Looked { epoch: machine.epoch - 1, found, place: None };
@@ -285,16 +285,16 @@ fn a_look_from_before_the_registration_says_nothing() {
 }
 
 #[test]
-fn a_catalog_that_does_not_show_it_is_told_once() {
+fn a_catalog_without_the_instance_is_reported_once() {
     let mut world = World::new(7).with(&[(Duration::ZERO, Fault::Hides(WELL_WITHIN))]);
     world.run_until(Duration::from_secs(50));
     assert_eq!(world.state(), RegistrationState::Registered);
-    let told = world.effects.iter().filter(|effect| matches!(effect, Effect::Notice(_)));
-    assert_eq!(told.collect::<Vec<_>>(), [&Effect::Notice(Notice::Unseen)]);
+    let notices = world.effects.iter().filter(|effect| matches!(effect, Effect::Notice(_)));
+    assert_eq!(notices.collect::<Vec<_>>(), [&Effect::Notice(Notice::Unseen)]);
 }
 
 #[test]
-fn a_place_that_is_not_known_now_is_no_other_place() {
+fn a_place_that_is_not_known_now_is_not_a_change() {
     let World { mut machine, now, .. } = ready(7);
     let found = Found::Unknown;
     let looked = Event::Looked { epoch: machine.epoch, found, place: None };
@@ -303,7 +303,7 @@ fn a_place_that_is_not_known_now_is_no_other_place() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_refused_and_never_registered() {
+fn invalid_settings_are_refused_and_never_registered() {
     let start = Instant::now();
     let mut machine = Machine::new(start, Some(HEARTBEAT_EVERY));
     let mut now = start;
@@ -318,7 +318,7 @@ fn settings_that_cannot_work_are_refused_and_never_registered() {
 }
 
 #[test]
-fn a_beat_that_is_refused_is_shown_until_one_passes() {
+fn a_refused_heartbeat_is_reported_until_one_succeeds() {
     let World { mut machine, now, .. } = ready(7);
     let epoch = machine.epoch;
     for (heartbeat, state) in [

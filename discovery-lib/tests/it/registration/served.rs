@@ -1,4 +1,4 @@
-//! The life of a server: what it is told, in which order, and how it ends.
+//! The life cycle of a server: start, readiness, and shutdown, in order.
 
 use std::{future::pending, time::Duration};
 
@@ -19,14 +19,14 @@ use tokio::{
 use super::{listener, until_shown, web};
 use crate::world::{SOON, World, everywhere};
 
-/// How long it drains where nothing else is looked at meanwhile.
+/// The drain time of tests that check nothing during the drain.
 const DRAIN: Duration = Duration::from_millis(500);
-/// Time enough to look while it drains, on a slow machine too.
+/// A drain time that is long enough for checks during the drain, on a slow machine too.
 const LONG_DRAIN: Duration = Duration::from_secs(6);
 
 type Ending = Result<&'static str, discovery::Error>;
 
-/// A whole life of a server, with something that happens meanwhile.
+/// Runs a server from start to end, with `meanwhile` concurrently.
 async fn live(
     world: &World,
     drain: Duration,
@@ -46,13 +46,13 @@ async fn live(
     timeout(SOON, both).await.expect("not ended in time")
 }
 
-/// Greets whoever connects, until it is drained.
+/// Sends `hello` on every connection, until it is drained.
 async fn greet(listener: TcpListener, lifecycle: Lifecycle) -> &'static str {
     lifecycle.set_accepting();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // A probe is gone before it is greeted.
+                // A probe closes its connection before.
                 accepted.unwrap().0.write_all(b"hello").await.ok();
             }
             () = lifecycle.drained() => return "drained",
@@ -60,7 +60,7 @@ async fn greet(listener: TcpListener, lifecycle: Lifecycle) -> &'static str {
     }
 }
 
-/// It accepts, and the agent does not answer.
+/// Waits while the server accepts and the agent does not answer.
 async fn unheard(lifecycle: &Lifecycle) {
     while lifecycle.state() != RegistrationState::Registering {
         sleep(Duration::from_millis(10)).await;
@@ -123,7 +123,7 @@ async fn a_lifecycle_shows_that_its_registration_was_dropped() {
 }
 
 #[tokio::test]
-async fn a_signal_ends_it_in_order() {
+async fn a_signal_shuts_it_down_in_order() {
     everywhere(async |world| {
         let ending = live(&world, LONG_DRAIN, greet, async |lifecycle, trigger| {
             lifecycle.ready().await.unwrap();
@@ -167,7 +167,7 @@ async fn it_is_deregistered_before_it_stops_accepting() {
 }
 
 #[tokio::test]
-async fn without_an_agent_it_serves_and_ends_as_well() {
+async fn without_an_agent_it_serves_and_shuts_down() {
     let world = World::embedded().await;
     world.http.set(Mode::Closed).await.unwrap();
     let ending = live(&world, DRAIN, greet, async |lifecycle, trigger| {
@@ -178,7 +178,7 @@ async fn without_an_agent_it_serves_and_ends_as_well() {
 }
 
 #[tokio::test]
-async fn an_agent_that_comes_later_is_told() {
+async fn it_registers_when_the_agent_starts_later() {
     let world = World::embedded().await;
     world.http.set(Mode::Closed).await.unwrap();
     let ending = live(&world, Duration::ZERO, greet, async |lifecycle, trigger| {
@@ -192,7 +192,7 @@ async fn an_agent_that_comes_later_is_told() {
 }
 
 #[tokio::test]
-async fn a_frozen_agent_does_not_keep_it() {
+async fn a_frozen_agent_does_not_delay_the_end() {
     everywhere(async |world| {
         let ending = live(&world, DRAIN, greet, async |lifecycle, trigger| {
             lifecycle.ready().await.unwrap();
@@ -237,7 +237,7 @@ async fn a_second_signal_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn the_signals_of_the_process_are_heard() {
+async fn signals_of_the_process_shut_it_down() {
     let mut signals = shutdown_signal();
     for kind in [Signal::TERM, Signal::INT] {
         kill_process(getpid(), kind).unwrap();

@@ -1,4 +1,4 @@
-//! The simulated agent, the time, and what must hold at every moment.
+//! The simulated agent, the time, and the invariants that are checked after each event.
 
 use std::{cmp::Reverse, collections::BinaryHeap, net::Ipv4Addr, time::Duration};
 
@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use super::super::*;
 use crate::agent::REGISTER_WITHIN;
 
-/// Harsher than any client: beats that hang must not hold back the next.
-const BEAT_WITHIN: Duration = Duration::from_secs(12);
-/// The longest that an agent without a quorum takes, and does it nevertheless.
+/// Longer than in any client: heartbeats that hang must not delay the next one.
+const HEARTBEAT_WITHIN: Duration = Duration::from_secs(12);
+/// The longest time after which an agent without a quorum still executes a request.
 const LATE_MAX: Duration = Duration::from_secs(21);
 
 /// Consul's anti-entropy: an agent compares what it has with the catalog every one to two minutes.
@@ -17,25 +17,25 @@ pub(super) const REPAIRED_WITHIN: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fault {
-    /// Answers nothing for so long; what it was asked may be done later.
+    /// Does not answer for this time; requests may be executed later.
     Hangs(Duration),
-    /// Refuses, or refuses connections, for so long.
+    /// Refuses connections for this time.
     Down(Duration),
-    /// Uses most of each call's time for so long.
+    /// Uses most of the deadline of each call for this time.
     Slow(Duration),
-    /// Keeps the instance from the catalog for so long.
+    /// Keeps the instance out of the catalog for this time.
     Hides(Duration),
     /// Loses the instance from the catalog while its agent has it.
     Drops,
-    /// Can't read the catalog for so long.
+    /// Can't read the catalog for this time.
     Blind(Duration),
-    /// Answers each registration and each beat for so long that it is not wanted.
+    /// Rejects each registration and each heartbeat for this time.
     Refuses(Duration),
-    /// Loses all that it knew.
+    /// Loses its data.
     Forgets,
-    /// Somebody writes another record under the id, by hand.
+    /// A record with the same id is written by hand.
     Edits,
-    /// The machine has this address now, and no longer the one before.
+    /// The address of the host changes to this one.
     Moves(u8),
 }
 
@@ -47,14 +47,14 @@ pub(super) enum Record {
     Foreign,
 }
 
-/// An address that the machine may have.
+/// An address of the host.
 pub(super) fn place(number: u8) -> Place {
     Place::At(Ipv4Addr::new(10, 0, 0, number).into())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Happens {
-    /// A call is done at the agent.
+    /// A request is executed at the agent.
     Done(usize),
     /// Its answer arrives.
     Answered(usize),
@@ -63,13 +63,13 @@ enum Happens {
     Leave,
 }
 
-/// Something that the machine asked for.
+/// A call that the machine requested.
 #[derive(Debug, Clone, Copy)]
 struct Asked {
     effect: Effect,
     at: Instant,
     answer: Event,
-    /// Its answer never comes, even if it is done.
+    /// Its answer never arrives, even if it is executed.
     hangs: bool,
 }
 
@@ -80,14 +80,14 @@ pub(super) struct World {
     rng: fastrand::Rng,
     queue: BinaryHeap<Reverse<(Instant, Happens)>>,
     faults: Vec<Fault>,
-    /// All that the machine ever wanted.
+    /// All effects of the machine.
     pub(super) effects: Vec<Effect>,
     calls: Vec<Asked>,
-    /// What the agent has under the id.
+    /// The record of the agent for the id.
     pub(super) record: Option<Record>,
-    /// The catalog lacks it until then, or until it is registered again.
+    /// The catalog lacks it until this time, or until it is registered again.
     dropped_until: Instant,
-    /// Where the machine is.
+    /// The current address of the host.
     pub(super) place: Place,
     no_races: bool,
     listens_at: Instant,
@@ -100,11 +100,11 @@ pub(super) struct World {
     registering: bool,
     /// How the last registration ended, and when.
     registered: Option<(RegisterOutcome, Instant)>,
-    /// Asked after that, the agent said that it doesn't have it.
+    /// After that, the agent answered that it doesn't have it.
     missed: bool,
-    /// What the last probe found: a registration publishes that.
+    /// The result of the last probe, which a registration publishes.
     probed: Option<Place>,
-    last_beat: Instant,
+    last_heartbeat: Instant,
     last_found: Found,
     left_at: Option<Instant>,
     drain: Duration,
@@ -146,7 +146,7 @@ impl World {
             registered: None,
             missed: false,
             probed: None,
-            last_beat: now,
+            last_heartbeat: now,
             last_found: Found::Unknown,
             left_at: None,
             drain: Duration::ZERO,
@@ -154,7 +154,7 @@ impl World {
         }
     }
 
-    /// All times that are said from here on count from now.
+    /// Times given from here on are relative to now.
     pub(super) fn begins_now(self) -> Self {
         Self { start: self.now, ..self }
     }
@@ -178,7 +178,7 @@ impl World {
         self
     }
 
-    /// Nothing happens at the agent between what it says and what it is told next.
+    /// Nothing changes at the agent between an answer and the next request.
     pub(super) fn without_races(self) -> Self {
         Self { no_races: true, ..self }
     }
@@ -191,7 +191,7 @@ impl World {
         self.effects.iter().filter(|it| matches!(it, Effect::Register { .. })).count()
     }
 
-    /// Lets time pass up to here, from one thing that happens to the next.
+    /// Advances the time to this point, event by event.
     pub(super) fn run_until(&mut self, after: Duration) {
         let end = self.start + after;
         loop {
@@ -207,14 +207,14 @@ impl World {
             } else {
                 self.feed(Event::Tick);
                 let wakes = self.machine.wakes_at();
-                assert!(wakes.is_none_or(|at| at > self.now), "woken for nothing");
+                assert!(wakes.is_none_or(|at| at > self.now), "a tick before it is due");
             }
             self.check();
         }
         self.now = end;
     }
 
-    /// What a reading of the catalog finds.
+    /// The result of a read of the catalog.
     pub(super) fn catalog(&self) -> Catalog {
         if self.now < self.blind_until {
             Catalog::Unknown
@@ -273,17 +273,17 @@ impl World {
                 let failed =
                     |how| matches!(how, RegisterOutcome::Failed | RegisterOutcome::Refused);
                 let open = self.registered.is_some_and(|(how, _)| !failed(how));
-                assert!(!open || self.missed, "registered again, though nothing said it was lost");
+                assert!(!open || self.missed, "registered again without a sign of a loss");
                 self.registering = true;
             }
             Effect::Heartbeat { .. } => {
                 let has_heartbeats = self.machine.heartbeat_every.is_some();
                 assert!(has_heartbeats, "a heartbeat for a check that has none");
-                self.last_beat = self.now;
+                self.last_heartbeat = self.now;
             }
             Effect::Sweep => {
                 let is_found = matches!(self.last_found, Found::Ours { .. });
-                assert!(is_found, "sweeps before it is found itself");
+                assert!(is_found, "sweeps before it is in the catalog");
                 let sweeps = self.effects.iter().filter(|effect| **effect == Effect::Sweep);
                 assert_eq!(sweeps.count(), 1, "sweeps again");
             }
@@ -292,14 +292,14 @@ impl World {
                 self.last_found = Found::Unknown;
             }
             Effect::Notice(notice) => {
-                // Another address is as good a reason to register again as a loss.
+                // A changed address is a reason to register again, as a loss is.
                 self.missed |= notice == Notice::Moved;
                 return;
             }
             Effect::Probe | Effect::Look { .. } => {}
         }
         let (number, within) = (self.calls.len(), deadline(effect));
-        // A probe asks the instance, not the agent.
+        // A probe connects to the instance, not to the agent.
         let agent = effect != Effect::Probe;
         let (hangs, down) =
             (agent && self.now < self.hangs_until, agent && self.now < self.down_until);
@@ -324,7 +324,7 @@ impl World {
         self.schedule(self.now + answered, Happens::Answered(number));
     }
 
-    /// What the agent does, and will answer if it is not too late.
+    /// Executes a request at the agent, and sets its answer.
     fn done(&mut self, number: usize) {
         let before = self.record;
         let effect = self.calls[number].effect;
@@ -365,7 +365,7 @@ impl World {
                 self.record = None;
                 Event::Deregistered { done: true }
             }
-            Effect::Notice(_) => unreachable!("nobody's call"),
+            Effect::Notice(_) => unreachable!("not a call"),
         };
         if !self.calls[number].hangs {
             self.calls[number].answer = answer;
@@ -386,7 +386,7 @@ impl World {
                 self.missed |= heartbeat == Heartbeat::Forgotten && after_registration;
             }
             Event::Looked { found, ref mut place, .. } => {
-                // What the machine's own address is needs no agent.
+                // The address of the host is known without the agent.
                 *place = Some(self.place);
                 self.last_found = found;
                 let lacks = matches!(found, Found::Ours { catalog: Catalog::Lacks });
@@ -399,12 +399,12 @@ impl World {
         self.feed(answer);
     }
 
-    /// What must hold at every moment.
+    /// Checks the invariants.
     fn check(&self) {
         if matches!(self.machine.phase, Phase::Active(_)) && self.machine.heartbeat_every.is_some()
         {
-            let gap = self.now - self.last_beat;
-            assert!(gap <= HEARTBEAT_EVERY, "no beat for {gap:?}");
+            let gap = self.now - self.last_heartbeat;
+            assert!(gap <= HEARTBEAT_EVERY, "no heartbeat for {gap:?}");
         }
         if let Some(left_at) = self.left_at {
             let over = self.now > left_at + self.drain + LOCAL_WITHIN;
@@ -418,7 +418,7 @@ impl World {
 fn deadline(effect: Effect) -> Duration {
     match effect {
         Effect::Register { .. } => REGISTER_WITHIN,
-        Effect::Heartbeat { .. } => BEAT_WITHIN,
+        Effect::Heartbeat { .. } => HEARTBEAT_WITHIN,
         _ => LOCAL_WITHIN,
     }
 }
@@ -435,6 +435,6 @@ fn no_answer(effect: Effect, registered: RegisterOutcome) -> Event {
         Effect::Sweep => Event::Swept,
         Effect::Maintain => Event::Maintained,
         Effect::Deregister => Event::Deregistered { done: false },
-        Effect::Notice(_) => unreachable!("nobody's call"),
+        Effect::Notice(_) => unreachable!("not a call"),
     }
 }
