@@ -205,7 +205,7 @@ async fn a_signal_shuts_it_down_gracefully_and_a_second_one_at_once() {
     let mut running = Running::start(&mut service("service2", &[("DRAIN", "59m")]));
     serving(&mut running).await;
     running.signal(Signal::TERM);
-    running.hear_words("leaving").await;
+    running.hear_words("shutting down").await;
     running.signal(Signal::TERM);
     let (code, said) = running.ended().await;
     assert_eq!(code, Some(1), "{said}");

@@ -54,8 +54,8 @@ async fn ctrl_c_shuts_all_down_gracefully() {
     let line =
         |words: &[&str]| said.lines().position(|line| words.iter().all(|word| line.contains(word)));
     let told = line(&["stopping service1, then service2, then the agent"]);
-    let gone = line(&["service1 | ", "discovery::registration", "left"]);
-    let next = line(&["service2-1 | ", "discovery::registration", "leaving"]);
+    let gone = line(&["service1 | ", "discovery::registration", "registration ended"]);
+    let next = line(&["service2-1 | ", "discovery::registration", "shutting down"]);
     assert!(told.is_some() && told < gone && gone < next, "{said}");
 }
 
