@@ -66,6 +66,22 @@ impl Up {
     }
 }
 
+impl Up {
+    /// Waits until service1 has called each instance of service2, so that it knows more than one.
+    async fn each_service2_answers(&self) {
+        let at = self.row("service1").at;
+        let services2 = self.rows.iter().filter(|row| row.name.starts_with("service2"));
+        let mut missing: Vec<_> = services2.map(|row| format!("to {}", row.at)).collect();
+        let answers = async {
+            while !missing.is_empty() {
+                let answer = Request::get("/").send(at).await.unwrap();
+                missing.retain(|line| answer.text().lines().all(|it| it != line));
+            }
+        };
+        tokio::time::timeout(crate::process::WAIT_MAX, answers).await.unwrap();
+    }
+}
+
 fn row(line: &str) -> Row {
     let words: Vec<_> = line.split_whitespace().collect();
     let at = if words[0] == "agent" { words[3].trim_end_matches(',') } else { words[2] };
@@ -90,6 +106,7 @@ async fn the_table_matches_the_processes() {
 #[tokio::test]
 async fn a_killed_instance_is_restarted_and_no_request_fails() {
     let mut up = Up::start(&[]).await;
+    up.each_service2_answers().await;
     let settings = LoadSettings { rate: 100.0, right: ok_with_lines(4), ..LoadSettings::default() };
     let load = Load::start(&format!("http://{}/", up.row("service1").at), settings).unwrap();
     let killed = up.row("service2-1").pid;

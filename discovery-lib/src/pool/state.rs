@@ -40,9 +40,13 @@ pub(super) struct PoolState {
     limit: Arc<EjectionLimit>,
     names: Arc<Names>,
     pub(super) options: Arc<PoolOptions>,
-    /// The part of its parent that a derived pool publishes; None for other pools.
+    /// The part of its root that a derived pool publishes; None for other pools.
     pub(super) keep: Option<Predicate>,
+    /// The pool that a derived pool is a part of; None for other pools.
+    pub(super) root: Option<Arc<Self>>,
     pub(super) derived: Mutex<Vec<Weak<Self>>>,
+    /// Held while a derived pool takes its part, so that an older part never replaces a newer one.
+    pub(super) following: Mutex<()>,
     published: ArcSwap<Published>,
     start: watch::Sender<Start>,
 }
@@ -83,7 +87,9 @@ impl PoolState {
             limit: Arc::default(),
             names: Arc::default(),
             keep: None,
+            root: None,
             derived: Mutex::default(),
+            following: Mutex::default(),
             published: ArcSwap::from_pointee(Published::nothing(&options.policy)),
             start: watch::Sender::new(Start::NoAnswerYet),
             options,
@@ -91,14 +97,16 @@ impl PoolState {
     }
 
     /// The states of a pool that publishes a part of this one. It begins without instances.
-    pub(super) fn deriving(&self, keep: Predicate) -> Self {
+    pub(super) fn deriving(self: &Arc<Self>, keep: Predicate) -> Self {
         Self {
             service: Arc::clone(&self.service),
             epoch: self.epoch,
             limit: Arc::clone(&self.limit),
             names: Arc::clone(&self.names),
             keep: Some(keep),
+            root: Some(Arc::clone(self)),
             derived: Mutex::default(),
+            following: Mutex::default(),
             published: ArcSwap::from_pointee(Published::nothing(&self.options.policy)),
             start: watch::Sender::new(*self.start.borrow()),
             options: Arc::clone(&self.options),
@@ -146,7 +154,7 @@ impl PoolState {
 
     pub(super) fn store(&self, published: Published) {
         self.published.store(Arc::new(published));
-        self.each_derived(|derived| derived.follow(&self.published()));
+        self.each_derived(|derived| derived.follow(self));
     }
 
     /// Wakes the tasks that wait for an answer or a change.
