@@ -81,7 +81,7 @@ fn start(agent: &Agent, service: &str, id: &str, variables: &[(&str, &str)]) -> 
 
 /// Its address, once it is registered.
 async fn ready(service: &mut Running) -> SocketAddr {
-    service.hear_words("found in the catalog").await;
+    service.hear_words("registered and in the catalog").await;
     let at = |said: &str| said.split("at=").nth(1)?.split_whitespace().next()?.parse().ok();
     service.hear(at).await
 }
