@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use discovery::{Discovery, Settings, registration::RegistrationState};
+use discovery::{Discovery, Registered, Settings, registration::RegistrationState};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
@@ -83,15 +83,28 @@ fn discovery(agent: SocketAddr) -> Discovery {
     Discovery::new(settings).unwrap()
 }
 
-#[tokio::test]
-async fn an_instance_that_is_not_in_the_catalog_is_not_ready() {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Catalog {
+    Shows,
+    Lacks,
+}
+
+/// An agent, a registration at it, and what has to live as long.
+async fn started(catalog: Catalog) -> (Agent, Registered, (JoinSet<()>, TcpListener)) {
     let (place, agent) = (listener().await, Agent::default());
+    agent.shows.store(catalog == Catalog::Shows, Relaxed);
     let discovery = discovery(place.local_addr().unwrap());
     let mut serving = JoinSet::new();
     serving.spawn(agent.clone().serve(place));
     let listener = listener().await;
-    let mut registered = discovery.register(web(&listener)).unwrap();
+    let registered = discovery.register(web(&listener)).unwrap();
     registered.set_accepting();
+    (agent, registered, (serving, listener))
+}
+
+#[tokio::test]
+async fn an_instance_that_is_not_in_the_catalog_is_not_ready() {
+    let (agent, mut registered, _running) = started(Catalog::Lacks).await;
     reaches(&mut registered, RegistrationState::Registered).await;
     sleep(Duration::from_secs(1)).await;
     assert_eq!((registered.state(), registered.is_ready()), (RegistrationState::Registered, false));
@@ -102,14 +115,7 @@ async fn an_instance_that_is_not_in_the_catalog_is_not_ready() {
 /// Otherwise, a restart of all instances would read the whole service once per instance.
 #[tokio::test]
 async fn a_registration_reads_its_node_and_never_the_whole_service() {
-    let (place, agent) = (listener().await, Agent::default());
-    agent.shows.store(true, Relaxed);
-    let discovery = discovery(place.local_addr().unwrap());
-    let mut serving = JoinSet::new();
-    serving.spawn(agent.clone().serve(place));
-    let listener = listener().await;
-    let registered = discovery.register(web(&listener)).unwrap();
-    registered.set_accepting();
+    let (agent, registered, _running) = started(Catalog::Shows).await;
     ready(&registered).await;
     let requests = || agent.requests.lock().unwrap().clone();
     let read_twice = async {
@@ -126,14 +132,7 @@ async fn a_registration_reads_its_node_and_never_the_whole_service() {
 /// Consul's servers remove a node that they can't reach for long, with all its services, and its agent does not notice.
 #[tokio::test]
 async fn an_instance_that_the_catalog_lost_is_registered_again() {
-    let (place, agent) = (listener().await, Agent::default());
-    agent.shows.store(true, Relaxed);
-    let discovery = discovery(place.local_addr().unwrap());
-    let mut serving = JoinSet::new();
-    serving.spawn(agent.clone().serve(place));
-    let listener = listener().await;
-    let registered = discovery.register(web(&listener)).unwrap();
-    registered.set_accepting();
+    let (agent, registered, _running) = started(Catalog::Shows).await;
     ready(&registered).await;
     agent.shows.store(false, Relaxed);
     let registrations = || {
