@@ -1,0 +1,1 @@
+//! Local ports that stand for services, for programs that know nothing of Consul.

@@ -1,0 +1,1 @@
+//! DockerCoins: what its four services share.

@@ -1,0 +1,1 @@
+//! Runs any program as a registered service.
