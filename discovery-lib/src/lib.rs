@@ -151,7 +151,7 @@ mod watch;
 
 pub use balance::{Candidate, Candidates, Policy, RandomDraws, RoundRobin};
 pub use builder::DiscoveryBuilder;
-pub use call::{Body, CallOptions, Client, FailedTry, RequestBody, TryError, headers};
+pub use call::{Body, CallOptions, Client, FailedTry, RequestBody, TryError, headers, tries};
 pub use discovery::Discovery;
 pub use error::Error;
 pub use instance::{Host, Instance, ServiceId, Status, Weights};

@@ -23,7 +23,7 @@ use super::{
     failed_try::Span,
     tries::Deadline,
 };
-use crate::{Error, InFlight, Instance, error::Kind};
+use crate::{Error, InFlight, Instance, Verdict, error::Kind};
 
 /// Frames that are read from a body when it is dropped. If it ends within them, its connection is kept.
 const DRAINED_MAX: usize = 4;
@@ -123,7 +123,7 @@ impl Body {
     /// Closes the connection and records a failure of its instance.
     fn fail(&mut self) {
         if let Some(mut open) = self.open.take() {
-            open.in_flight.fail();
+            open.in_flight.judge(Verdict::FAILURE);
         }
     }
 
@@ -167,7 +167,7 @@ impl Open {
             return Poll::Ready(Polled::Came(came));
         }
         let since = *self.quiet_since.get_or_insert_with(|| {
-            self.in_flight.goes_on(stall);
+            self.in_flight.still_arriving(stall);
             Instant::now()
         });
         connection.poll_late(Deadline::after(stall, since), cx).map(|()| Polled::Stalled)

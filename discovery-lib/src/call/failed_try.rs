@@ -9,6 +9,7 @@ use crate::Instance;
 
 /// One try of a call that failed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct FailedTry {
     /// The instance.
     pub instance: Arc<Instance>,
@@ -17,7 +18,7 @@ pub struct FailedTry {
 }
 
 /// Why a try failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryError {
     /// Its host name has no address.
@@ -61,7 +62,7 @@ impl fmt::Display for FailedTry {
 
 impl TryError {
     /// Whether it was a deadline that ended it, after the request had begun.
-    pub(crate) fn is_late(&self) -> bool {
+    pub(crate) fn is_late(self) -> bool {
         matches!(
             self,
             Self::Silent(_) | Self::Stalled(_) | Self::Unfinished(_) | Self::BodyUnfinished(_)

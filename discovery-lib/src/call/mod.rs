@@ -22,7 +22,7 @@ mod options;
 mod request;
 mod request_body;
 mod tcp;
-mod tries;
+pub mod tries;
 mod upstream;
 
 pub use body::Body;

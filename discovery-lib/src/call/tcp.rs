@@ -1,17 +1,14 @@
 //! A TCP connection by service name, for any protocol.
 
-use std::time::Duration;
-
-use http::Method;
 use tokio::{net::TcpStream, time::Instant};
 
 use super::{
-    CallOptions, FailedTry,
+    CallOptions,
     connection::dial::dial,
-    tries::{Failure, Stop, Tries, outcome::TryOutcome},
+    tries::{Stop, Tries, TryOutcome},
     upstream::first_pick,
 };
-use crate::{Error, Pick, PickOptions, Pool};
+use crate::{Error, Pick, Pool};
 
 impl Pool {
     /// Connects to the best member, within 250 ms; when that fails, to another, at most ten in all. Before the first list
@@ -39,31 +36,21 @@ impl Pool {
     pub async fn connect_with(&self, options: &CallOptions) -> Result<(TcpStream, Pick), Error> {
         options.check()?;
         let now = Instant::now();
-        let mut tries = Tries::new(Method::CONNECT, options, now);
-        let (mut pick, mut now) =
-            first_pick(self, PickOptions::new().repeatable(), &tries, now).await?;
+        let mut tries = Tries::of_connection(options, now);
+        let (mut pick, mut now) = first_pick(self, &mut tries, now).await?;
         loop {
-            let connect = tries.until().at_most(options.connect_timeout, now);
-            let why = match dial(pick.instance(), self.names(), connect).await {
+            let limits = tries.start(&pick, now);
+            let why = match dial(pick.instance(), self.names(), limits.connect()).await {
                 Ok(stream) => return Ok((stream, pick)),
                 Err(why) => why,
             };
-            let (verdict, retry) = TryOutcome::NotConnected.judge();
-            let tried = FailedTry { instance: pick.instance().clone(), why };
-            tracing::debug!(service = %self.service(), %tried, "try failed");
-            let failed = Failure {
-                member: pick.member(),
-                tried,
-                retry,
-                wait: Duration::ZERO,
-                reused: false,
-            };
-            drop(pick.judge(verdict));
+            let outcome = TryOutcome::NotConnected(why);
             now = Instant::now();
-            let next = tries.failed(failed, now).and_then(|_| {
-                self.pick_with(PickOptions::new().apart_from(tries.apart_from()))
-                    .map_err(|_| Stop::NobodyElse)
-            });
+            let next = tries.ended(&pick, &outcome, now);
+            drop(pick.judge(outcome.verdict()));
+            tracing::debug!(service = %self.service(), tried = ?tries.tried().last(), "try failed");
+            let next =
+                next.and_then(|_| self.pick_with(tries.picking()).map_err(|_| Stop::NobodyElse));
             pick = match next {
                 Ok(pick) => pick,
                 Err(stop) => return Err(tries.into_error(self.service(), stop)),

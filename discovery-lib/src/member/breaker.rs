@@ -132,7 +132,7 @@ impl Breaker {
         // Results of calls from before the ejection have no effect.
         let Self::Healthy { failures, ejections, since } = self else { return self };
         let failures = match signal {
-            BreakerEvent::None => return self,
+            BreakerEvent::Pending | BreakerEvent::None => return self,
             BreakerEvent::Success => return Self::Healthy { failures: 0, ejections, since },
             BreakerEvent::ServerError => failures,
             BreakerEvent::Failure | BreakerEvent::Refused => failures.saturating_add(1),
@@ -154,7 +154,7 @@ impl Breaker {
         draw: impl FnOnce() -> f32,
     ) -> Self {
         match (self, signal) {
-            (Self::Off | Self::Healthy { .. }, _) => self,
+            (Self::Off | Self::Healthy { .. }, _) | (_, BreakerEvent::Pending) => self,
             (
                 Self::Ejected { ejections, .. } | Self::Probing { ejections, .. },
                 BreakerEvent::Success,

@@ -136,6 +136,7 @@ impl Latency {
                 let expected = before.map_or(UNKNOWN_AT_MOST, |it| it.micros);
                 (Estimate::new(elapsed, now).micros > expected).then_some(elapsed)
             }
+            Charge::Nothing => None,
         };
         let step = |word| {
             let before = Estimate::unpack(word);

@@ -206,7 +206,7 @@ impl MemberStats {
 
     fn hear(&self, signal: BreakerEvent, now: Moment, draw: impl Fn() -> f32 + Copy) -> Transition {
         let sample = match signal {
-            BreakerEvent::None => return Transition::None,
+            BreakerEvent::Pending | BreakerEvent::None => return Transition::None,
             BreakerEvent::Success => Sample::Good,
             BreakerEvent::Failure | BreakerEvent::Refused | BreakerEvent::ServerError => {
                 Sample::Bad

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 /// The result of a call, as it counts for the member that was called.
+///
+/// One type for both moments at which something is learned: the head of the response ([`Pick::judge`](crate::Pick::judge)) and its body
+/// ([`InFlight::judge`](crate::InFlight::judge)). A head that is good so far is [`Verdict::ANSWERED`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
     /// The latency that is charged.
@@ -11,8 +14,9 @@ pub struct Verdict {
     pub breaker: BreakerEvent,
 }
 
-/// The latency that is charged. Elapsed time counts from the pick to the verdict.
+/// The latency that is charged. Elapsed time counts from the pick to the first verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Charge {
     /// The elapsed time.
     Measured,
@@ -20,10 +24,13 @@ pub enum Charge {
     AtLeast(Duration),
     /// The elapsed time if it exceeds the estimate, else nothing: the caller did not wait for the end.
     IfAboveEstimate,
+    /// None: the call says nothing about the latency of the instance.
+    Nothing,
 }
 
 /// The result of a call, as it counts for ejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BreakerEvent {
     /// The call succeeded.
     Success,
@@ -33,6 +40,8 @@ pub enum BreakerEvent {
     Refused,
     /// A server error such as 500: counts for the success rate only.
     ServerError,
+    /// Good so far: the event follows with the body. Without another verdict it is a success when the call ends.
+    Pending,
     /// No information about the instance.
     None,
 }
@@ -44,6 +53,9 @@ impl Verdict {
     /// The call succeeded.
     pub const SUCCESS: Self = Self { latency: Charge::Measured, breaker: BreakerEvent::Success };
 
+    /// The head of a good response has arrived; its body follows.
+    pub const ANSWERED: Self = Self { breaker: BreakerEvent::Pending, ..Self::SUCCESS };
+
     /// The call failed.
     pub const FAILURE: Self =
         Self { latency: Charge::AtLeast(Self::FAILURE_CHARGE), breaker: BreakerEvent::Failure };
@@ -54,4 +66,7 @@ impl Verdict {
     /// The caller abandoned the call before its result was known.
     pub const ABANDONED: Self =
         Self { latency: Charge::IfAboveEstimate, breaker: BreakerEvent::None };
+
+    /// The call says nothing about the instance.
+    pub const NOTHING: Self = Self { latency: Charge::Nothing, breaker: BreakerEvent::None };
 }

@@ -77,17 +77,24 @@ impl Pick {
         drop(self.judge(Verdict::FAILURE));
     }
 
-    /// Records the result of the call. The returned value counts as a call in flight until it is dropped.
+    /// Records the result of the call, or what is known of it at the head of the response. The returned value counts as a call in flight
+    /// until it is dropped; the body may bring another verdict ([`InFlight::judge`]).
+    ///
+    /// ```
+    /// # use discovery::{Pool, Verdict};
+    /// # fn main() -> Result<(), discovery::PickError> {
+    /// # let pool = Pool::fixed("web", ["127.0.0.1:8001".parse().unwrap()]);
+    /// let pick = pool.pick()?;
+    /// // ... the head of a good response has arrived
+    /// let mut in_flight = pick.judge(Verdict::ANSWERED);
+    /// // ... the connection is lost in the middle of the body
+    /// in_flight.judge(Verdict::FAILURE);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn judge(self, verdict: Verdict) -> InFlight {
         let Self(mut call) = self;
         call.judge(verdict);
-        call
-    }
-
-    /// The head of a good answer has arrived: charges its latency. The call succeeds when the returned value is dropped, unless it fails before.
-    pub(crate) fn answered(self) -> InFlight {
-        let Self(mut call) = self;
-        call.answered();
         call
     }
 }
@@ -104,45 +111,50 @@ impl InFlight {
         self.member.stats.gone().await;
     }
 
-    fn judge(&mut self, verdict: Verdict) {
-        self.stage = Stage::Judged;
+    /// Records what the body brought. It counts only after [`Verdict::ANSWERED`]: any other verdict was final. The latency up to the head
+    /// is charged already, so this adds only what is [at least](Charge::AtLeast) to be charged.
+    pub fn judge(&mut self, verdict: Verdict) {
         let stats = &self.member.stats;
-        let transition = stats.judge(verdict, self.call, stats.now(), || stats.draw());
-        self.report(transition);
+        match (self.stage, verdict.breaker) {
+            (Stage::Picked, BreakerEvent::Pending) => {
+                let now = stats.now();
+                stats.charge(verdict.latency, now.since(self.call.picked), now);
+                self.stage = Stage::Answered(now);
+            }
+            (Stage::Picked, _) => {
+                self.stage = Stage::Judged;
+                let transition = stats.judge(verdict, self.call, stats.now(), || stats.draw());
+                self.report(transition);
+            }
+            (Stage::Answered(at), event) if event != BreakerEvent::Pending => {
+                self.end(at, verdict);
+            }
+            (Stage::Answered(_) | Stage::Judged, _) => {}
+        }
     }
 
-    fn answered(&mut self) {
-        let stats = &self.member.stats;
-        let now = stats.now();
-        stats.charge(Charge::Measured, now.since(self.call.picked), now);
-        self.stage = Stage::Answered(now);
-    }
-
-    /// The body of a good answer was cut or stalled. An answer with a bad head is not counted twice.
-    pub(crate) fn fail(&mut self) {
-        let Stage::Answered(at) = self.stage else { return };
-        self.end(at, BreakerEvent::Failure);
-        let (stats, elapsed) = (&self.member.stats, at.since(self.call.picked));
-        stats.charge(Verdict::FAILURE.latency, elapsed, stats.now());
-    }
-
-    /// Its body has arrived without a pause for `proof` or more. For an ejected member this counts as success, because some bodies never end.
-    pub(crate) fn goes_on(&mut self, proof: Duration) {
+    /// The body has not ended, and has had no pause of `proof` so far. Once that has been the case for `proof` since the head, it counts as
+    /// success for an ejected member, because some bodies never end. A failure may still follow.
+    pub fn still_arriving(&mut self, proof: Duration) {
         if let Stage::Answered(at) = self.stage
             && self.call.is_out
             && self.member.stats.now().since(at) >= proof
         {
-            self.end(at, BreakerEvent::Success);
+            self.end(at, Verdict::SUCCESS);
             self.call.is_out = false;
             self.stage = Stage::Answered(at);
         }
     }
 
-    /// The result of an answer whose head arrived at `at`.
-    fn end(&mut self, at: Moment, signal: BreakerEvent) {
+    /// The result of a response whose head arrived at `at`.
+    fn end(&mut self, at: Moment, verdict: Verdict) {
         self.stage = Stage::Judged;
         let (stats, elapsed) = (&self.member.stats, at.since(self.call.picked));
-        let transition = stats.learn(signal, self.call, elapsed, stats.now(), || stats.draw());
+        let now = stats.now();
+        let transition = stats.learn(verdict.breaker, self.call, elapsed, now, || stats.draw());
+        if let Charge::AtLeast(_) = verdict.latency {
+            stats.charge(verdict.latency, elapsed, now);
+        }
         self.report(transition);
     }
 
@@ -167,7 +179,7 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         match self.stage {
             Stage::Picked => self.judge(Verdict::ABANDONED),
-            Stage::Answered(at) => self.end(at, BreakerEvent::Success),
+            Stage::Answered(at) => self.end(at, Verdict::SUCCESS),
             Stage::Judged => {}
         }
         self.member.stats.leave();

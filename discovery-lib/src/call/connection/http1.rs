@@ -32,9 +32,9 @@ use super::{
     super::{
         failed_try::TryError,
         request::Outgoing,
-        tries::{Deadline, Limits, TryTimer},
+        tries::{Deadline, Limits, TryOutcome, TryTimer},
     },
-    Connection, Lost,
+    Connection,
     socket::{Socket, Traffic},
     upload::Upload,
     waker::CoalescingWaker,
@@ -79,7 +79,7 @@ impl Connection for Http1 {
         &mut self,
         request: &Outgoing<'_>,
         limits: Limits,
-    ) -> Result<Response<Incoming>, Lost> {
+    ) -> Result<Response<Incoming>, TryOutcome> {
         let written = self.traffic.written();
         if written > 0 {
             self.traffic.ask_system();
@@ -97,7 +97,7 @@ impl Connection for Http1 {
                 } else {
                     timer.until(is_sent, written, Instant::now)
                 };
-                self.poll_late(deadline, cx).map(|()| Err(timer.late().into()))
+                self.poll_late(deadline, cx).map(|()| Err(timer.late()))
             }
         })
         .await
@@ -140,15 +140,17 @@ impl Connection for Http1 {
 
 impl Http1 {
     /// Why there is no response to a request; `written` is the number of bytes written before it.
-    fn lost(&self, mut lost: TrySendError<Request<Upload>>, written: u64) -> Lost {
+    fn lost(&self, mut lost: TrySendError<Request<Upload>>, written: u64) -> TryOutcome {
         let error = lost.take_message().is_none().then(|| lost.error());
         match error {
-            None => Lost::Unsent,
-            Some(error) if error.is_user() => Lost::OutOfTime(TryError::BodyFailed),
-            Some(_) if self.traffic.written() == written => Lost::Unsent,
-            Some(error) if error.is_parse_too_large() => Lost::Sent(TryError::HeadTooLong),
-            Some(error) if error.is_parse() => Lost::Sent(TryError::Garbled),
-            Some(_) => Lost::Sent(TryError::Closed),
+            None => TryOutcome::IdleClosed,
+            Some(error) if error.is_user() => TryOutcome::OutOfTime(TryError::BodyFailed),
+            Some(_) if self.traffic.written() == written => TryOutcome::IdleClosed,
+            Some(error) if error.is_parse_too_large() => {
+                TryOutcome::no_answer(TryError::HeadTooLong)
+            }
+            Some(error) if error.is_parse() => TryOutcome::no_answer(TryError::Garbled),
+            Some(_) => TryOutcome::no_answer(TryError::Closed),
         }
     }
 
@@ -203,8 +205,9 @@ mod tests {
         TcpStream::from_std(peer).unwrap().set_zero_linger().unwrap();
         let (service, stall) = (HeaderValue::from_static("service2"), Duration::from_secs(10));
         let request = Outgoing::new(Request::new(().into()), &service);
-        let limits = Limits { answer: deadline, attempt: stall, stall, until: deadline };
+        let limits =
+            Limits { connect: deadline, answer: deadline, attempt: stall, stall, until: deadline };
         let sent = connection.send(&request, limits).await;
-        assert!(matches!(sent, Err(Lost::Unsent)), "{sent:?}");
+        assert!(matches!(sent, Err(TryOutcome::IdleClosed)), "{sent:?}");
     }
 }

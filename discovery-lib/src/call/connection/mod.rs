@@ -14,7 +14,7 @@ use tokio::{net::TcpStream, runtime};
 use super::{
     failed_try::TryError,
     request::Outgoing,
-    tries::{Deadline, Late, Limits},
+    tries::{Deadline, Limits, TryOutcome},
 };
 
 pub(super) mod dial;
@@ -39,12 +39,13 @@ pub(crate) trait Connection: Sized {
         deadline: Deadline,
     ) -> impl Future<Output = Result<Self, TryError>> + Send;
 
-    /// Sends a request and waits for the head of the response. A connection whose response is abandoned has to be dropped.
+    /// Sends a request and waits for the head of the response. A connection whose response is abandoned has to be dropped. Without a response,
+    /// [`TryOutcome::IdleClosed`] means that no byte of the request was written.
     fn send(
         &mut self,
         request: &Outgoing<'_>,
         limits: Limits,
-    ) -> impl Future<Output = Result<Response<Incoming>, Lost>> + Send;
+    ) -> impl Future<Output = Result<Response<Incoming>, TryOutcome>> + Send;
 
     /// Polls for the next frame of the body of the last response.
     fn poll_frame(
@@ -61,24 +62,4 @@ pub(crate) trait Connection: Sized {
 
     /// The runtime on which it was opened. It can be used on that one only.
     fn runtime(&self) -> runtime::Id;
-}
-
-/// Why a request has no response on a connection.
-#[derive(Debug)]
-pub(crate) enum Lost {
-    /// The connection had ended before, and no byte of the request was written: it was not served.
-    Unsent,
-    /// It may have been served.
-    Sent(TryError),
-    /// The caller did not send all of it: its body failed, or the call was over. It may have been served.
-    OutOfTime(TryError),
-}
-
-impl From<Late> for Lost {
-    fn from(late: Late) -> Self {
-        match late {
-            Late::Instance(error) => Self::Sent(error),
-            Late::Call(error) => Self::OutOfTime(error),
-        }
-    }
 }

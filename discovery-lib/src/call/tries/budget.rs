@@ -13,27 +13,58 @@ use std::{
 use tokio::time::Instant;
 
 use super::super::CallOptions;
+use crate::Error;
 
 /// A retry counts for the window and at most one slot longer, never shorter.
 const SLOTS_PER_WINDOW: u32 = 100;
 const SLOTS: usize = SLOTS_PER_WINDOW as usize + 1;
 
-/// The budget that all callers of one service share.
+/// The retry budget of one service, which all its callers share.
+///
+/// Retries are limited to a share of the requests in a sliding window ([`retry_percent`](CallOptions::retry_percent),
+/// [`retry_window`](CallOptions::retry_window)), plus a fixed rate ([`retries_per_second`](CallOptions::retries_per_second)). It starts full.
+///
+/// ```
+/// use discovery::{CallOptions, tries::Budget};
+/// use tokio::time::Instant;
+///
+/// # fn main() -> Result<(), discovery::Error> {
+/// let now = Instant::now();
+/// let options = CallOptions::default().retry_percent(20).retries_per_second(0);
+/// let budget = Budget::new(&options, now)?;
+/// (0..5).for_each(|_| budget.request(now));
+/// assert!(budget.retry(now)); // one per five requests
+/// assert!(!budget.retry(now));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
-pub(crate) struct Budget(Mutex<Window>);
+pub struct Budget(Mutex<Window>);
 
 impl Budget {
-    pub(crate) fn new(options: &CallOptions, now: Instant) -> Self {
+    /// A full budget.
+    ///
+    /// # Errors
+    ///
+    /// An option is out of its bounds ([`Error::is_setting`]).
+    pub fn new(options: &CallOptions, now: Instant) -> Result<Self, Error> {
+        options.check()?;
+        Ok(Self::of_checked(options, now))
+    }
+
+    /// As [`Budget::new`], for options that were checked.
+    pub(crate) fn of_checked(options: &CallOptions, now: Instant) -> Self {
         Self(Mutex::new(Window::new(options, now)))
     }
 
     /// Counts a request: one per call, regardless of its tries.
-    pub(crate) fn request(&self, now: Instant) {
+    pub fn request(&self, now: Instant) {
         self.window(|window| window.request(now));
     }
 
-    /// Takes one retry from the budget, if there is one.
-    pub(crate) fn retry(&self, now: Instant) -> bool {
+    /// Takes one retry from the budget. Returns whether there was one.
+    #[must_use]
+    pub fn retry(&self, now: Instant) -> bool {
         self.window(|window| window.retry(now))
     }
 
@@ -131,7 +162,7 @@ mod tests {
     const RESERVE: usize = 100;
 
     fn budget(now: Instant) -> Budget {
-        Budget::new(&CallOptions::default(), now)
+        Budget::of_checked(&CallOptions::default(), now)
     }
 
     #[test]
@@ -178,7 +209,7 @@ mod tests {
             (default().retry_window(Duration::from_millis(1500)), 35),
         ] {
             let now = Instant::now();
-            let budget = Budget::new(&options, now);
+            let budget = Budget::of_checked(&options, now);
             (0..100).for_each(|_| budget.request(now));
             assert_eq!((0..2000).filter(|_| budget.retry(now)).count(), granted, "{options:?}");
             let later = now + options.retry_window + options.retry_window / SLOTS_PER_WINDOW;

@@ -1,49 +1,87 @@
-//! What a try's outcome means: what its instance is charged, whether that counts towards ejection, and whether another may be tried.
+//! What the outcome of a try means: the verdict on its instance, and whether another try may follow.
 //!
-//! One pure function, the table of outcomes. Who may be tried, and whether there is time and budget left, is for `tries` to say.
+//! One pure table. Whether there is time and budget left, and on which instances, is decided in `tries`.
 
 use std::time::Duration;
 
-use http::{Method, Response, StatusCode};
+use http::{HeaderName, Method, Response, StatusCode};
 
-use super::super::headers;
+use super::super::{TryError, headers};
 use crate::member::{BreakerEvent, Charge, Verdict};
 
 /// The longest `Retry-After` that is honored: an instance cannot exclude itself forever.
-pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
-/// What came of one try.
+/// The outcome of one try.
+///
+/// | what happened | latency charged | breaker | another try may follow |
+/// |---|---|---|---|
+/// | [`NotConnected`](Self::NotConnected) | at least 5 s | refused | always |
+/// | [`IdleClosed`](Self::IdleClosed) | none | none | always |
+/// | [`NoAnswer`](Self::NoAnswer) | at least 5 s | failure | idempotent methods |
+/// | [`OutOfTime`](Self::OutOfTime) | if above the estimate | none | idempotent methods |
+/// | 421 | measured | refused | always |
+/// | 503 with `Discovery-Leaving` | measured | none | always |
+/// | 502, 503, 504 | at least `Retry-After` (60 s at most), or 5 s | failure | idempotent methods |
+/// | 429 | at least `Retry-After` (60 s at most), or 5 s | none | idempotent methods, after `Retry-After` |
+/// | another 5xx | measured | server error | no: it is the response |
+/// | any other response | measured | success at the end of its body | no: it is the response |
+///
+/// ```
+/// use discovery::tries::{Retry, TryOutcome};
+/// use http::{StatusCode, header};
+///
+/// let headers = [("retry-after", "7")]; // from any parser
+/// let find = |name: &http::HeaderName| headers.iter().find(|(key, _)| *key == name.as_str()).map(|(_, value)| value.as_bytes());
+/// let outcome = TryOutcome::of_head(StatusCode::TOO_MANY_REQUESTS, find);
+/// assert_eq!(outcome.retry(), Retry::IfRepeatable);
+/// assert_eq!(outcome.wait().as_secs(), 7);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TryOutcome {
-    /// No connection: refused, unreachable, no such name, not in time. The request was surely not sent.
-    NotConnected,
-    /// Closed, reset or silent before the head of the response. The request may have been served.
-    NoAnswer,
+#[non_exhaustive]
+pub enum TryOutcome {
+    /// No connection: refused, unreachable, no such name, not in time; or a new one was closed before a byte was written. The request was
+    /// surely not served.
+    NotConnected(TryError),
+    /// An idle connection turned out to be closed before a byte of the request was written: surely not served, and no evidence about the
+    /// instance, since servers close idle connections. A request whose body can be sent goes to another connection without a new try.
+    IdleClosed,
+    /// Closed, reset, silent or garbled before the head of the response. The request may have been served.
+    NoAnswer {
+        /// What happened.
+        why: TryError,
+        /// Whether the connection had been used before. When it was closed, that is no evidence about a fresh one to the same instance.
+        reused: bool,
+    },
     /// The request was not sent in full, because its body failed or the call was over: not a failure of the instance.
-    OutOfTime,
-    /// The head of an answer.
+    OutOfTime(TryError),
+    /// The head of a response. Made by [`TryOutcome::of`] and [`TryOutcome::of_head`].
+    #[non_exhaustive]
     Answer {
+        /// Its status.
         status: StatusCode,
-        /// Whether the instance is shutting down (`Discovery-Leaving`).
+        /// Whether the instance is shutting down ([`LEAVING`](crate::headers::LEAVING)).
         leaving: bool,
+        /// `Retry-After`, if it is in seconds.
         retry_after: Option<Duration>,
     },
 }
 
-/// Whether a try may be repeated on another instance.
+/// Whether another try may follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Retry {
+pub enum Retry {
     /// With any method: the request was not served.
     Always,
     /// With an idempotent method.
     IfRepeatable,
-    /// It is the answer.
+    /// No: it is the response of the call.
     No,
 }
 
 impl Retry {
     /// Whether a request of this method may be sent again.
-    pub(crate) fn allows(self, method: &Method) -> bool {
+    #[must_use]
+    pub fn allows(self, method: &Method) -> bool {
         match self {
             Self::Always => true,
             Self::IfRepeatable => is_repeatable(method),
@@ -52,53 +90,110 @@ impl Retry {
     }
 }
 
-/// The idempotent methods (RFC 9110, 9.2.2) that are supported.
-pub(crate) fn is_repeatable(method: &Method) -> bool {
+/// Whether a method is idempotent (RFC 9110, 9.2.2), so that a request may be served twice: GET, HEAD, OPTIONS, PUT and DELETE.
+#[must_use]
+pub fn is_repeatable(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE].contains(method)
 }
 
 impl TryOutcome {
-    /// Of an answer's head.
-    pub(crate) fn of<B>(head: &Response<B>) -> Self {
-        let (status, headers) = (head.status(), head.headers());
+    /// Of the head of a response.
+    #[must_use]
+    pub fn of<B>(head: &Response<B>) -> Self {
+        Self::of_head(head.status(), |name| {
+            head.headers().get(name).map(http::HeaderValue::as_bytes)
+        })
+    }
+
+    /// Of the head of a response that is not an [`http::Response`]. `header` finds the first value of a header; names are lower case.
+    #[must_use]
+    pub fn of_head<'a>(
+        status: StatusCode,
+        header: impl Fn(&HeaderName) -> Option<&'a [u8]>,
+    ) -> Self {
         if status.is_success() {
             return Self::Answer { status, leaving: false, retry_after: None };
         }
-        let leaving = headers.contains_key(headers::LEAVING);
-        Self::Answer { status, leaving, retry_after: headers::retry_after(headers) }
+        let leaving = header(&headers::LEAVING).is_some();
+        let retry_after = header(&http::header::RETRY_AFTER).and_then(headers::retry_after);
+        Self::Answer { status, leaving, retry_after }
+    }
+
+    /// No answer, on a connection that was not used before.
+    pub(crate) fn no_answer(why: TryError) -> Self {
+        Self::NoAnswer { why, reused: false }
+    }
+
+    /// The verdict on the instance ([`Pick::judge`](crate::Pick::judge)).
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let (status, leaving, retry_after) = match *self {
+            Self::NotConnected(_) => return Verdict::REFUSED,
+            Self::IdleClosed => return Verdict::NOTHING,
+            Self::NoAnswer { .. } => return Verdict::FAILURE,
+            Self::OutOfTime(_) => return Verdict::ABANDONED,
+            Self::Answer { status, leaving, retry_after } => (status, leaving, retry_after),
+        };
+        let away = retry_after.map_or(Verdict::FAILURE_CHARGE, |wait| wait.min(RETRY_AFTER_MAX));
+        let (latency, breaker) = match status.as_u16() {
+            421 => (Charge::Measured, BreakerEvent::Refused),
+            503 if leaving => (Charge::Measured, BreakerEvent::None),
+            502..=504 => (Charge::AtLeast(away), BreakerEvent::Failure),
+            429 => (Charge::AtLeast(away), BreakerEvent::None),
+            500.. => (Charge::Measured, BreakerEvent::ServerError),
+            _ => return Verdict::ANSWERED,
+        };
+        Verdict { latency, breaker }
+    }
+
+    /// Whether another try may follow.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match *self {
+            Self::NotConnected(_) | Self::IdleClosed => Retry::Always,
+            Self::NoAnswer { .. } | Self::OutOfTime(_) => Retry::IfRepeatable,
+            Self::Answer { status, leaving, .. } => match status.as_u16() {
+                421 => Retry::Always,
+                503 if leaving => Retry::Always,
+                429 | 502..=504 => Retry::IfRepeatable,
+                _ => Retry::No,
+            },
+        }
     }
 
     /// The wait before the request is sent again to any instance: a 429 (RFC 6585, 4) applies to the caller,
     /// while a 503 applies to one instance.
-    pub(crate) fn wait(self) -> Duration {
+    #[must_use]
+    pub fn wait(&self) -> Duration {
         match self {
             Self::Answer { status: StatusCode::TOO_MANY_REQUESTS, retry_after, .. } => {
                 retry_after.unwrap_or_default()
             }
-            Self::NotConnected | Self::NoAnswer | Self::OutOfTime | Self::Answer { .. } => {
-                Duration::ZERO
-            }
+            Self::NotConnected(_)
+            | Self::IdleClosed
+            | Self::NoAnswer { .. }
+            | Self::OutOfTime(_)
+            | Self::Answer { .. } => Duration::ZERO,
         }
     }
 
-    /// What the instance is to be charged with, and where the request may go from here.
-    pub(crate) fn judge(self) -> (Verdict, Retry) {
-        let (status, leaving, retry_after) = match self {
-            Self::NotConnected => return (Verdict::REFUSED, Retry::Always),
-            Self::NoAnswer => return (Verdict::FAILURE, Retry::IfRepeatable),
-            Self::OutOfTime => return (Verdict::ABANDONED, Retry::IfRepeatable),
-            Self::Answer { status, leaving, retry_after } => (status, leaving, retry_after),
-        };
-        let away = retry_after.map_or(Verdict::FAILURE_CHARGE, |wait| wait.min(RETRY_AFTER_MAX));
-        let (latency, breaker, retry) = match status.as_u16() {
-            421 => (Charge::Measured, BreakerEvent::Refused, Retry::Always),
-            503 if leaving => (Charge::Measured, BreakerEvent::None, Retry::Always),
-            502..=504 => (Charge::AtLeast(away), BreakerEvent::Failure, Retry::IfRepeatable),
-            429 => (Charge::AtLeast(away), BreakerEvent::None, Retry::IfRepeatable),
-            500.. => (Charge::Measured, BreakerEvent::ServerError, Retry::No),
-            _ => (Charge::Measured, BreakerEvent::Success, Retry::No),
-        };
-        (Verdict { latency, breaker }, retry)
+    /// The reason, for the error of the call.
+    #[must_use]
+    pub fn why(&self) -> TryError {
+        match *self {
+            Self::NotConnected(why) | Self::NoAnswer { why, .. } | Self::OutOfTime(why) => why,
+            Self::IdleClosed => TryError::Closed,
+            Self::Answer { status: StatusCode::MISDIRECTED_REQUEST, .. } => TryError::OtherService,
+            Self::Answer { leaving: true, .. } if self.retry() == Retry::Always => {
+                TryError::Leaving
+            }
+            Self::Answer { status, .. } => TryError::Answered(status),
+        }
+    }
+
+    /// Whether an idle connection was closed by its server, which says nothing about a fresh one to the same instance.
+    pub(crate) fn is_idle_closed(&self) -> bool {
+        matches!(self, Self::IdleClosed | Self::NoAnswer { why: TryError::Closed, reused: true })
     }
 }
 
@@ -140,13 +235,14 @@ mod tests {
 
     #[test]
     fn the_table_of_outcomes() {
-        use BreakerEvent::{Failure, None, Refused, ServerError, Success};
-        use Charge::Measured;
+        use BreakerEvent::{Failure, None, Pending, Refused, ServerError};
+        use Charge::{IfAboveEstimate, Measured, Nothing};
         let at_least = |secs| Charge::AtLeast(Duration::from_secs(secs));
         for (outcome, latency, breaker, methods) in [
-            (TryOutcome::NotConnected, at_least(5), Refused, ALL),
-            (TryOutcome::NoAnswer, at_least(5), Failure, REPEATABLE),
-            (TryOutcome::OutOfTime, Charge::IfAboveEstimate, None, REPEATABLE),
+            (TryOutcome::NotConnected(TryError::Refused), at_least(5), Refused, ALL),
+            (TryOutcome::IdleClosed, Nothing, None, ALL),
+            (TryOutcome::no_answer(TryError::Closed), at_least(5), Failure, REPEATABLE),
+            (TryOutcome::OutOfTime(TryError::BodyFailed), IfAboveEstimate, None, REPEATABLE),
             (answer(421), Measured, Refused, ALL),
             (leaving(503), Measured, None, ALL),
             (answer(502), at_least(5), Failure, REPEATABLE),
@@ -163,15 +259,15 @@ mod tests {
             (answer(505), Measured, ServerError, NONE),
             (answer(599), Measured, ServerError, NONE),
             (asking_to_wait(500, 7), Measured, ServerError, NONE),
-            (leaving(200), Measured, Success, NONE),
-            (answer(200), Measured, Success, NONE),
-            (answer(204), Measured, Success, NONE),
-            (answer(301), Measured, Success, NONE),
-            (answer(404), Measured, Success, NONE),
-            (answer(499), Measured, Success, NONE),
+            (leaving(200), Measured, Pending, NONE),
+            (answer(200), Measured, Pending, NONE),
+            (answer(204), Measured, Pending, NONE),
+            (answer(301), Measured, Pending, NONE),
+            (answer(404), Measured, Pending, NONE),
+            (answer(499), Measured, Pending, NONE),
         ] {
-            let (verdict, retry) = outcome.judge();
-            assert_eq!(verdict, Verdict { latency, breaker }, "{outcome:?}");
+            let retry = outcome.retry();
+            assert_eq!(outcome.verdict(), Verdict { latency, breaker }, "{outcome:?}");
             for (nth, method) in METHODS.iter().enumerate() {
                 assert_eq!(retry.allows(method), nth < methods, "{method} after {outcome:?}");
             }
@@ -186,7 +282,7 @@ mod tests {
             (answer(429), 0),
             (asking_to_wait(503, 7), 0),
             (leaving(503), 0),
-            (TryOutcome::NoAnswer, 0),
+            (TryOutcome::no_answer(TryError::Closed), 0),
         ] {
             assert_eq!(outcome.wait(), Duration::from_secs(secs), "{outcome:?}");
         }

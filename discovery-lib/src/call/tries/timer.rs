@@ -7,23 +7,50 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{super::failed_try::TryError, Deadline};
+use super::{super::failed_try::TryError, Deadline, TryOutcome};
 
-/// The limits of one try.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// The head of the answer to a request that leaves at once.
+/// The limits of one try ([`Tries::start`](super::Tries::start)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub(crate) connect: Deadline,
     pub(crate) answer: Deadline,
-    /// From the end of the request to the head of its answer.
     pub(crate) attempt: Duration,
-    /// From one piece of the request to the next.
     pub(crate) stall: Duration,
-    /// The end of the call.
     pub(crate) until: Deadline,
 }
 
+impl Limits {
+    /// For a connection to the instance, the resolution of its name included.
+    #[must_use]
+    pub fn connect(&self) -> Deadline {
+        self.connect
+    }
+
+    /// For the head of the response, if the request is sent at once. A longer request has the deadlines of a [`TryTimer`].
+    #[must_use]
+    pub fn answer(&self) -> Deadline {
+        self.answer
+    }
+
+    /// From one piece of a body to the next, in both directions.
+    #[must_use]
+    pub fn stall(&self) -> Duration {
+        self.stall
+    }
+
+    /// The end of the call.
+    #[must_use]
+    pub fn until(&self) -> Deadline {
+        self.until
+    }
+}
+
+/// How long a try waits while its request is sent, and then for the head of the response.
+///
+/// After each step that brought no response, the owner of the connection asks for the deadline with [`TryTimer::until`] or
+/// [`TryTimer::starved`], and waits for that long at most. [`TryTimer::late`] is the outcome once it has passed.
 #[derive(Debug)]
-pub(crate) struct TryTimer {
+pub struct TryTimer {
     limits: Limits,
     stage: Stage,
     deadline: Deadline,
@@ -39,22 +66,16 @@ enum Stage {
     Sent,
 }
 
-/// What ended a try.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Late {
-    /// The instance: it was silent for too long.
-    Instance(TryError),
-    /// The end of the call, while the instance took what it was sent.
-    Call(TryError),
-}
-
 impl TryTimer {
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// For a try that starts now.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
         Self { limits, stage: Stage::Begun, deadline: limits.answer }
     }
 
-    /// Until when to wait, after a poll that brought no answer: whether the request has left, and how many bytes were written so far.
-    pub(crate) fn until(
+    /// Until when to wait, after a step that brought no response: whether all of the request is sent, and how many bytes were written so
+    /// far. `now` is called only when the deadline changes.
+    pub fn until(
         &mut self,
         is_sent: bool,
         written: u64,
@@ -78,23 +99,24 @@ impl TryTimer {
     }
 
     /// Until when to wait while the body has nothing to send: only the end of the call limits its producer.
-    pub(crate) fn starved(&mut self) -> Deadline {
+    pub fn starved(&mut self) -> Deadline {
         self.stage = Stage::Starved;
         self.deadline = self.limits.until;
         self.deadline
     }
 
-    /// Why it has ended, once the deadline has passed.
-    pub(crate) fn late(&self) -> Late {
+    /// The outcome once the deadline has passed: the instance was silent for too long, or the call ended while it accepted the request.
+    #[must_use]
+    pub fn late(&self) -> TryOutcome {
         let Limits { stall, until, .. } = self.limits;
         let silent_for = self.deadline.span;
         match self.stage {
-            Stage::Begun | Stage::Sent => Late::Instance(TryError::Silent(silent_for)),
+            Stage::Begun | Stage::Sent => TryOutcome::no_answer(TryError::Silent(silent_for)),
             Stage::Sending(_) if silent_for >= until.silence(stall) => {
-                Late::Instance(TryError::Stalled(silent_for))
+                TryOutcome::no_answer(TryError::Stalled(silent_for))
             }
-            Stage::Starved => Late::Call(TryError::BodyUnfinished(until.span)),
-            Stage::Sending(_) => Late::Call(TryError::Unfinished(until.span)),
+            Stage::Starved => TryOutcome::OutOfTime(TryError::BodyUnfinished(until.span)),
+            Stage::Sending(_) => TryOutcome::OutOfTime(TryError::Unfinished(until.span)),
         }
     }
 }
@@ -110,9 +132,9 @@ mod tests {
     /// What each poll found (whether the request has left, the bytes written, the time), the deadline after the last, and why it is late then.
     #[test]
     fn a_try_waits_for_the_request_to_leave_and_then_for_its_answer() {
-        let stalled = |millis| Late::Instance(TryError::Stalled(ms(millis)));
-        let silent = |millis| Late::Instance(TryError::Silent(ms(millis)));
-        let unfinished = Late::Call(TryError::Unfinished(ms(5000)));
+        let stalled = |millis| TryOutcome::no_answer(TryError::Stalled(ms(millis)));
+        let silent = |millis| TryOutcome::no_answer(TryError::Silent(ms(millis)));
+        let unfinished = TryOutcome::OutOfTime(TryError::Unfinished(ms(5000)));
         for (polls, deadline, late) in [
             (&[(true, 9, 0)][..], 1000, silent(1000)),
             (&[(true, 9, 0), (true, 9, 900)], 1000, silent(1000)),
@@ -126,6 +148,7 @@ mod tests {
         ] {
             let start = Instant::now();
             let mut timer = TryTimer::new(Limits {
+                connect: Deadline::after(ms(250), start),
                 answer: Deadline::after(ms(1000), start),
                 attempt: ms(1000),
                 stall: ms(2000),
@@ -144,7 +167,7 @@ mod tests {
     fn the_clock_is_not_read_for_a_request_that_is_sent_at_once() {
         let start = Instant::now();
         let (answer, until) = (Deadline::after(ms(1000), start), Deadline::after(ms(5000), start));
-        let limits = Limits { answer, attempt: ms(1000), stall: ms(2000), until };
+        let limits = Limits { connect: answer, answer, attempt: ms(1000), stall: ms(2000), until };
         let mut timer = TryTimer::new(limits);
         for _ in 0..3 {
             timer.until(true, 100, || panic!("read the clock"));
