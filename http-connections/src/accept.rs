@@ -1,4 +1,4 @@
-//! Accepts connections and assigns a place to each.
+//! Accepts connections and gives a permit to each.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    Limits, Place, Seldom,
+    Limits, Permit, RateLimit,
     table::{TICK, Table},
 };
 
@@ -26,13 +26,13 @@ pub struct Acceptor {
     listener: TcpListener,
     table: Arc<Table>,
     ticks: Interval,
-    failed: Seldom,
-    reset: Seldom,
-    crowded: Seldom,
+    failed: RateLimit,
+    reset: RateLimit,
+    full: RateLimit,
 }
 
 impl Acceptor {
-    /// Accepts on this listener, and sets its backlog to 1024. All connections end when `stop` is cancelled ([`Place::ended`]).
+    /// Accepts on this listener, and sets its backlog to 1024. All connections end when `stop` is cancelled ([`Permit::ended`]).
     pub fn new(listener: TcpListener, limits: Limits, stop: CancellationToken) -> Self {
         // A second `listen` changes only the backlog.
         if let Err(err) = rustix::net::listen(&listener, BACKLOG) {
@@ -40,12 +40,12 @@ impl Acceptor {
         }
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (failed, reset, crowded) = Default::default();
-        Self { listener, table: Arc::new(Table::new(limits, stop)), ticks, failed, reset, crowded }
+        let (failed, reset, full) = Default::default();
+        Self { listener, table: Arc::new(Table::new(limits, stop)), ticks, failed, reset, full }
     }
 
     /// The next connection. Cancel safe.
-    pub async fn next(&mut self) -> (TcpStream, SocketAddr, Place) {
+    pub async fn next(&mut self) -> (TcpStream, SocketAddr, Permit) {
         loop {
             let accepted = tokio::select! {
                 accepted = accept(&self.listener, &self.table) => accepted,
@@ -57,8 +57,8 @@ impl Acceptor {
             };
             match accepted {
                 Ok((stream, from)) => {
-                    if let Some(place) = self.admit(&stream, from) {
-                        return (stream, from, place);
+                    if let Some(permit) = self.admit(&stream, from) {
+                        return (stream, from, permit);
                     }
                 }
                 Err(err) if concerns_one(&err) => {
@@ -68,17 +68,17 @@ impl Acceptor {
                     if self.failed.is_due(Instant::now()) {
                         warn!(%err, "accept failed; retrying");
                     }
-                    self.table.give_way();
+                    self.table.shed();
                     sleep(PAUSE).await;
                 }
             }
         }
     }
 
-    /// A connection without a place is reset, as in Consul: nothing is read and nothing is answered.
-    fn admit(&mut self, stream: &TcpStream, from: SocketAddr) -> Option<Place> {
-        let place = self.table.enter(from.ip());
-        let prepared = match &place {
+    /// A connection without a permit is reset, as in Consul: nothing is read and nothing is answered.
+    fn admit(&mut self, stream: &TcpStream, from: SocketAddr) -> Option<Permit> {
+        let permit = self.table.acquire(from.ip());
+        let prepared = match &permit {
             Some(_) => stream.set_nodelay(true),
             None => {
                 if self.reset.is_due(Instant::now()) {
@@ -91,11 +91,11 @@ impl Acceptor {
             debug!(%err, "socket option not set");
         }
         self.make_room();
-        place
+        permit
     }
 
     fn make_room(&mut self) {
-        if self.table.make_room() && self.crowded.is_due(Instant::now()) {
+        if self.table.make_room() && self.full.is_due(Instant::now()) {
             warn!("connection limit almost reached; idle connections are closed");
         }
     }

@@ -1,4 +1,4 @@
-//! The byte stream of a connection, which records its activity in its place.
+//! The byte stream of a connection, records its activity in its entry.
 
 use std::{
     io::{self, IoSlice},
@@ -9,19 +9,19 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::place::{Place, Slot};
+use crate::permit::{Entry, Permit};
 
-/// A stream that records reads and writes in its place. The service reports which requests are in hand ([`Place::exchanges`]).
+/// A stream that records reads and writes in its entry. The service reports which requests are in progress ([`Permit::exchanges`]).
 #[derive(Debug)]
 pub struct Stream<T> {
     inner: T,
-    slot: Arc<Slot>,
+    entry: Arc<Entry>,
 }
 
 impl<T> Stream<T> {
-    /// Wraps the connection of this place.
-    pub fn new(inner: T, place: &Place) -> Self {
-        Self { inner, slot: Arc::clone(&place.slot) }
+    /// Wraps the connection of this permit.
+    pub fn new(inner: T, permit: &Permit) -> Self {
+        Self { inner, entry: Arc::clone(&permit.entry) }
     }
 }
 
@@ -34,7 +34,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.slot.received();
+            self.entry.received();
         }
         Poll::Ready(Ok(()))
     }
@@ -47,7 +47,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.inner).poll_write(cx, buf));
-        self.slot.sent();
+        self.entry.sent();
         Poll::Ready(written)
     }
 
@@ -57,7 +57,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, bufs));
-        self.slot.sent();
+        self.entry.sent();
         Poll::Ready(written)
     }
 

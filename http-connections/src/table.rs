@@ -1,4 +1,4 @@
-//! All places of a server, and the rules by which connections are ended.
+//! The connections of a server, and the rules by which connections are ended.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,37 +14,37 @@ use rustix::process::{Resource, getrlimit};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::place::{Phase, Place, Slot};
+use crate::permit::{Entry, Permit, Phase};
 
 /// The interval at which connections are checked for exceeded time limits.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
-/// One of this number of places is kept free by ending connections without a request in hand.
+/// One of this number of permits is kept free by ending connections without a request in progress.
 const SPARE: usize = 32;
 
 /// The limits of a server's connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The maximum number of connections. When almost all places are taken, connections without a request in hand are ended; when all have
-    /// one in hand, new connections wait in the kernel's backlog.
-    pub places: usize,
+    /// The maximum number of connections. When almost all permits are in use, connections without a request in progress are ended; when all have
+    /// one in progress, new connections wait in the kernel's backlog.
+    pub connections: usize,
     /// The maximum number of connections per client address; None for no limit. A further connection ends one of the same address that has no
-    /// request in hand, or is reset. Behind a gateway or NAT many clients share one address.
+    /// request in progress, or is reset. Behind a gateway or NAT many clients share one address.
     pub per_client: Option<usize>,
     /// The maximum time from the first byte of a head to its end.
     pub head: Duration,
     /// The maximum time without any byte in either direction, between two requests.
-    pub quiet: Duration,
+    pub idle: Duration,
 }
 
 impl Limits {
-    /// `most` places, but at most half of the process's limit of file descriptors: an incoming request may need an outgoing connection.
-    pub fn places(most: usize) -> usize {
+    /// `most` connections, but at most half of the process's limit of file descriptors: an incoming request may need an outgoing connection.
+    pub fn connections(most: usize) -> usize {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         usize::try_from(descriptors / 2).unwrap_or(usize::MAX).clamp(1, most)
     }
 }
 
-/// All places of a server.
+/// The connections of a server.
 #[derive(Debug)]
 pub(crate) struct Table {
     limits: Limits,
@@ -58,9 +58,9 @@ pub(crate) struct Table {
 struct Inner {
     next: u64,
     /// By age, including those that must end and are still open.
-    places: BTreeMap<u64, Arc<Slot>>,
+    entries: BTreeMap<u64, Arc<Entry>>,
     /// The number of those that need not end, in total and per client.
-    staying: usize,
+    open: usize,
     clients: HashMap<IpAddr, usize>,
 }
 
@@ -70,47 +70,47 @@ impl Table {
         Self { limits, clock, stop, inner, freed }
     }
 
-    /// A place for a new connection; `None` if its client is at its limit with requests in hand on all connections.
-    pub(crate) fn enter(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
+    /// A permit for a new connection; `None` if its client is at its limit with requests in progress on all connections.
+    pub(crate) fn acquire(self: &Arc<Self>, client: IpAddr) -> Option<Permit> {
         let mut inner = self.lock();
         if let Some(most) = self.limits.per_client
             && inner.clients.get(&client).is_some_and(|count| *count >= most)
-            && !inner.end_weakest(|slot| slot.client == client)
+            && !inner.evict(|entry| entry.client == client)
         {
             return None;
         }
-        let slot = Slot::new(client, Arc::clone(&self.clock), self.stop.child_token());
-        let (number, slot) = (inner.next, Arc::new(slot));
+        let entry = Entry::new(client, Arc::clone(&self.clock), self.stop.child_token());
+        let (number, entry) = (inner.next, Arc::new(entry));
         inner.next += 1;
-        inner.places.insert(number, Arc::clone(&slot));
-        inner.staying += 1;
+        inner.entries.insert(number, Arc::clone(&entry));
+        inner.open += 1;
         *inner.clients.entry(client).or_default() += 1;
-        Some(Place { number, slot, table: Arc::clone(self) })
+        Some(Permit { number, entry, table: Arc::clone(self) })
     }
 
-    pub(crate) fn leave(&self, number: u64) {
+    pub(crate) fn release(&self, number: u64) {
         let mut inner = self.lock();
-        if let Some(slot) = inner.places.remove(&number) {
-            inner.stays_no_longer(&slot);
+        if let Some(entry) = inner.entries.remove(&number) {
+            inner.uncount(&entry);
         }
         drop(inner);
         self.freed.notify_one();
     }
 
-    /// Returns once there is a place for another connection.
+    /// Returns once another connection can have a permit.
     pub(crate) async fn room(&self) {
-        while self.lock().places.len() >= self.limits.places {
+        while self.lock().entries.len() >= self.limits.connections {
             self.freed.notified().await;
         }
     }
 
-    /// Ends connections so that places stay free. Returns whether any was ended.
+    /// Ends connections so that permits stay free. Returns whether any was ended.
     pub(crate) fn make_room(&self) -> bool {
-        let spare = (self.limits.places / SPARE).max(1);
+        let spare = (self.limits.connections / SPARE).max(1);
         let mut inner = self.lock();
         let mut made = false;
-        while inner.staying > self.limits.places - spare {
-            if !inner.end_weakest(|_| true) {
+        while inner.open > self.limits.connections - spare {
+            if !inner.evict(|_| true) {
                 break;
             }
             made = true;
@@ -118,11 +118,11 @@ impl Table {
         made
     }
 
-    /// Ends some connections even if there are free places: another resource, such as file descriptors, is exhausted.
-    pub(crate) fn give_way(&self) {
+    /// Ends some connections even if there are free permits: another resource, such as file descriptors, is exhausted.
+    pub(crate) fn shed(&self) {
         let mut inner = self.lock();
-        for _ in 0..(inner.places.len() / SPARE).max(1) {
-            inner.end_weakest(|_| true);
+        for _ in 0..(inner.entries.len() / SPARE).max(1) {
+            inner.evict(|_| true);
         }
     }
 
@@ -135,27 +135,27 @@ impl Table {
         };
         let mut inner = self.lock();
         let over: Vec<_> = inner
-            .places
+            .entries
             .values()
-            .filter(|slot| match slot.phase() {
-                Phase::Quiet(since) => is_over(since, self.limits.quiet),
+            .filter(|entry| match entry.phase() {
+                Phase::Idle(since) => is_over(since, self.limits.idle),
                 Phase::Head(since) => is_over(since, self.limits.head),
-                Phase::Body(_) | Phase::InHand => false,
+                Phase::Body(_) | Phase::InProgress => false,
             })
             .cloned()
             .collect();
-        for slot in over {
-            inner.end(&slot);
+        for entry in over {
+            inner.end(&entry);
         }
     }
 
     /// Whether the server is stopping.
-    pub(crate) fn stops(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().places.is_empty()
+        self.lock().entries.is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -164,38 +164,38 @@ impl Table {
 }
 
 impl Inner {
-    /// Ends one connection without a request in hand: first one that never had any, then the one that is inactive for longest, then the oldest.
+    /// Ends one connection without a request in progress: first one that never had any, then the one that is inactive for longest, then the oldest.
     /// False if there is none.
-    fn end_weakest(&mut self, among: impl Fn(&Slot) -> bool) -> bool {
-        let weakest = self
-            .places
+    fn evict(&mut self, among: impl Fn(&Entry) -> bool) -> bool {
+        let first = self
+            .entries
             .values()
-            .filter(|slot| slot.stays() && among(slot))
-            .filter_map(|slot| match slot.phase() {
-                Phase::Quiet(since) | Phase::Head(since) | Phase::Body(since) => {
-                    Some((slot.has_served(), since, slot))
+            .filter(|entry| entry.is_open() && among(entry))
+            .filter_map(|entry| match entry.phase() {
+                Phase::Idle(since) | Phase::Head(since) | Phase::Body(since) => {
+                    Some((entry.has_served(), since, entry))
                 }
-                Phase::InHand => None,
+                Phase::InProgress => None,
             })
             .min_by_key(|(has_served, since, _)| (*has_served, *since))
-            .map(|(.., slot)| Arc::clone(slot));
-        weakest.inspect(|slot| self.end(slot)).is_some()
+            .map(|(.., entry)| Arc::clone(entry));
+        first.inspect(|entry| self.end(entry)).is_some()
     }
 
-    fn end(&mut self, slot: &Slot) {
-        slot.end.cancel();
-        self.stays_no_longer(slot);
+    fn end(&mut self, entry: &Entry) {
+        entry.end.cancel();
+        self.uncount(entry);
     }
 
-    fn stays_no_longer(&mut self, slot: &Slot) {
-        if !slot.stop_staying() {
+    fn uncount(&mut self, entry: &Entry) {
+        if !entry.mark_closing() {
             return;
         }
-        self.staying -= 1;
-        if let Some(count) = self.clients.get_mut(&slot.client) {
+        self.open -= 1;
+        if let Some(count) = self.clients.get_mut(&entry.client) {
             *count -= 1;
             if *count == 0 {
-                self.clients.remove(&slot.client);
+                self.clients.remove(&entry.client);
             }
         }
     }

@@ -27,8 +27,8 @@ impl Caller {
     }
 
     /// The whole request is received, and is about to be served.
-    pub(crate) fn in_hand(&self) {
-        self.exchange.in_hand();
+    pub(crate) fn in_progress(&self) {
+        self.exchange.in_progress();
     }
 
     /// Returns once the client has shut its sending side, or has disconnected: the two look alike. Data that it has sent before and that is

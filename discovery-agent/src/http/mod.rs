@@ -115,7 +115,7 @@ impl Api {
             identity: self.engine.identity(),
             caller,
         };
-        caller.in_hand();
+        caller.in_progress();
         match route.action {
             Action::Show(show) => {
                 let write = self.engine.read(|state| show(&request, state))?;

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use http_connections::{Acceptor, End, Limits, Place, Stream};
+use http_connections::{Acceptor, End, Limits, Permit, Stream};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -23,15 +23,15 @@ use crate::{engine::Stage, fault::Faults};
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The maximum number of headers. More are refused with 431.
 const HEADERS_MAX: usize = 128;
-/// The maximum number of connections; fewer where there are fewer file descriptors ([`Limits::places`]).
+/// The maximum number of connections; fewer where there are fewer file descriptors ([`Limits::connections`]).
 const CONNECTIONS_MAX: usize = 8192;
 /// The maximum number of connections of one client: Consul's `http_max_conns_per_client`. For one more, an idle connection of the same client is
 /// closed; without an idle one, the new connection is reset.
 const CONNECTIONS_PER_CLIENT_MAX: usize = 200;
 /// The time limit from the first byte of a request head to its end.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// The idle timeout of a connection. Consul has none; but then a connection that its client has forgotten keeps its permit without end.
-const QUIET_MAX: Duration = Duration::from_secs(300);
+/// The idle timeout of a connection. Consul has none; but then an abandoned connection keeps its permit forever.
+const IDLE_MAX: Duration = Duration::from_secs(300);
 /// The time that a stopping agent gives its connections to finish.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
@@ -42,9 +42,9 @@ pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, faults: Arc<Faul
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            (stream, from, place) = acceptor.next() => {
+            (stream, from, permit) = acceptor.next() => {
                 let (api, faults) = (Arc::clone(&api), Arc::clone(&faults));
-                connections.spawn(connection(stream, from, place, api, faults));
+                connections.spawn(connection(stream, from, permit, api, faults));
             }
             Some(_) = connections.join_next() => {}
             () = api.engine.reached(Stage::Stopping) => break,
@@ -60,24 +60,24 @@ pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, faults: Arc<Faul
 
 fn limits() -> Limits {
     Limits {
-        places: Limits::places(CONNECTIONS_MAX),
+        connections: Limits::connections(CONNECTIONS_MAX),
         per_client: Some(CONNECTIONS_PER_CLIENT_MAX),
         head: HEAD_WITHIN,
-        quiet: QUIET_MAX,
+        idle: IDLE_MAX,
     }
 }
 
 async fn connection(
     stream: TcpStream,
     from: SocketAddr,
-    place: Place,
+    permit: Permit,
     api: Arc<Api>,
     faults: Arc<Faults>,
 ) {
     let (api, faults) = (&*api, &*faults);
     let cut = faults.cut();
     let stream = Arc::new(stream);
-    let (exchanges, shared) = (place.exchanges(), Arc::clone(&stream));
+    let (exchanges, shared) = (permit.exchanges(), Arc::clone(&stream));
     let service = service_fn(move |request| {
         api.engine.count_request();
         let caller = Caller::new(Arc::clone(&shared), exchanges.begin());
@@ -93,13 +93,13 @@ async fn connection(
         .max_header_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .title_case_headers(true)
-        .serve_connection(TokioIo::new(Stream::new(Shared(stream), &place)), service);
+        .serve_connection(TokioIo::new(Stream::new(Shared(stream), &permit)), service);
     let mut serving = pin!(serving);
     let served = tokio::select! {
         served = serving.as_mut() => served,
         () = cut => return,
-        end = place.ended() => {
-            if end == End::AtOnce {
+        end = permit.ended() => {
+            if end == End::Immediate {
                 return;
             }
             serving.as_mut().graceful_shutdown();

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use http_connections::{Acceptor, End, Limits, Place, Stream};
+use http_connections::{Acceptor, End, Limits, Permit, Stream};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -16,29 +16,29 @@ use tracing::{debug, error, warn};
 use super::answer::Answers;
 use crate::registration::FINISH_WITHIN;
 
-/// Connections served at once, and fewer where there are fewer descriptors ([`Limits::places`]).
+/// Connections served at once, and fewer where there are fewer descriptors ([`Limits::connections`]).
 pub(super) const CONNECTIONS_MAX: usize = 8192;
 /// Bytes of a request's head; a longer one gets 431.
 const HEAD_MAX: usize = 32 * 1024;
 /// From the first byte of a head to its end.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// Idle timeout of a connection. It is longer than that of callers, so that the caller closes first.
-const QUIET_MAX: Duration = Duration::from_secs(90);
+const IDLE_MAX: Duration = Duration::from_secs(90);
 /// Timeout for sent bytes that are not acknowledged; then the connection is closed.
 const UNTAKEN_MAX: Duration = Duration::from_secs(30);
 
-/// Serves at most `places` connections at once until it is drained, then finishes the requests in flight.
-pub(super) async fn serve(listener: TcpListener, answers: Answers, places: usize) {
+/// Serves at most `connections_max` connections at once until it is drained, then finishes the requests in flight.
+pub(super) async fn serve(listener: TcpListener, answers: Answers, connections_max: usize) {
     let answers = Arc::new(answers);
     let stop = CancellationToken::new();
-    let mut acceptor = Acceptor::new(listener, limits(places), stop.clone());
+    let mut acceptor = Acceptor::new(listener, limits(connections_max), stop.clone());
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = answers.lifecycle.drained() => break,
             Some(ended) = connections.join_next() => report(ended),
-            (stream, remote, place) = acceptor.next() => {
-                connections.spawn(connection(stream, remote, place, answers.clone()));
+            (stream, remote, permit) = acceptor.next() => {
+                connections.spawn(connection(stream, remote, permit, answers.clone()));
             }
         }
     }
@@ -48,8 +48,13 @@ pub(super) async fn serve(listener: TcpListener, answers: Answers, places: usize
 }
 
 /// No limit for one address: behind a gateway or NAT all clients may have the same. At the limit, those without a request in progress are closed.
-fn limits(places: usize) -> Limits {
-    Limits { places: Limits::places(places), per_client: None, head: HEAD_WITHIN, quiet: QUIET_MAX }
+fn limits(connections_max: usize) -> Limits {
+    Limits {
+        connections: Limits::connections(connections_max),
+        per_client: None,
+        head: HEAD_WITHIN,
+        idle: IDLE_MAX,
+    }
 }
 
 async fn finish(mut connections: JoinSet<()>) {
@@ -71,8 +76,8 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-async fn connection(stream: TcpStream, remote: SocketAddr, place: Place, answers: Arc<Answers>) {
-    if let Err(err) = serve_one(stream, remote, &place, answers).await {
+async fn connection(stream: TcpStream, remote: SocketAddr, permit: Permit, answers: Arc<Answers>) {
+    if let Err(err) = serve_one(stream, remote, &permit, answers).await {
         debug!(%remote, %err, "connection error");
     }
 }
@@ -80,27 +85,27 @@ async fn connection(stream: TcpStream, remote: SocketAddr, place: Place, answers
 async fn serve_one(
     stream: TcpStream,
     remote: SocketAddr,
-    place: &Place,
+    permit: &Permit,
     answers: Arc<Answers>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     rustix::net::sockopt::set_tcp_user_timeout(&stream, UNTAKEN_MAX.as_millis() as u32)?;
     let (remote, local) = (canonical(remote), canonical(stream.local_addr()?));
-    let exchanges = place.exchanges();
+    let exchanges = permit.exchanges();
     let service = service_fn(move |request| {
         let (answers, exchange) = (Arc::clone(&answers), exchanges.begin());
         async move { Ok::<_, Infallible>(answers.answer(request, remote, local, exchange).await) }
     });
     let mut http = http1::Builder::new();
-    // A client that has shut down its sending side still gets its response. The place has the timeouts.
+    // A client that has shut down its sending side still gets its response. The permit has the timeouts.
     http.half_close(true).header_read_timeout(None);
     http.max_header_size(HEAD_MAX).max_buf_size(HEAD_MAX);
-    let stream = TokioIo::new(Stream::new(stream, place));
+    let stream = TokioIo::new(Stream::new(stream, permit));
     let mut connection = pin!(http.serve_connection(stream, service));
     tokio::select! {
         ended = connection.as_mut() => return Ok(ended?),
-        end = place.ended() => match end {
-            End::AtOnce => return Ok(()),
-            End::InOrder => connection.as_mut().graceful_shutdown(),
+        end = permit.ended() => match end {
+            End::Immediate => return Ok(()),
+            End::Graceful => connection.as_mut().graceful_shutdown(),
         },
     }
     Ok(connection.await?)

@@ -43,7 +43,7 @@ impl Answers {
             Some(response) => response,
             None => match read(body).await {
                 Ok(body) => {
-                    exchange.in_hand();
+                    exchange.in_progress();
                     self.routes.answer(Request { head, body, remote, local }).await
                 }
                 Err(response) => response,

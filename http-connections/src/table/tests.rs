@@ -6,10 +6,10 @@ use super::*;
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const LIMITS: Limits = Limits {
-    places: 4,
+    connections: 4,
     per_client: None,
     head: Duration::from_secs(3),
-    quiet: Duration::from_secs(9),
+    idle: Duration::from_secs(9),
 };
 
 fn table(limits: Limits) -> Arc<Table> {
@@ -18,196 +18,196 @@ fn table(limits: Limits) -> Arc<Table> {
 
 /// The activity of a connection.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Doing {
+enum Activity {
     Nothing,
     HalfAHead,
     HalfABody,
-    InHand,
+    InProgress,
     Served,
 }
 
-/// Enters a connection with this activity; its request lasts until the returned exchange is dropped.
-fn enter(table: &Arc<Table>, doing: Doing) -> (Place, Option<crate::Exchange>) {
-    let place = table.enter(HERE).unwrap();
-    let exchange = match doing {
-        Doing::Nothing => None,
-        Doing::HalfAHead => {
-            place.slot.received();
+/// Adds a connection with this activity; its request lasts until the returned exchange is dropped.
+fn connect(table: &Arc<Table>, activity: Activity) -> (Permit, Option<crate::Exchange>) {
+    let permit = table.acquire(HERE).unwrap();
+    let exchange = match activity {
+        Activity::Nothing => None,
+        Activity::HalfAHead => {
+            permit.entry.received();
             None
         }
-        Doing::HalfABody => Some(place.exchanges().begin()),
-        Doing::InHand | Doing::Served => {
-            let exchange = place.exchanges().begin();
-            exchange.in_hand();
-            (doing == Doing::InHand).then_some(exchange)
+        Activity::HalfABody => Some(permit.exchanges().begin()),
+        Activity::InProgress | Activity::Served => {
+            let exchange = permit.exchanges().begin();
+            exchange.in_progress();
+            (activity == Activity::InProgress).then_some(exchange)
         }
     };
-    (place, exchange)
+    (permit, exchange)
 }
 
-fn is_ended(place: &Place) -> bool {
-    place.slot.end.is_cancelled()
+fn is_ended(permit: &Permit) -> bool {
+    permit.entry.end.is_cancelled()
 }
 
 #[test]
-fn connections_over_their_time_are_ended_unless_in_hand() {
-    for (doing, ticks) in [
-        (Doing::Nothing, Some(10)),
-        (Doing::Served, Some(10)),
-        (Doing::HalfAHead, Some(4)),
-        (Doing::HalfABody, None),
-        (Doing::InHand, None),
+fn connections_over_their_time_are_ended_unless_in_progress() {
+    for (activity, ticks) in [
+        (Activity::Nothing, Some(10)),
+        (Activity::Served, Some(10)),
+        (Activity::HalfAHead, Some(4)),
+        (Activity::HalfABody, None),
+        (Activity::InProgress, None),
     ] {
         let table = table(LIMITS);
-        let (place, _exchange) = enter(&table, doing);
+        let (permit, _exchange) = connect(&table, activity);
         let ended = (1..50).find(|_| {
             table.tick();
-            is_ended(&place)
+            is_ended(&permit)
         });
-        assert_eq!(ended, ticks, "{doing:?}");
+        assert_eq!(ended, ticks, "{activity:?}");
     }
 }
 
 #[test]
 fn bytes_of_an_answer_extend_the_time_and_bytes_of_a_head_do_not() {
     let table = table(LIMITS);
-    let (trickling, _) = enter(&table, Doing::HalfAHead);
-    let (taking, _) = enter(&table, Doing::Served);
+    let (trickling, _) = connect(&table, Activity::HalfAHead);
+    let (taking, _) = connect(&table, Activity::Served);
     for _ in 0..20 {
         table.tick();
-        trickling.slot.received();
-        taking.slot.sent();
+        trickling.entry.received();
+        taking.entry.sent();
     }
     assert!(is_ended(&trickling));
     assert!(!is_ended(&taking));
 }
 
 #[test]
-fn the_weakest_connection_is_ended_first() {
-    use Doing::{HalfABody, HalfAHead, InHand, Nothing, Served};
-    for (there, weakest) in [
+fn an_unused_connection_is_ended_before_an_idle_one() {
+    use Activity::{HalfABody, HalfAHead, InProgress, Nothing, Served};
+    for (present, evicted) in [
         (&[Served, HalfAHead, Served, Served][..], Some(1)),
         (&[Served, Nothing, HalfAHead, Served], Some(1)),
-        (&[InHand, Served, HalfABody, Served], Some(2)),
-        (&[InHand, Served, Served, InHand], Some(1)),
-        (&[InHand, InHand, InHand, InHand], None),
+        (&[InProgress, Served, HalfABody, Served], Some(2)),
+        (&[InProgress, Served, Served, InProgress], Some(1)),
+        (&[InProgress, InProgress, InProgress, InProgress], None),
     ] {
         let table = table(LIMITS);
-        let places: Vec<_> = there.iter().map(|doing| enter(&table, *doing)).collect();
-        assert_eq!(table.make_room(), weakest.is_some(), "{there:?}");
-        let ended = places.iter().position(|(place, _)| is_ended(place));
-        assert_eq!(ended, weakest, "{there:?}");
-        assert!(!table.make_room(), "one place is enough");
+        let permits: Vec<_> = present.iter().map(|activity| connect(&table, *activity)).collect();
+        assert_eq!(table.make_room(), evicted.is_some(), "{present:?}");
+        let ended = permits.iter().position(|(permit, _)| is_ended(permit));
+        assert_eq!(ended, evicted, "{present:?}");
+        assert!(!table.make_room(), "one free permit is enough");
     }
 }
 
 #[test]
 fn the_longest_idle_connection_is_ended_before_the_oldest() {
     let table = table(LIMITS);
-    let places: Vec<_> = (0..4).map(|_| enter(&table, Doing::Served)).collect();
+    let permits: Vec<_> = (0..4).map(|_| connect(&table, Activity::Served)).collect();
     table.tick();
     for used in [0, 1, 3] {
-        drop(places[used].0.exchanges().begin());
+        drop(permits[used].0.exchanges().begin());
     }
     table.make_room();
-    let ended = places.iter().position(|(place, _)| is_ended(place));
+    let ended = permits.iter().position(|(permit, _)| is_ended(permit));
     assert_eq!(ended, Some(2));
 }
 
 #[test]
 fn a_client_at_its_limit_loses_an_idle_connection_or_is_refused() {
-    let table = table(Limits { places: 100, per_client: Some(2), ..LIMITS });
-    let elsewhere = table.enter([127, 0, 0, 2].into()).unwrap();
-    let (busy, _in_hand) = enter(&table, Doing::InHand);
-    let (idle, _) = enter(&table, Doing::Served);
-    let (also_busy, _also_in_hand) = enter(&table, Doing::InHand);
+    let table = table(Limits { connections: 100, per_client: Some(2), ..LIMITS });
+    let elsewhere = table.acquire([127, 0, 0, 2].into()).unwrap();
+    let (busy, _in_progress) = connect(&table, Activity::InProgress);
+    let (idle, _) = connect(&table, Activity::Served);
+    let (also_busy, _also_in_progress) = connect(&table, Activity::InProgress);
     assert!(is_ended(&idle));
-    assert!(table.enter(HERE).is_none(), "all of its places are in hand");
+    assert!(table.acquire(HERE).is_none(), "all of its requests are in progress");
     assert!(!is_ended(&elsewhere));
     drop(also_busy);
-    assert!(table.enter(HERE).is_some(), "a released place can be taken again");
+    assert!(table.acquire(HERE).is_some(), "a released permit can be acquired again");
     drop((busy, idle, elsewhere));
     let inner = table.lock();
-    assert!(inner.places.is_empty() && inner.clients.is_empty() && inner.staying == 0);
+    assert!(inner.entries.is_empty() && inner.clients.is_empty() && inner.open == 0);
 }
 
 #[tokio::test]
-async fn a_new_connection_waits_while_all_are_in_hand() {
+async fn a_new_connection_waits_while_all_are_in_progress() {
     let table = table(LIMITS);
-    let mut places: Vec<_> = (0..4).map(|_| enter(&table, Doing::InHand)).collect();
+    let mut permits: Vec<_> = (0..4).map(|_| connect(&table, Activity::InProgress)).collect();
     let mut room = std::pin::pin!(table.room());
     std::future::poll_fn(|cx| {
         assert!(room.as_mut().poll(cx).is_pending());
         std::task::Poll::Ready(())
     })
     .await;
-    places.pop();
+    permits.pop();
     room.await;
 }
 
 #[tokio::test]
 async fn a_request_that_begins_while_its_connection_ends_is_finished() {
     let table = table(LIMITS);
-    let (place, _) = enter(&table, Doing::Served);
-    table.give_way();
-    assert_eq!(place.ended().await, crate::End::AtOnce);
-    let exchange = place.exchanges().begin();
-    exchange.in_hand();
-    assert_eq!(place.ended().await, crate::End::InOrder);
+    let (permit, _) = connect(&table, Activity::Served);
+    table.shed();
+    assert_eq!(permit.ended().await, crate::End::Immediate);
+    let exchange = permit.exchanges().begin();
+    exchange.in_progress();
+    assert_eq!(permit.ended().await, crate::End::Graceful);
 }
 
 #[derive(Debug, Clone)]
 enum Step {
-    Enter(u8, bool),
-    Leave(usize),
+    Acquire(u8, bool),
+    Release(usize),
     Tick,
-    GiveWay,
+    Shed,
 }
 
 proptest! {
     #[test]
-    fn counts_match_the_places(steps in proptest::collection::vec(step(), 0..200)) {
-        let table = table(Limits { places: 8, per_client: Some(3), ..LIMITS });
+    fn counts_match_the_entries(steps in proptest::collection::vec(step(), 0..200)) {
+        let table = table(Limits { connections: 8, per_client: Some(3), ..LIMITS });
         let mut held = Vec::new();
         for step in steps {
             match step {
-                Step::Enter(client, in_hand) => {
-                    if table.lock().places.len() < 8
-                        && let Some(place) = table.enter([127, 0, 0, client].into())
+                Step::Acquire(client, in_progress) => {
+                    if table.lock().entries.len() < 8
+                        && let Some(permit) = table.acquire([127, 0, 0, client].into())
                     {
-                        let exchange = place.exchanges().begin();
-                        if in_hand {
-                            exchange.in_hand();
-                            held.push((place, Some(exchange)));
+                        let exchange = permit.exchanges().begin();
+                        if in_progress {
+                            exchange.in_progress();
+                            held.push((permit, Some(exchange)));
                         } else {
-                            held.push((place, None));
+                            held.push((permit, None));
                         }
                         table.make_room();
                     }
                 }
-                Step::Leave(which) if !held.is_empty() => {
+                Step::Release(which) if !held.is_empty() => {
                     held.swap_remove(which % held.len());
                 }
-                Step::Leave(_) => {}
+                Step::Release(_) => {}
                 Step::Tick => table.tick(),
-                Step::GiveWay => table.give_way(),
+                Step::Shed => table.shed(),
             }
             let inner = table.lock();
-            prop_assert_eq!(inner.places.len(), held.len());
-            let staying = held.iter().filter(|(place, _)| !is_ended(place));
-            prop_assert_eq!(inner.staying, staying.count());
-            prop_assert_eq!(inner.staying, inner.clients.values().sum::<usize>());
+            prop_assert_eq!(inner.entries.len(), held.len());
+            let open = held.iter().filter(|(permit, _)| !is_ended(permit));
+            prop_assert_eq!(inner.open, open.count());
+            prop_assert_eq!(inner.open, inner.clients.values().sum::<usize>());
             prop_assert!(inner.clients.values().all(|count| (1..=3).contains(count)));
-            prop_assert!(held.iter().all(|(place, exchange)| exchange.is_none() || !is_ended(place)));
+            prop_assert!(held.iter().all(|(permit, exchange)| exchange.is_none() || !is_ended(permit)));
         }
     }
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (1..4_u8, any::<bool>()).prop_map(|(client, in_hand)| Step::Enter(client, in_hand)),
-        2 => any::<usize>().prop_map(Step::Leave),
+        4 => (1..4_u8, any::<bool>()).prop_map(|(client, in_progress)| Step::Acquire(client, in_progress)),
+        2 => any::<usize>().prop_map(Step::Release),
         1 => Just(Step::Tick),
-        1 => Just(Step::GiveWay),
+        1 => Just(Step::Shed),
     ]
 }

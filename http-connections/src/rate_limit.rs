@@ -7,9 +7,9 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// Limits a log event to one per minute.
 #[derive(Debug, Default)]
-pub struct Seldom(Option<Instant>);
+pub struct RateLimit(Option<Instant>);
 
-impl Seldom {
+impl RateLimit {
     /// True at most once a minute.
     pub fn is_due(&mut self, now: Instant) -> bool {
         let is_due = self.0.is_none_or(|last| now.duration_since(last) >= EVERY);
@@ -26,8 +26,8 @@ mod tests {
 
     #[test]
     fn a_frequent_event_is_due_once_per_minute() {
-        let (start, mut seldom) = (Instant::now(), Seldom::default());
-        let is_due = |second: &u64| seldom.is_due(start + Duration::from_secs(*second));
+        let (start, mut rate_limit) = (Instant::now(), RateLimit::default());
+        let is_due = |second: &u64| rate_limit.is_due(start + Duration::from_secs(*second));
         let due: Vec<_> = (0..=150).filter(is_due).collect();
         assert_eq!(due, [0, 60, 120]);
     }
