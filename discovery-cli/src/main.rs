@@ -12,28 +12,28 @@ use clap::CommandFactory;
 use command::Arguments;
 
 fn main() -> ExitCode {
-    let typed: Vec<OsString> = env::args_os().collect();
-    match typed.get(1).and_then(|word| word.to_str()) {
-        Some(lifeline::CHILD) => child(typed),
-        _ => act(typed),
+    let arguments: Vec<OsString> = env::args_os().collect();
+    match arguments.get(1).and_then(|argument| argument.to_str()) {
+        Some(lifeline::CHILD) => child(arguments),
+        _ => run(arguments),
     }
 }
 
 /// As a child of `up`: one of the services, or this command again.
-fn child(mut typed: Vec<OsString>) -> ExitCode {
+fn child(mut arguments: Vec<OsString>) -> ExitCode {
     if let Err(err) = lifeline::hold() {
         return program::start("warn", async { Err(err.into()) });
     }
-    typed.remove(1);
-    match typed.get(1).and_then(|word| word.to_str()) {
-        Some("service1") => service1::main(typed.split_off(1)),
-        Some("service2") => service2::main(typed.split_off(1)),
-        _ => act(typed),
+    arguments.remove(1);
+    match arguments.get(1).and_then(|argument| argument.to_str()) {
+        Some("service1") => service1::main(arguments.split_off(1)),
+        Some("service2") => service2::main(arguments.split_off(1)),
+        _ => run(arguments),
     }
 }
 
-fn act(typed: Vec<OsString>) -> ExitCode {
-    match program::parse(Arguments::command(), typed) {
+fn run(arguments: Vec<OsString>) -> ExitCode {
+    match program::parse(Arguments::command(), arguments) {
         Ok(Arguments { command }) => program::start(command.log_level(), command.run()),
         Err(stop) => stop.exit(),
     }

@@ -11,7 +11,7 @@ use discovery_agent::{Agent as Embedded, Builder};
 use program::{Outcome, address};
 
 use super::ports::{tcp_is_free, udp_is_free};
-use crate::print::say;
+use crate::print::write_stdout;
 
 /// Runs the embedded agent alone: Consul's HTTP API and DNS for this machine
 #[derive(Debug, clap::Args)]
@@ -69,7 +69,11 @@ impl Agent {
             None => agent.start().await?,
         };
         let serving = Serving { http: agent.http_addr(), dns: agent.dns_addr() };
-        say(&if json { as_json(serving)? } else { as_text(serving, data_dir.as_deref()) })?;
+        write_stdout(&if json {
+            as_json(serving)?
+        } else {
+            as_text(serving, data_dir.as_deref())
+        })?;
         tokio::select! {
             signal = signals.next() => signal?,
             err = agent.failed() => return Err(err.into()),

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     look::{Ask, Line, Seen, Sight, Verdict, instance_json},
-    print::{Paint, Table, Tone, json_line, say},
+    print::{Paint, Table, Tone, json_line, write_stdout},
 };
 
 /// Lists the instances of a service, as Consul returns them by HTTP and by DNS
@@ -34,7 +34,7 @@ impl Resolve {
         let text =
             if json { as_json(&name, &sight) } else { as_text(&name, &sight, Paint::stdout()) };
         if sight.http.is_ok() || sight.dns.is_ok() {
-            say(&text)?;
+            write_stdout(&text)?;
         }
         if let Some(failure) = sight.failure() {
             return Err(failure.into());

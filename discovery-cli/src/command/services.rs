@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     look::{Ask, Consul, Sight},
-    print::{Paint, Table, Tone, json_line, say},
+    print::{Paint, Table, Tone, json_line, write_stdout},
 };
 
 /// Services that are queried at once. Consul's agent closes connections beyond 200 per client.
@@ -42,7 +42,11 @@ impl Services {
         let consul = self.ask.consul()?;
         let named = consul.services().await?;
         let entries = look_at_all(&consul, named).await;
-        say(&if self.json { as_json(&entries) } else { as_text(&entries, Paint::stdout()) })?;
+        write_stdout(&if self.json {
+            as_json(&entries)
+        } else {
+            as_text(&entries, Paint::stdout())
+        })?;
         match entries.iter().find_map(|entry| Some((&entry.name, entry.sight.failure()?))) {
             Some((name, failure)) => Err(format!("{name}: {failure}").into()),
             None => Ok(()),
@@ -69,7 +73,7 @@ async fn look_at_all(consul: &Consul, named: Vec<(String, Vec<String>)>) -> Vec<
 fn as_text(entries: &[Entry], paint: Paint) -> String {
     let mut table = Table::new(["SERVICE", "HTTP", "DNS", "TAGS", ""]);
     for Entry { name, tags, sight } in entries {
-        let http = sight.http.as_ref().map_or("?".into(), |seen| standing(&seen.instances));
+        let http = sight.http.as_ref().map_or("?".into(), |seen| counts(&seen.instances));
         let dns = sight.dns.as_ref().map_or("?".into(), |seen| seen.instances.len().to_string());
         let (tone, mark) = match differing(sight) {
             0 => (Tone::Plain, String::new()),
@@ -81,11 +85,12 @@ fn as_text(entries: &[Entry], paint: Paint) -> String {
 }
 
 /// The number of instances; if some are not callable, also the number of callable ones.
-fn standing(instances: &[Arc<Instance>]) -> String {
-    let is_well = |seen: &&Arc<Instance>| matches!(seen.status, Status::Passing | Status::Warning);
-    match (instances.iter().filter(is_well).count(), instances.len()) {
-        (well, all) if well == all => all.to_string(),
-        (well, all) => format!("{well} of {all}"),
+fn counts(instances: &[Arc<Instance>]) -> String {
+    let is_callable =
+        |seen: &&Arc<Instance>| matches!(seen.status, Status::Passing | Status::Warning);
+    match (instances.iter().filter(is_callable).count(), instances.len()) {
+        (callable, all) if callable == all => all.to_string(),
+        (callable, all) => format!("{callable} of {all}"),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     look::{Ask, Change, changes, instance_json},
-    print::{Paint, Tone, json_line, say, time_of_day},
+    print::{Paint, Tone, json_line, time_of_day, write_stdout},
 };
 
 /// Prints changes to the instances of a service as they happen, by HTTP and by DNS
@@ -30,90 +30,96 @@ pub(crate) struct Watch {
 }
 
 /// One source, and its last answer.
-struct Way {
+struct SourceState {
     label: &'static str,
     /// None before the first answer.
-    told: Option<Arc<[Arc<Instance>]>>,
+    instances: Option<Arc<[Arc<Instance>]>>,
     failing: bool,
 }
 
 /// One line of output.
 #[derive(Debug)]
-enum News {
+enum Event {
     Change(Change),
     Failed(String),
-    AnsweredAgain,
+    Recovered,
 }
 
 impl Watch {
     pub(super) async fn run(self) -> Outcome {
         let (mut http_watch, mut dns_watch) = self.ask.consul()?.watch(&self.name);
-        let (mut http, mut dns) = (Way::new("http"), Way::new("dns"));
+        let (mut http, mut dns) = (SourceState::new("http"), SourceState::new("dns"));
         let paint = Paint::stdout();
         loop {
-            let (news, way, other) = tokio::select! {
-                watched = http_watch.changed() => (http.learn(watched), &http, &dns),
-                watched = dns_watch.changed() => (dns.learn(watched), &dns, &http),
+            let (events, source, other) = tokio::select! {
+                watched = http_watch.changed() => (http.apply(watched), &http, &dns),
+                watched = dns_watch.changed() => (dns.apply(watched), &dns, &http),
             };
             let now = time_of_day(SystemTime::now());
-            for news in news {
-                say(&if self.json {
-                    as_json(&now, way.label, &news)
+            for event in events {
+                write_stdout(&if self.json {
+                    as_json(&now, source.label, &event)
                 } else {
-                    as_text(&now, way, other, &news, paint)
+                    as_text(&now, source, other, &event, paint)
                 })?;
             }
         }
     }
 }
 
-impl Way {
+impl SourceState {
     fn new(label: &'static str) -> Self {
-        Self { label, told: None, failing: false }
+        Self { label, instances: None, failing: false }
     }
 
     /// The number of callable instances in the last answer.
     fn callable(&self) -> Option<usize> {
         let is_callable =
             |seen: &&Arc<Instance>| matches!(seen.status, Status::Passing | Status::Warning);
-        self.told.as_ref().map(|told| told.iter().filter(is_callable).count())
+        self.instances.as_ref().map(|instances| instances.iter().filter(is_callable).count())
     }
 
     /// The changes in a new answer.
-    fn learn(&mut self, watched: Watched) -> Vec<News> {
-        let mut news = Vec::new();
+    fn apply(&mut self, watched: Watched) -> Vec<Event> {
+        let mut events = Vec::new();
         match (self.failing, &watched.failure) {
-            (false, Some(err)) => news.push(News::Failed(chain(&**err))),
-            (true, None) => news.push(News::AnsweredAgain),
+            (false, Some(err)) => events.push(Event::Failed(chain(&**err))),
+            (true, None) => events.push(Event::Recovered),
             (true, Some(_)) | (false, None) => {}
         }
         self.failing = watched.failure.is_some();
         if let Some(snapshot) = watched.snapshot {
-            let before = self.told.as_deref().unwrap_or_default();
-            news.extend(changes(before, &snapshot.instances).into_iter().map(News::Change));
-            self.told = Some(snapshot.instances.clone());
+            let before = self.instances.as_deref().unwrap_or_default();
+            events.extend(changes(before, &snapshot.instances).into_iter().map(Event::Change));
+            self.instances = Some(snapshot.instances.clone());
         }
-        news
+        events
     }
 }
 
-fn as_text(now: &str, way: &Way, other: &Way, news: &News, paint: Paint) -> String {
-    let (tone, text) = match news {
-        News::Change(Change::Added(seen)) => (Tone::Good, format!("+ {seen}{}", described(seen))),
-        News::Change(Change::Removed(seen)) => (Tone::Bad, format!("- {seen}{}", described(seen))),
-        News::Change(Change::Changed(was, seen)) => {
+fn as_text(
+    now: &str,
+    source: &SourceState,
+    other: &SourceState,
+    event: &Event,
+    paint: Paint,
+) -> String {
+    let (tone, text) = match event {
+        Event::Change(Change::Added(seen)) => (Tone::Good, format!("+ {seen}{}", described(seen))),
+        Event::Change(Change::Removed(seen)) => (Tone::Bad, format!("- {seen}{}", described(seen))),
+        Event::Change(Change::Changed(was, seen)) => {
             (Tone::Doubtful, format!("~ {seen}{}: {}", described(seen), difference(was, seen)))
         }
-        News::Failed(why) => (Tone::Bad, format!("! {why}")),
-        News::AnsweredAgain => (Tone::Good, "! answers again".into()),
+        Event::Failed(why) => (Tone::Bad, format!("! {why}")),
+        Event::Recovered => (Tone::Good, "! answers again".into()),
     };
-    let both = match (way.callable(), other.callable()) {
+    let both = match (source.callable(), other.callable()) {
         (Some(one), Some(two)) if one != two => {
-            format!("  ({} {one}, {} {two})", way.label, other.label)
+            format!("  ({} {one}, {} {two})", source.label, other.label)
         }
         _ => String::new(),
     };
-    paint.paint(tone, &format!("{now}  {:4}  {}{both}", way.label, printable(&text))) + "\n"
+    paint.paint(tone, &format!("{now}  {:4}  {}{both}", source.label, printable(&text))) + "\n"
 }
 
 /// The columns after the address. DNS has only the weight.
@@ -141,19 +147,19 @@ fn difference(was: &Instance, seen: &Instance) -> String {
     differing.join(", ")
 }
 
-fn as_json(now: &str, way: &str, news: &News) -> String {
-    let (what, rest) = match news {
-        News::Change(Change::Added(seen)) => ("added", json!({ "instance": instance_json(seen) })),
-        News::Change(Change::Removed(seen)) => {
+fn as_json(now: &str, source: &str, event: &Event) -> String {
+    let (what, rest) = match event {
+        Event::Change(Change::Added(seen)) => ("added", json!({ "instance": instance_json(seen) })),
+        Event::Change(Change::Removed(seen)) => {
             ("removed", json!({ "instance": instance_json(seen) }))
         }
-        News::Change(Change::Changed(was, seen)) => {
+        Event::Change(Change::Changed(was, seen)) => {
             ("changed", json!({ "instance": instance_json(seen), "was": instance_json(was) }))
         }
-        News::Failed(why) => ("failed", json!({ "why": why })),
-        News::AnsweredAgain => ("answers", json!({})),
+        Event::Failed(why) => ("failed", json!({ "why": why })),
+        Event::Recovered => ("answers", json!({})),
     };
-    let mut all = json!({ "at": now, "by": way, "what": what });
+    let mut all = json!({ "at": now, "by": source, "what": what });
     if let (Value::Object(all), Value::Object(rest)) = (&mut all, rest) {
         all.extend(rest);
     }

@@ -141,6 +141,6 @@ fn with_hint(err: &Error) -> String {
     }
 }
 
-fn no_answer(whom: &str) -> String {
-    format!("{whom} did not answer within {} s", ANSWER_WITHIN.as_secs())
+fn no_answer(target: &str) -> String {
+    format!("{target} did not answer within {} s", ANSWER_WITHIN.as_secs())
 }

@@ -2,12 +2,12 @@
 
 mod clock;
 mod json;
+mod output;
 mod paint;
-mod say;
 mod table;
 
 pub(crate) use clock::time_of_day;
 pub(crate) use json::json_line;
+pub(crate) use output::{write_stderr, write_stdout};
 pub(crate) use paint::{Paint, Tone};
-pub(crate) use say::{complain, say};
 pub(crate) use table::Table;

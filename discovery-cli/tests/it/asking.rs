@@ -121,14 +121,14 @@ async fn control_characters_from_consul_are_escaped() {
     put(&agent, "/v1/agent/service/register", body).await;
     for arguments in [&["services"][..], &["resolve", "web"], &["resolve", "web\x1b[2J"]] {
         let output = done(&mut ask(arguments, agent.http_addr(), agent.dns_addr())).await;
-        let said = text(&output.stdout) + &text(&output.stderr);
-        assert!(said.contains(r"\u{1b}"), "{said}");
-        assert!(!said.contains('\x1b') && !said.contains('\x07'), "{said:?}");
+        let output = text(&output.stdout) + &text(&output.stderr);
+        assert!(output.contains(r"\u{1b}"), "{output}");
+        assert!(!output.contains('\x1b') && !output.contains('\x07'), "{output:?}");
     }
     let mut running =
         Running::start(&mut ask(&["watch", "web"], agent.http_addr(), agent.dns_addr()));
-    running.hear_words(r"+ 10.0.0.1:80 passing weight 1 web\u{1b}[2J@here").await;
-    assert!(!running.said().contains('\x1b'));
+    running.wait_for_text(r"+ 10.0.0.1:80 passing weight 1 web\u{1b}[2J@here").await;
+    assert!(!running.output().contains('\x1b'));
 }
 
 #[tokio::test]
@@ -146,22 +146,24 @@ async fn changes_are_printed_for_http_and_dns() {
     register(&agent, 80, "passing").await;
     let mut running =
         Running::start(&mut ask(&["watch", "web"], agent.http_addr(), agent.dns_addr()));
-    running.hear_words("http  + 10.0.0.1:80 passing weight 1 web-80@here").await;
-    running.hear_words("dns   + 10.0.0.1:80 weight 1").await;
+    running.wait_for_text("http  + 10.0.0.1:80 passing weight 1 web-80@here").await;
+    running.wait_for_text("dns   + 10.0.0.1:80 weight 1").await;
     register(&agent, 81, "passing").await;
-    running.hear_words("http  + 10.0.0.1:81 passing weight 1 web-81@here  (http 2, dns 1)").await;
-    running.hear_words("dns   + 10.0.0.1:81 weight 1\n").await;
+    running
+        .wait_for_text("http  + 10.0.0.1:81 passing weight 1 web-81@here  (http 2, dns 1)")
+        .await;
+    running.wait_for_text("dns   + 10.0.0.1:81 weight 1\n").await;
     put(&agent, "/v1/agent/check/fail/service:web-80", "").await;
-    running.hear_words("http  ~ 10.0.0.1:80 critical weight 1 web-80@here: was passing").await;
-    running.hear_words("dns   - 10.0.0.1:80 weight 1\n").await;
+    running.wait_for_text("http  ~ 10.0.0.1:80 critical weight 1 web-80@here: was passing").await;
+    running.wait_for_text("dns   - 10.0.0.1:80 weight 1\n").await;
     deregister(&agent, 80).await;
-    running.hear_words("http  - 10.0.0.1:80 critical weight 1 web-80@here\n").await;
+    running.wait_for_text("http  - 10.0.0.1:80 critical weight 1 web-80@here\n").await;
     agent.fail_with(StatusCode::INTERNAL_SERVER_ERROR);
-    running.hear_words("http  ! ").await;
-    running.hear_words("dns   ! ").await;
+    running.wait_for_text("http  ! ").await;
+    running.wait_for_text("dns   ! ").await;
     agent.heal();
-    running.hear_words("http  ! answers again").await;
-    running.hear_words("dns   ! answers again").await;
+    running.wait_for_text("http  ! answers again").await;
+    running.wait_for_text("dns   ! answers again").await;
     // Not SIGINT: a shell starts background commands with SIGINT ignored.
     running.signal(Signal::TERM);
     assert_eq!(running.ended().await.0, None, "a signal ends it as it ends any program");
@@ -173,11 +175,11 @@ async fn changes_are_printed_as_json_one_object_per_line() {
     register(&agent, 80, "passing").await;
     let mut running =
         Running::start(&mut ask(&["watch", "web", "--json"], agent.http_addr(), agent.dns_addr()));
-    running.hear(|said| (said.lines().count() >= 2).then_some(())).await;
+    running.wait_for(|output| (output.lines().count() >= 2).then_some(())).await;
     deregister(&agent, 80).await;
-    running.hear(|said| (said.lines().count() >= 4).then_some(())).await;
-    let said = running.said();
-    let mut lines: Vec<_> = said
+    running.wait_for(|output| (output.lines().count() >= 4).then_some(())).await;
+    let output = running.output();
+    let mut lines: Vec<_> = output
         .lines()
         .map(|line| {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -233,14 +235,15 @@ async fn a_failing_agent_is_reported_in_one_sentence() {
     ] {
         for arguments in [&["services"][..], &["resolve", "web"]] {
             let output = done(&mut ask(arguments, http, dns)).await;
-            let said = text(&output.stderr);
+            let error = text(&output.stderr);
             assert_eq!(
-                (output.status.code(), said.lines().count()),
+                (output.status.code(), error.lines().count()),
                 (Some(1), 1),
-                "{name}: {said}"
+                "{name}: {error}"
             );
-            let said = said.replace(&http.to_string(), "<HTTP>").replace(&dns.to_string(), "<DNS>");
-            insta::assert_snapshot!(format!("{}-{}", arguments[0], name.replace(' ', "-")), said);
+            let error =
+                error.replace(&http.to_string(), "<HTTP>").replace(&dns.to_string(), "<DNS>");
+            insta::assert_snapshot!(format!("{}-{}", arguments[0], name.replace(' ', "-")), error);
         }
     }
 }
@@ -248,13 +251,13 @@ async fn a_failing_agent_is_reported_in_one_sentence() {
 #[tokio::test]
 async fn an_agent_prints_its_addresses_and_shuts_down_gracefully() {
     let mut running = Running::start(&mut discovery(&AGENT));
-    running.hear_words("Ctrl-C stops it.").await;
-    let said = running.said();
-    let at = |key| said.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap().trim();
+    running.wait_for_text("Ctrl-C stops it.").await;
+    let output = running.output();
+    let at = |key| output.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap().trim();
     let (http, dns) = (at("http "), at("dns "));
     let leader = Request::get("/v1/status/leader").send(http.parse().unwrap()).await.unwrap();
     assert_eq!(leader.status, StatusCode::OK);
-    insta::assert_snapshot!("agent", said.replace(http, "<HTTP>").replace(dns, "<DNS>"));
+    insta::assert_snapshot!("agent", output.replace(http, "<HTTP>").replace(dns, "<DNS>"));
     running.signal(Signal::TERM);
     assert_eq!(running.ended().await.0, Some(0));
 }
@@ -266,7 +269,7 @@ async fn an_agent_keeps_its_catalog_in_the_data_directory() {
     for _ in 0..2 {
         let mut command = discovery(&AGENT);
         let mut running = Running::start(command.arg("--json").arg("--data-dir").arg(dir.path()));
-        let at = running.hear(|said| said.lines().find_map(http_addr)).await;
+        let at = running.wait_for(|output| output.lines().find_map(http_addr)).await;
         let services = Request::get("/v1/agent/services").send(at).await.unwrap();
         found.push(services.text().contains("web-80"));
         let body = r#"{"ID": "web-80", "Name": "web", "Port": 80}"#;
@@ -281,15 +284,15 @@ async fn an_agent_keeps_its_catalog_in_the_data_directory() {
 async fn an_agent_serves_the_allowed_hosts() {
     let mut command = discovery(&AGENT);
     let mut running = Running::start(command.args(["--json", "--allow-host", "Consul"]));
-    let at = running.hear(|said| said.lines().find_map(http_addr)).await;
-    for (host, status, said) in [
+    let at = running.wait_for(|output| output.lines().find_map(http_addr)).await;
+    for (host, status, expected) in [
         ("consul:8500", 200, "\"127.0.0.1:8300\""),
         ("evil.example", 403, "--allow-host evil.example"),
     ] {
         let asked = Request::get("/v1/status/leader").header(HOST, HeaderValue::from_static(host));
         let answer = asked.send(at).await.unwrap();
         assert_eq!(answer.status, status, "{host}");
-        assert!(answer.text().contains(said), "{host}: {}", answer.text());
+        assert!(answer.text().contains(expected), "{host}: {}", answer.text());
     }
 }
 
@@ -298,10 +301,10 @@ async fn an_agent_warns_when_other_machines_can_reach_it() {
     for (listen, warns) in [("127.0.0.1:0", false), ("0.0.0.0:0", true), ("[::]:0", true)] {
         let arguments = ["agent", "--http-listen", listen, "--dns-listen", "127.0.0.1:0"];
         let mut running = Running::start(&mut discovery(&arguments));
-        running.hear_words("Ctrl-C stops it.").await;
+        running.wait_for_text("Ctrl-C stops it.").await;
         running.signal(Signal::TERM);
-        let said = running.ended().await.1;
-        assert_eq!(said.contains("not on loopback"), warns, "{said}");
+        let output = running.ended().await.1;
+        assert_eq!(output.contains("not on loopback"), warns, "{output}");
     }
 }
 

@@ -81,9 +81,9 @@ fn start(agent: &Agent, service: &str, id: &str, variables: &[(&str, &str)]) -> 
 
 /// Its address, once it is registered.
 async fn ready(service: &mut Running) -> SocketAddr {
-    service.hear_words("registered and in the catalog").await;
-    let at = |said: &str| said.split("at=").nth(1)?.split_whitespace().next()?.parse().ok();
-    service.hear(at).await
+    service.wait_for_text("registered and in the catalog").await;
+    let at = |output: &str| output.split("at=").nth(1)?.split_whitespace().next()?.parse().ok();
+    service.wait_for(at).await
 }
 
 /// The addresses and the instance headers of the four lines match the processes.
@@ -183,6 +183,6 @@ async fn no_request_fails_while_the_agent_is_down() {
 async fn without_an_instance_one_line_has_the_reason_at_once() {
     let chain = Chain::start(0, &[]).await;
     let answer = chain.get().await;
-    let said = (answer.status.as_u16(), answer.text());
-    assert_eq!(said, (503, "no call to service2: it has no instances\n"));
+    let received = (answer.status.as_u16(), answer.text());
+    assert_eq!(received, (503, "no call to service2: it has no instances\n"));
 }

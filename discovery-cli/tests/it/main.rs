@@ -4,7 +4,7 @@
 
 mod asking;
 mod chain;
-mod places;
+mod connection_limit;
 mod process;
 mod services;
 mod terminal;

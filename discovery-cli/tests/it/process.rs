@@ -40,7 +40,7 @@ pub(crate) struct Running {
     child: Child,
     /// If it is a pipe, it stays open.
     stdin: Option<ChildStdin>,
-    said: Arc<Mutex<String>>,
+    output: Arc<Mutex<String>>,
     changed: watch::Receiver<()>,
 }
 
@@ -48,12 +48,12 @@ impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let stdin = child.stdin.take();
-        let said = Arc::new(Mutex::new(String::new()));
+        let output = Arc::new(Mutex::new(String::new()));
         let (changed_tx, changed) = watch::channel(());
         let changed_tx = Arc::new(changed_tx);
-        tokio::spawn(listen(child.stdout.take(), said.clone(), changed_tx.clone()));
-        tokio::spawn(listen(child.stderr.take(), said.clone(), changed_tx));
-        Self { child, stdin, said, changed }
+        tokio::spawn(capture(child.stdout.take(), output.clone(), changed_tx.clone()));
+        tokio::spawn(capture(child.stderr.take(), output.clone(), changed_tx));
+        Self { child, stdin, output, changed }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -61,39 +61,39 @@ impl Running {
     }
 
     /// All output so far, of stdout and stderr.
-    pub(crate) fn said(&self) -> String {
-        self.said.lock().unwrap().clone()
+    pub(crate) fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
     }
 
     /// Waits until `find` returns something for the output so far.
-    pub(crate) async fn hear<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
+    pub(crate) async fn wait_for<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
         let mut changed = self.changed.clone();
-        let heard = timeout(WAIT_MAX, async {
+        let waiting = timeout(WAIT_MAX, async {
             loop {
                 changed.mark_unchanged();
-                if let Some(found) = find(&self.said()) {
+                if let Some(found) = find(&self.output()) {
                     return found;
                 }
                 if changed.changed().await.is_err() {
-                    return find(&self.said())
-                        .unwrap_or_else(|| panic!("it ended with\n{}", self.said()));
+                    return find(&self.output())
+                        .unwrap_or_else(|| panic!("it ended with\n{}", self.output()));
                 }
             }
         });
-        match heard.await {
+        match waiting.await {
             Ok(found) => found,
-            Err(_) => panic!("not said in {WAIT_MAX:?}:\n{}", self.said()),
+            Err(_) => panic!("not printed in {WAIT_MAX:?}:\n{}", self.output()),
         }
     }
 
-    /// Waits until the output has these words.
-    pub(crate) async fn hear_words(&mut self, words: &str) {
-        self.hear(|said| said.contains(words).then_some(())).await;
+    /// Waits until the output contains this text.
+    pub(crate) async fn wait_for_text(&mut self, text: &str) {
+        self.wait_for(|output| output.contains(text).then_some(())).await;
     }
 
     /// Writes to its stdin.
-    pub(crate) async fn type_in(&mut self, typed: &[u8]) {
-        self.stdin.as_mut().unwrap().write_all(typed).await.unwrap();
+    pub(crate) async fn write_stdin(&mut self, input: &[u8]) {
+        self.stdin.as_mut().unwrap().write_all(input).await.unwrap();
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -104,21 +104,21 @@ impl Running {
     pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         let ended = timeout(WAIT_MAX, self.child.wait()).await;
         let code =
-            ended.unwrap_or_else(|_| panic!("it does not end:\n{}", self.said())).unwrap().code();
+            ended.unwrap_or_else(|_| panic!("it does not end:\n{}", self.output())).unwrap().code();
         // Both outputs have ended when no sender is left.
         while self.changed.changed().await.is_ok() {}
-        (code, self.said())
+        (code, self.output())
     }
 }
 
-async fn listen(
-    output: Option<impl AsyncRead + Unpin>,
-    said: Arc<Mutex<String>>,
+async fn capture(
+    pipe: Option<impl AsyncRead + Unpin>,
+    output: Arc<Mutex<String>>,
     changed: Arc<watch::Sender<()>>,
 ) {
-    let mut lines = BufReader::new(output.unwrap()).lines();
+    let mut lines = BufReader::new(pipe.unwrap()).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        said.lock().unwrap().push_str(&(line + "\n"));
+        output.lock().unwrap().push_str(&(line + "\n"));
         changed.send_replace(());
     }
 }
@@ -136,12 +136,12 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 }
 
 /// Waits until none of these processes exists.
-pub(crate) async fn gone(pids: &[u32]) {
+pub(crate) async fn wait_until_ended(pids: &[u32]) {
     none_left(|| pids.iter().copied().filter(|pid| is_alive(*pid)).collect()).await;
 }
 
 /// Waits until no process has this in its environment: neither the one that was started with it, nor its children.
-pub(crate) async fn gone_with(mark: &str) {
+pub(crate) async fn wait_until_none_with(mark: &str) {
     let left = || {
         let all = std::fs::read_dir("/proc").unwrap();
         let numbers = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());

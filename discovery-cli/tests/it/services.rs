@@ -21,8 +21,8 @@ fn service(name: &str, variables: &[(&str, &str)]) -> Command {
 /// Its address, from its log.
 async fn serving(running: &mut Running) -> SocketAddr {
     running
-        .hear(|said| {
-            let line = said.lines().find(|line| line.contains(" serving "))?;
+        .wait_for(|output| {
+            let line = output.lines().find(|line| line.contains(" serving "))?;
             line.split("at=").nth(1)?.split_whitespace().next()?.parse().ok()
         })
         .await
@@ -30,13 +30,13 @@ async fn serving(running: &mut Running) -> SocketAddr {
 
 /// Starts one with invalid settings: its exit code, and its last line.
 async fn failed(name: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
-    let (code, said) = Running::start(&mut service(name, variables)).ended().await;
-    (code, said.lines().last().unwrap_or_default().to_owned())
+    let (code, output) = Running::start(&mut service(name, variables)).ended().await;
+    (code, output.lines().last().unwrap_or_default().to_owned())
 }
 
 #[tokio::test]
 async fn a_wrong_setting_is_reported_at_once() {
-    for (variable, value, said) in [
+    for (variable, value, expected) in [
         (
             "LISTEN",
             "8001",
@@ -91,7 +91,7 @@ async fn a_wrong_setting_is_reported_at_once() {
     ] {
         assert_eq!(
             failed("service1", &[(variable, value)]).await,
-            (Some(2), format!("error: {said}"))
+            (Some(2), format!("error: {expected}"))
         );
     }
 }
@@ -112,7 +112,7 @@ async fn an_empty_variable_counts_as_unset() {
     let variables = empty.map(|variable| (variable, ""));
     let mut running = Running::start(&mut service("service1", &variables));
     serving(&mut running).await;
-    running.hear_words("service=\"service1\"").await;
+    running.wait_for_text("service=\"service1\"").await;
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_flag_overrides_its_variable() {
     let mut command = service("service2", &[("SERVICE_ID", "by-variable")]);
     let mut running = Running::start(command.args(["--service-id", "by-flag"]));
     serving(&mut running).await;
-    running.hear_words("id=by-flag").await;
+    running.wait_for_text("id=by-flag").await;
 }
 
 #[tokio::test]
@@ -128,22 +128,22 @@ async fn an_address_in_use_is_reported_with_its_setting() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = taken.local_addr().unwrap().to_string();
     for (variable, setting) in [("LISTEN", "--listen (LISTEN)"), ("ADMIN", "--admin (ADMIN)")] {
-        let said = format!(
+        let expected = format!(
             "error: {at} is in use: stop the process that listens on it, or set another address with {setting}"
         );
-        assert_eq!(failed("service2", &[(variable, &at)]).await, (Some(1), said));
+        assert_eq!(failed("service2", &[(variable, &at)]).await, (Some(1), expected));
     }
-    let said =
+    let expected =
         "error: 192.0.2.1:80 is not an address of this machine: set another with --listen (LISTEN)";
-    assert_eq!(failed("service2", &[("LISTEN", "192.0.2.1:80")]).await, (Some(1), said.into()));
+    assert_eq!(failed("service2", &[("LISTEN", "192.0.2.1:80")]).await, (Some(1), expected.into()));
 }
 
 #[tokio::test]
 async fn a_second_run_on_one_address_fails() {
     let mut first = Running::start(&mut service("service2", &[]));
     let at = serving(&mut first).await;
-    let (code, said) = failed("service2", &[("LISTEN", &at.to_string())]).await;
-    assert_eq!(code, Some(1), "{said}");
+    let (code, output) = failed("service2", &[("LISTEN", &at.to_string())]).await;
+    assert_eq!(code, Some(1), "{output}");
     assert_eq!(Request::get("/").send(at).await.unwrap().status, 200);
 }
 
@@ -188,9 +188,9 @@ async fn health_checks_the_running_service() {
         ("service2", &[("LISTEN", "127.0.0.1:1")], 1),
         ("service2", &[], 1),
     ] {
-        let (ended, said) = Running::start(service(name, variables).arg("health")).ended().await;
-        assert_eq!(ended, Some(code), "{said}");
-        assert_eq!(said.lines().count(), code as usize, "{said}");
+        let (ended, output) = Running::start(service(name, variables).arg("health")).ended().await;
+        assert_eq!(ended, Some(code), "{output}");
+        assert_eq!(output.lines().count(), code as usize, "{output}");
     }
 }
 
@@ -205,19 +205,22 @@ async fn a_signal_shuts_it_down_gracefully_and_a_second_one_at_once() {
     let mut running = Running::start(&mut service("service2", &[("DRAIN", "59m")]));
     serving(&mut running).await;
     running.signal(Signal::TERM);
-    running.hear_words("shutting down").await;
+    running.wait_for_text("shutting down").await;
     running.signal(Signal::TERM);
-    let (code, said) = running.ended().await;
-    assert_eq!(code, Some(1), "{said}");
+    let (code, output) = running.ended().await;
+    assert_eq!(code, Some(1), "{output}");
     // The order of log and error is undefined: they come from two pipes.
-    assert!(said.lines().any(|line| line == "error: a second signal ended it at once"), "{said}");
+    assert!(
+        output.lines().any(|line| line == "error: a second signal ended it at once"),
+        "{output}"
+    );
 }
 
 #[tokio::test]
 async fn the_log_is_json_on_request() {
     let mut running = Running::start(&mut service("service2", &[("LOG_FORMAT", "json")]));
     let line = running
-        .hear(|said| said.lines().find(|line| line.contains("serving")).map(str::to_owned))
+        .wait_for(|output| output.lines().find(|line| line.contains("serving")).map(str::to_owned))
         .await;
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&line["service"], &line["level"]), (&"service2".into(), &"INFO".into()));
@@ -226,12 +229,12 @@ async fn the_log_is_json_on_request() {
 #[tokio::test]
 async fn help_names_every_setting() {
     for name in ["service1", "service2"] {
-        let (code, said) = Running::start(
+        let (code, output) = Running::start(
             service(name, &[]).env_remove("LISTEN").env_remove("CONSUL_HTTP_ADDR").arg("--help"),
         )
         .ended()
         .await;
         assert_eq!(code, Some(0));
-        insta::assert_snapshot!(format!("help-{name}"), said);
+        insta::assert_snapshot!(format!("help-{name}"), output);
     }
 }

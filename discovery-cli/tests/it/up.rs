@@ -9,7 +9,9 @@ use testkit::{
 };
 use tokio::{net::TcpListener, time::sleep};
 
-use crate::process::{Running, discovery, done, gone, gone_with, is_alive, send, text};
+use crate::process::{
+    Running, discovery, done, is_alive, send, text, wait_until_ended, wait_until_none_with,
+};
 
 const ANYWHERE: [&str; 7] = [
     "up",
@@ -39,9 +41,9 @@ struct Row {
 impl Up {
     async fn start(arguments: &[&str]) -> Self {
         let mut running = Running::start(&mut discovery(&[&ANYWHERE, arguments].concat()));
-        running.hear_words("Ctrl-C stops all.").await;
-        let said = running.said();
-        let table = said.lines().skip_while(|line| !line.starts_with("PROCESS")).skip(1);
+        running.wait_for_text("Ctrl-C stops all.").await;
+        let output = running.output();
+        let table = output.lines().skip_while(|line| !line.starts_with("PROCESS")).skip(1);
         let rows = table.take_while(|line| !line.is_empty()).map(row).collect();
         Self { running, rows }
     }
@@ -55,11 +57,11 @@ impl Up {
     }
 
     /// Waits until a process runs again, and returns its pid.
-    async fn again(&mut self, name: &str) -> u32 {
-        let words = format!("{name} is running again: pid ");
+    async fn restarted(&mut self, name: &str) -> u32 {
+        let prefix = format!("{name} is running again: pid ");
         self.running
-            .hear(|said| {
-                let line = said.lines().find_map(|line| line.strip_prefix(&words))?;
+            .wait_for(|output| {
+                let line = output.lines().find_map(|line| line.strip_prefix(&prefix))?;
                 line.split(',').next()?.parse().ok()
             })
             .await
@@ -83,9 +85,9 @@ impl Up {
 }
 
 fn row(line: &str) -> Row {
-    let words: Vec<_> = line.split_whitespace().collect();
-    let at = if words[0] == "agent" { words[3].trim_end_matches(',') } else { words[2] };
-    Row { name: words[0].to_owned(), pid: words[1].parse().unwrap(), at: at.parse().unwrap() }
+    let cells: Vec<_> = line.split_whitespace().collect();
+    let at = if cells[0] == "agent" { cells[3].trim_end_matches(',') } else { cells[2] };
+    Row { name: cells[0].to_owned(), pid: cells[1].parse().unwrap(), at: at.parse().unwrap() }
 }
 
 #[tokio::test]
@@ -112,10 +114,10 @@ async fn a_killed_instance_is_restarted_and_no_request_fails() {
     let killed = up.row("service2-1").pid;
     send(killed, Signal::KILL).unwrap();
     up.running
-        .hear_words(&format!("service2-1 (pid {killed}) was killed; restarting in 0.5 s"))
+        .wait_for_text(&format!("service2-1 (pid {killed}) was killed; restarting in 0.5 s"))
         .await;
-    let again = up.again("service2-1").await;
-    assert!(again != killed && is_alive(again));
+    let restarted = up.restarted("service2-1").await;
+    assert!(restarted != killed && is_alive(restarted));
     sleep(Duration::from_secs(1)).await;
     let report = load.stop().await.unwrap();
     assert!(report.sent > 100 && report.failed == 0, "{report}");
@@ -126,8 +128,8 @@ async fn a_killed_agent_is_restarted_at_its_address_and_gets_all_registrations()
     let mut up = Up::start(&[]).await;
     let agent = up.row("agent").clone();
     send(agent.pid, Signal::KILL).unwrap();
-    let again = up.again("agent").await;
-    assert!(again != agent.pid);
+    let restarted = up.restarted("agent").await;
+    assert!(restarted != agent.pid);
     for service in ["service1", "service2"] {
         let path = format!("/v1/health/service/{service}?passing");
         let registered = async {
@@ -150,28 +152,28 @@ async fn an_instance_that_shut_down_gracefully_is_not_restarted() {
     let ended = up.row("service2-1").pid;
     send(ended, Signal::TERM).unwrap();
     up.running
-        .hear_words(&format!("service2-1 (pid {ended}) shut down gracefully; not restarted"))
+        .wait_for_text(&format!("service2-1 (pid {ended}) shut down gracefully; not restarted"))
         .await;
     let at = up.row("service1").at;
     assert_eq!(Request::get("/").send(at).await.unwrap().status, 200);
     // One that is killed later is restarted after the same pause, so this one would be too.
     send(up.row("service2-2").pid, Signal::KILL).unwrap();
-    up.again("service2-2").await;
-    assert!(!up.running.said().contains("service2-1 is running again"));
+    up.restarted("service2-2").await;
+    assert!(!up.running.output().contains("service2-1 is running again"));
 }
 
 /// Each command of "Try in another terminal", in the order of the output.
 #[tokio::test]
 async fn the_printed_commands_work_in_their_order() {
     let mut up = Up::start(&[]).await;
-    let said = up.running.said();
-    let tries = said.lines().skip_while(|line| !line.starts_with("Try in")).skip(1);
+    let output = up.running.output();
+    let tries = output.lines().skip_while(|line| !line.starts_with("Try in")).skip(1);
     let kills: Vec<(Signal, u32)> = tries.filter_map(kill).collect();
-    let [(Signal::KILL, killed), (Signal::TERM, ended)] = kills[..] else { panic!("{said}") };
+    let [(Signal::KILL, killed), (Signal::TERM, ended)] = kills[..] else { panic!("{output}") };
     send(killed, Signal::KILL).unwrap();
-    up.again("service2-1").await;
+    up.restarted("service2-1").await;
     send(ended, Signal::TERM).unwrap();
-    up.running.hear_words(&format!("(pid {ended}) shut down gracefully; not restarted")).await;
+    up.running.wait_for_text(&format!("(pid {ended}) shut down gracefully; not restarted")).await;
     assert_eq!(Request::get("/").send(up.row("service1").at).await.unwrap().status, 200);
 }
 
@@ -187,8 +189,8 @@ fn kill(line: &str) -> Option<(Signal, u32)> {
 #[tokio::test]
 async fn one_instance_can_only_be_killed_once() {
     let up = Up::start(&["--scale", "service2=1"]).await;
-    let said = up.running.said();
-    assert_eq!(said.lines().filter_map(kill).count(), 1, "{said}");
+    let output = up.running.output();
+    assert_eq!(output.lines().filter_map(kill).count(), 1, "{output}");
 }
 
 #[tokio::test]
@@ -203,13 +205,13 @@ async fn a_signal_shuts_all_down_gracefully_with_code_0() {
         let up = Up::start(&[]).await;
         let pids = up.pids();
         up.running.signal(signal);
-        let (code, said) = up.running.ended().await;
-        assert_eq!(code, Some(0), "{said}");
+        let (code, output) = up.running.ended().await;
+        assert_eq!(code, Some(0), "{output}");
         assert!(
-            said.ends_with(
+            output.ends_with(
                 "stopping service1, then service2, then the agent; Ctrl-C again stops them at once\n"
             ),
-            "{said}"
+            "{output}"
         );
         assert!(pids.iter().all(|pid| !is_alive(*pid)), "it waits for them");
     }
@@ -222,10 +224,10 @@ async fn a_second_signal_stops_all_at_once() {
     send(up.row("service1").pid, Signal::STOP).unwrap();
     let (pids, mut running) = (up.pids(), up.running);
     running.signal(Signal::INT);
-    running.hear_words("stopping").await;
+    running.wait_for_text("stopping").await;
     running.signal(Signal::INT);
     assert_eq!(running.ended().await.0, Some(1));
-    gone(&pids).await;
+    wait_until_ended(&pids).await;
 }
 
 #[tokio::test]
@@ -233,7 +235,7 @@ async fn no_process_is_left_after_a_kill_not_even_a_stopped_one() {
     let up = Up::start(&[]).await;
     send(up.row("service2-2").pid, Signal::STOP).unwrap();
     up.running.signal(Signal::KILL);
-    gone(&up.pids()).await;
+    wait_until_ended(&up.pids()).await;
 }
 
 #[tokio::test]
@@ -245,7 +247,7 @@ async fn no_process_is_left_after_a_kill_during_the_start() {
         sleep(Duration::from_millis(pause_ms)).await;
         running.signal(Signal::KILL);
         running.ended().await;
-        gone_with(&mark).await;
+        wait_until_none_with(&mark).await;
     }
 }
 
@@ -258,10 +260,10 @@ async fn a_port_in_use_is_reported_with_its_flag_before_anything_starts() {
         let value = arguments.iter().position(|it| *it == flag).unwrap() + 1;
         arguments[value] = &at;
         let output = done(&mut discovery(&arguments)).await;
-        let said = format!(
+        let expected = format!(
             "error: {at} is in use: stop the process that listens on it, or set another address with {flag}\n"
         );
-        assert_eq!((text(&output.stderr), output.status.code()), (said, Some(1)));
+        assert_eq!((text(&output.stderr), output.status.code()), (expected, Some(1)));
     }
 }
 
@@ -269,14 +271,14 @@ async fn a_port_in_use_is_reported_with_its_flag_before_anything_starts() {
 async fn the_table_is_printed_as_json() {
     let mut running = Running::start(&mut discovery(&[&ANYWHERE[..], &["--json"]].concat()));
     let line = |what: &'static str| {
-        move |said: &str| {
-            let lines = said
+        move |output: &str| {
+            let lines = output
                 .lines()
                 .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
             lines.into_iter().find(|line| line["what"] == what)
         }
     };
-    let up = running.hear(line("up")).await;
+    let up = running.wait_for(line("up")).await;
     let names: Vec<_> = up["processes"]
         .as_array()
         .unwrap()
@@ -286,12 +288,12 @@ async fn the_table_is_printed_as_json() {
     assert_eq!(names, ["agent", "service2-1", "service2-2", "service1"]);
     let killed = up["processes"][1]["pid"].as_u64().unwrap();
     send(killed.try_into().unwrap(), Signal::KILL).unwrap();
-    let ended = running.hear(line("ended")).await;
+    let ended = running.wait_for(line("ended")).await;
     assert_eq!(
-        (&ended["name"], &ended["how"], &ended["again_in_ms"]),
+        (&ended["name"], &ended["how"], &ended["restart_in_ms"]),
         (&"service2-1".into(), &"was killed".into(), &500.into())
     );
-    assert_eq!(running.hear(line("again")).await["process"]["name"], "service2-1");
+    assert_eq!(running.wait_for(line("restarted")).await["process"]["name"], "service2-1");
 }
 
 #[tokio::test]
@@ -305,5 +307,5 @@ async fn settings_of_other_programs_do_not_reach_the_chain() {
         ("RESOLVE", "nonsense"),
     ];
     let mut running = Running::start(discovery(&ANYWHERE).envs(variables));
-    running.hear_words("Ctrl-C stops all.").await;
+    running.wait_for_text("Ctrl-C stops all.").await;
 }

@@ -3,15 +3,19 @@
 use crate::process::{discovery, done, text};
 
 /// A command with wrong usage: exit code 2 at once, one sentence on stderr.
-async fn refused(arguments: &[&str], variables: &[(&str, &str)], said: &str) {
+async fn refused(arguments: &[&str], variables: &[(&str, &str)], expected: &str) {
     let output = done(discovery(arguments).envs(variables.iter().copied())).await;
-    assert_eq!(text(&output.stderr), format!("error: {said}\n"));
-    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()), "{said}");
+    assert_eq!(text(&output.stderr), format!("error: {expected}\n"));
+    assert_eq!(
+        (output.status.code(), text(&output.stdout)),
+        (Some(2), String::new()),
+        "{expected}"
+    );
 }
 
 #[tokio::test]
 async fn a_wrong_value_is_reported_with_its_flag_and_the_expected_form() {
-    for (arguments, said) in [
+    for (arguments, expected) in [
         (
             &["up", "--scale", "3"][..],
             "--scale is \"3\": expected service2=N, with N of at most 50",
@@ -45,13 +49,13 @@ async fn a_wrong_value_is_reported_with_its_flag_and_the_expected_form() {
             "CONSUL_DNS_ADDR is \"a:b:c\": it takes host:port, host or :port",
         ),
     ] {
-        refused(arguments, &[], said).await;
+        refused(arguments, &[], expected).await;
     }
 }
 
 #[tokio::test]
 async fn a_wrong_variable_is_reported_with_its_name() {
-    for (variable, value, said) in [
+    for (variable, value, expected) in [
         (
             "CONSUL_HTTP_ADDR",
             "consul",
@@ -64,7 +68,7 @@ async fn a_wrong_variable_is_reported_with_its_name() {
         ),
         ("LOG_FORMAT", "xml", "LOG_FORMAT is \"xml\": expected text or json"),
     ] {
-        refused(&["services"], &[(variable, value)], said).await;
+        refused(&["services"], &[(variable, value)], expected).await;
     }
 }
 

@@ -23,13 +23,13 @@ use super::{
     Up,
     board::{AGENT, Board, Notice},
     child::{Child, how},
-    keep::{Group, News},
+    format::{as_json, as_text},
+    keep::{Group, ProcessEvent},
     plan::Plan,
-    words::{as_json, as_text},
 };
 use crate::{
     command::agent::Serving,
-    print::{Paint, say},
+    print::{Paint, write_stdout},
 };
 
 /// Time for the agent to start.
@@ -38,8 +38,8 @@ const AGENT_WITHIN: Duration = Duration::from_secs(10);
 const UP_WITHIN: Duration = Duration::from_secs(20);
 /// A port chosen by the system.
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-/// Limit of queued news; senders wait beyond it.
-const NEWS_MAX: usize = 64;
+/// Limit of queued events; senders wait beyond it.
+const EVENTS_MAX: usize = 64;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -55,7 +55,7 @@ pub(super) struct Chain {
     form: Form,
     serving: Serving,
     board: Board,
-    news: mpsc::Receiver<News>,
+    events: mpsc::Receiver<ProcessEvent>,
     watches: [Watch; 2],
     up_by: Instant,
     /// In the order in which they were started; they are stopped in reverse order.
@@ -66,27 +66,28 @@ impl Chain {
     /// Starts the agent, and once it serves, the services.
     pub(super) async fn start(up: &Up) -> Result<Self, Failure> {
         let plan = Plan::new()?;
-        let (news_tx, news) = mpsc::channel(NEWS_MAX);
+        let (events_tx, events) = mpsc::channel(EVENTS_MAX);
         let mut agent = Child::start(&plan.agent(up.agent()))?;
         let serving = serving(&mut agent).await?;
         let mut groups = [Group::default(), Group::default(), Group::default()];
         let [agents, services2, services1] = &mut groups;
         // After a restart it has the same address.
-        agents.keep(plan.agent(serving), agent, news_tx.clone());
+        agents.keep(plan.agent(serving), agent, events_tx.clone());
         let mut names = Vec::new();
         for number in 1..=up.scale {
             let name = format!("service2-{number}");
-            services2.start(plan.service("service2", &name, ANY_PORT, serving), news_tx.clone())?;
+            services2
+                .start(plan.service("service2", &name, ANY_PORT, serving), events_tx.clone())?;
             names.push(name);
         }
-        services1.start(plan.service("service1", "service1", up.listen, serving), news_tx)?;
+        services1.start(plan.service("service1", "service1", up.listen, serving), events_tx)?;
         names.push("service1".to_owned());
         let discovery = Discovery::new(settings(serving)?)?;
         let watches = ["service1", "service2"].map(|name| discovery.watch(name));
         let up_by = Instant::now() + UP_WITHIN;
         let form = if up.json { Form::Json } else { Form::Text(Paint::stdout()) };
         let board = Board::new(names);
-        Ok(Self { form, serving, board, news, watches, up_by, groups: groups.into() })
+        Ok(Self { form, serving, board, events, watches, up_by, groups: groups.into() })
     }
 
     /// Prints events. Ends when no process runs any more. Cancel-safe.
@@ -97,13 +98,13 @@ impl Chain {
         loop {
             let [watch1, watch2] = &mut self.watches;
             tokio::select! {
-                news = self.news.recv() => {
-                    let Some(news) = news else { return Ok(()) };
-                    if let Some(saying) = self.board.hear(news) {
+                event = self.events.recv() => {
+                    let Some(event) = event else { return Ok(()) };
+                    if let Some(notice) = self.board.apply(event) {
                         if !self.board.is_up() {
-                            return Err(too_early(&saying).into());
+                            return Err(too_early(&notice).into());
                         }
-                        self.say(&saying)?;
+                        self.print(&notice)?;
                     }
                 }
                 _ = watch1.changed() => {}
@@ -114,23 +115,23 @@ impl Chain {
                 }
             }
             let seen: Vec<_> = self.watches.iter().flat_map(instances).collect();
-            for saying in self.board.see(&seen) {
-                self.say(&saying)?;
+            for notice in self.board.observe(&seen) {
+                self.print(&notice)?;
             }
         }
     }
 
-    fn say(&self, saying: &Notice) -> io::Result<()> {
-        say(&match self.form {
-            Form::Text(paint) => as_text(saying, self.serving, paint),
-            Form::Json => as_json(saying, self.serving),
+    fn print(&self, notice: &Notice) -> io::Result<()> {
+        write_stdout(&match self.form {
+            Form::Text(paint) => as_text(notice, self.serving, paint),
+            Form::Json => as_json(notice, self.serving),
         })
     }
 
     /// Stops service1, then the services that it calls, then the agent.
     pub(super) async fn end(&mut self) {
-        // News are no longer read, so no sender may wait.
-        self.news.close();
+        // Events are no longer read, so no sender may wait.
+        self.events.close();
         while let Some(group) = self.groups.pop() {
             group.end().await;
         }
@@ -158,12 +159,12 @@ fn settings(at: Serving) -> Result<Settings, discovery::Error> {
 }
 
 /// The error if a process ended before all were ready.
-fn too_early(saying: &Notice) -> String {
-    match saying {
+fn too_early(notice: &Notice) -> String {
+    match notice {
         Notice::Ended { name, status, .. } => {
             format!("{name} {}: see its log above", how(*status))
         }
         Notice::Lost { name, why } => format!("{name} cannot be started: {why}"),
-        Notice::Up(_) | Notice::Again(_) => "not all were at work".into(),
+        Notice::Up(_) | Notice::Restarted(_) => "not all processes were ready".into(),
     }
 }

@@ -17,12 +17,12 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
-use crate::{lifeline::CHILD, print::complain};
+use crate::{lifeline::CHILD, print::write_stderr};
 
 /// Time from SIGTERM to SIGKILL: longer than a service needs to drain and to finish requests in flight.
 const END_WITHIN: Duration = Duration::from_secs(15);
 /// Time from a child's end to the end of its log.
-const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
+const LOG_WITHIN: Duration = Duration::from_secs(1);
 /// Longest line of a child's log, in bytes; a longer one is split.
 const LINE_MAX: u64 = 64 * 1024;
 
@@ -81,7 +81,7 @@ impl Child {
     /// Waits until it has ended and its log is written. Call it again after a cancel, but not after its end.
     pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {
         let status = self.process.wait().await?;
-        if timeout(LAST_WORDS_WITHIN, &mut self.log).await.is_err() {
+        if timeout(LOG_WITHIN, &mut self.log).await.is_err() {
             debug!("the log of an ended child is still open");
         }
         Ok(status)
@@ -107,7 +107,7 @@ async fn forward(name: String, log: Option<impl AsyncRead + Unpin>) {
     let mut line = Vec::new();
     while matches!((&mut log).take(LINE_MAX).read_until(b'\n', &mut line).await, Ok(read) if read > 0)
     {
-        complain(&format!("{name} | {}", String::from_utf8_lossy(&line).trim_end()));
+        write_stderr(&format!("{name} | {}", String::from_utf8_lossy(&line).trim_end()));
         line.clear();
     }
 }

@@ -16,15 +16,15 @@ const PAUSE_MIN: Duration = Duration::from_millis(500);
 /// Longest pause, for one that fails repeatedly.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// After running for this time, the pause is reset.
-const WELL_AFTER: Duration = Duration::from_secs(10);
+const STABLE_AFTER: Duration = Duration::from_secs(10);
 
 /// An event of a process.
 #[derive(Debug)]
-pub(super) enum News {
+pub(super) enum ProcessEvent {
     /// It runs.
     Started { name: String, pid: Option<u32> },
     /// It ended by itself or was killed; it is restarted after the pause, if any.
-    Ended { name: String, status: ExitStatus, again_in: Option<Duration> },
+    Ended { name: String, status: ExitStatus, restart_in: Option<Duration> },
     /// It could not be started, and is not retried.
     Lost { name: String, why: io::Error },
 }
@@ -33,23 +33,27 @@ pub(super) enum News {
 #[derive(Debug, Default)]
 pub(super) struct Group {
     stop: CancellationToken,
-    kept: JoinSet<()>,
+    running: JoinSet<()>,
 }
 
 impl Group {
     /// Starts a part, and keeps it running.
-    pub(super) fn start(&mut self, part: Part, news: mpsc::Sender<News>) -> io::Result<()> {
+    pub(super) fn start(
+        &mut self,
+        part: Part,
+        events: mpsc::Sender<ProcessEvent>,
+    ) -> io::Result<()> {
         let first = Child::start(&part)?;
-        self.keep(part, first, news);
+        self.keep(part, first, events);
         Ok(())
     }
 
     /// Keeps a part running, with this first process.
-    pub(super) fn keep(&mut self, part: Part, first: Child, news: mpsc::Sender<News>) {
+    pub(super) fn keep(&mut self, part: Part, first: Child, events: mpsc::Sender<ProcessEvent>) {
         let stop = self.stop.clone();
-        self.kept.spawn(async move {
-            if let Err(err) = keep(&part, first, &news, &stop).await {
-                tell(&news, News::Lost { name: part.name, why: err }).await;
+        self.running.spawn(async move {
+            if let Err(err) = keep(&part, first, &events, &stop).await {
+                send(&events, ProcessEvent::Lost { name: part.name, why: err }).await;
             }
         });
     }
@@ -57,31 +61,31 @@ impl Group {
     /// Stops all of them at once, and waits for their end.
     pub(super) async fn end(mut self) {
         self.stop.cancel();
-        while self.kept.join_next().await.is_some() {}
+        while self.running.join_next().await.is_some() {}
     }
 }
 
 async fn keep(
     part: &Part,
     first: Child,
-    news: &mpsc::Sender<News>,
+    events: &mpsc::Sender<ProcessEvent>,
     stop: &CancellationToken,
 ) -> io::Result<()> {
     let mut child = first;
     let mut pause = PAUSE_MIN;
     loop {
         let started_at = Instant::now();
-        tell(news, News::Started { name: part.name.clone(), pid: child.pid() }).await;
+        send(events, ProcessEvent::Started { name: part.name.clone(), pid: child.pid() }).await;
         let status = tokio::select! {
             status = child.ended() => status?,
             () = stop.cancelled() => return child.end().await,
         };
-        if started_at.elapsed() >= WELL_AFTER {
+        if started_at.elapsed() >= STABLE_AFTER {
             pause = PAUSE_MIN;
         }
-        let again_in = (!status.success()).then_some(pause);
-        tell(news, News::Ended { name: part.name.clone(), status, again_in }).await;
-        if again_in.is_none() {
+        let restart_in = (!status.success()).then_some(pause);
+        send(events, ProcessEvent::Ended { name: part.name.clone(), status, restart_in }).await;
+        if restart_in.is_none() {
             return Ok(());
         }
         tokio::select! {
@@ -93,8 +97,8 @@ async fn keep(
 }
 
 /// If the receiver is closed, `up` is ending, and its children with it.
-async fn tell(news: &mpsc::Sender<News>, what: News) {
-    if let Err(unheard) = news.send(what).await {
-        tracing::debug!(news = ?unheard.0, "the receiver is closed");
+async fn send(events: &mpsc::Sender<ProcessEvent>, event: ProcessEvent) {
+    if let Err(unsent) = events.send(event).await {
+        tracing::debug!(event = ?unsent.0, "event not sent: the receiver is closed");
     }
 }

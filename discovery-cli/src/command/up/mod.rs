@@ -3,9 +3,9 @@
 mod board;
 mod chain;
 mod child;
+mod format;
 mod keep;
 mod plan;
-mod words;
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use discovery::shutdown_signal;
 use program::{Outcome, address};
 
 use super::{agent::Serving, ports::tcp_is_free};
-use crate::print::complain;
+use crate::print::write_stderr;
 use chain::Chain;
 
 /// Maximum number of instances of service2.
@@ -69,7 +69,7 @@ impl Up {
         let outcome = tokio::select! {
             outcome = chain.watch_over() => outcome,
             signal = signals.next() => {
-                complain("stopping service1, then service2, then the agent; Ctrl-C again stops them at once");
+                write_stderr("stopping service1, then service2, then the agent; Ctrl-C again stops them at once");
                 Ok(signal?)
             }
         };

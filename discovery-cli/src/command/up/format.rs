@@ -14,20 +14,20 @@ use crate::{
 };
 
 /// As text, ended by a newline. `serving`: the addresses of the agent.
-pub(super) fn as_text(saying: &Notice, serving: Serving, paint: Paint) -> String {
-    match saying {
+pub(super) fn as_text(notice: &Notice, serving: Serving, paint: Paint) -> String {
+    match notice {
         Notice::Up(entries) => {
             let table = table(entries, serving).render(paint);
             format!("{table}\n{}\nCtrl-C stops all.\n", to_try(entries, serving))
         }
-        Notice::Ended { name, pid, status, again_in } => {
-            let then = match again_in {
+        Notice::Ended { name, pid, status, restart_in } => {
+            let then = match restart_in {
                 Some(pause) => format!("restarting in {} s", pause.as_secs_f64()),
                 None => "not restarted".into(),
             };
             format!("{name} (pid {}) {}; {then}\n", shown(*pid), how(*status))
         }
-        Notice::Again(entry) => {
+        Notice::Restarted(entry) => {
             format!(
                 "{} is running again: pid {}, {}\n",
                 entry.name,
@@ -40,20 +40,20 @@ pub(super) fn as_text(saying: &Notice, serving: Serving, paint: Paint) -> String
 }
 
 /// As JSON, one object per line.
-pub(super) fn as_json(saying: &Notice, serving: Serving) -> String {
+pub(super) fn as_json(notice: &Notice, serving: Serving) -> String {
     let entry = |entry: &Entry| process(entry, serving);
-    let object = match saying {
+    let object = match notice {
         Notice::Up(entries) => {
             json!({ "what": "up", "processes": entries.iter().map(entry).collect::<Value>() })
         }
-        Notice::Ended { name, pid, status, again_in } => json!({
+        Notice::Ended { name, pid, status, restart_in } => json!({
             "what": "ended",
             "name": name,
             "pid": pid,
             "how": how(*status),
-            "again_in_ms": again_in.as_ref().map(Duration::as_millis),
+            "restart_in_ms": restart_in.as_ref().map(Duration::as_millis),
         }),
-        Notice::Again(again) => json!({ "what": "again", "process": entry(again) }),
+        Notice::Restarted(restarted) => json!({ "what": "restarted", "process": entry(restarted) }),
         Notice::Lost { name, why } => json!({ "what": "lost", "name": name, "why": why }),
     };
     json_line(&object)
@@ -92,10 +92,10 @@ fn to_try(entries: &[Entry], Serving { http, dns }: Serving) -> String {
     for at in service1 {
         tries.push((format!("curl http://{at}/"), "four lines: both ends of both connections"));
     }
-    let question = format!("dig @{} -p {} service2.service.consul SRV", dns.ip(), dns.port());
-    tries.push((question, "the instances of service2, by DNS"));
-    let question = format!("curl 'http://{http}/v1/health/service/service2?passing'");
-    tries.push((question, "the same, by HTTP"));
+    let dig = format!("dig @{} -p {} service2.service.consul SRV", dns.ip(), dns.port());
+    tries.push((dig, "the instances of service2, by DNS"));
+    let curl = format!("curl 'http://{http}/v1/health/service/service2?passing'");
+    tries.push((curl, "the same, by HTTP"));
     if let Some(pid) = service2.next().map(|entry| shown(entry.pid)) {
         tries.push((format!("kill -9 {pid}"), "call again: no call fails, and it is restarted"));
     }
@@ -103,8 +103,8 @@ fn to_try(entries: &[Entry], Serving { http, dns }: Serving) -> String {
     if let Some(pid) = service2.next().map(|entry| shown(entry.pid)) {
         tries.push((format!("kill {pid}"), "this one shuts down gracefully, and is not restarted"));
     }
-    let width = tries.iter().map(|(typed, _)| typed.len()).max().unwrap_or(0);
-    let lines = tries.iter().map(|(typed, why)| format!("  {typed:width$}  {why}\n"));
+    let width = tries.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    let lines = tries.iter().map(|(command, effect)| format!("  {command:width$}  {effect}\n"));
     format!("Try in another terminal:\n{}", lines.collect::<String>())
 }
 

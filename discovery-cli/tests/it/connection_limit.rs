@@ -14,7 +14,7 @@ use tokio::{process::Command, task::JoinSet};
 use crate::process::{Running, discovery, done, text};
 
 /// More than the agent allows per address.
-const OFTEN: usize = 250;
+const RUNS: usize = 250;
 /// Commands that run at the same time.
 const AT_ONCE: usize = 4;
 
@@ -75,7 +75,7 @@ async fn many_services_are_listed() {
 async fn a_service_is_resolved_many_times() {
     let Some(world) = World::start(1, Duration::ZERO).await else { return };
     let mut resolving = JoinSet::new();
-    for _ in 0..OFTEN {
+    for _ in 0..RUNS {
         if resolving.len() == AT_ONCE {
             resolving.join_next().await.unwrap().unwrap();
         }
@@ -94,9 +94,9 @@ async fn a_service_is_resolved_many_times() {
 #[tokio::test]
 async fn a_watch_is_started_and_stopped_many_times() {
     let Some(world) = World::start(1, Duration::ZERO).await else { return };
-    for _ in 0..OFTEN {
+    for _ in 0..RUNS {
         let mut running = Running::start(&mut world.command(&["watch", "web0"]));
-        running.hear_words("http  + 10.0.0.1:80").await;
+        running.wait_for_text("http  + 10.0.0.1:80").await;
         running.signal(rustix::process::Signal::TERM);
         running.ended().await;
     }
