@@ -126,8 +126,8 @@ impl Agent {
 impl Agent {
     /// Simulates a restart without data: nothing is registered, indexes start low, HTTP connections are closed.
     pub fn forget_everything(&self) {
-        self.engine.forget();
-        self.api.forget();
+        self.engine.clear();
+        self.api.clear();
         self.faults.cut_connections();
     }
 

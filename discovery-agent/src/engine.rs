@@ -140,7 +140,7 @@ impl Engine {
     }
 
     /// Removes all registrations, as in an agent that was restarted without its data.
-    pub(crate) fn forget(&self) {
+    pub(crate) fn clear(&self) {
         let mut known = self.lock();
         known.state = State::new(&self.identity);
         if let Some(ledger) = &mut known.ledger {

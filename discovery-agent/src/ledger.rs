@@ -74,7 +74,7 @@ impl Ledger {
         }
     }
 
-    /// Records a registration. Registered again before it is on disk, it stays or goes with the later write, even if nothing changed.
+    /// Records a registration. Registered again before it is on disk, the result of the later write applies to it, even if nothing changed.
     pub(crate) fn register(
         &mut self,
         subject: Subject,

@@ -1,4 +1,4 @@
-//! The byte stream of a connection, records its activity in its entry.
+//! The byte stream of a connection. It records its activity in its entry of the table.
 
 use std::{
     io::{self, IoSlice},

@@ -128,9 +128,9 @@ mod tests {
                 asked[1] = id;
                 let answer = reply(&answers, &engine, &asked);
                 assert_eq!(answer.metadata.id & 0xff, u16::from(id));
-                let anew = engine.read(|state| ask(state, &asked, Transport::Udp, 0).0);
-                assert_eq!(answer.answers.len(), anew.answers.len());
-                assert_eq!(answer.metadata.truncation, anew.metadata.truncation);
+                let uncached = engine.read(|state| ask(state, &asked, Transport::Udp, 0).0);
+                assert_eq!(answer.answers.len(), uncached.answers.len());
+                assert_eq!(answer.metadata.truncation, uncached.metadata.truncation);
                 firsts.extend(answer.answers.first().map(ToString::to_string));
             }
             assert_eq!(firsts.len(), instances.min(TURNS_MAX), "each record comes first once");

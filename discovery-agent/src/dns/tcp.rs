@@ -15,7 +15,7 @@ use super::{
     permits::{Permit, Permits},
 };
 
-/// An idle connection is closed after this time (RFC 7766 wants a few seconds).
+/// An idle connection is closed after this time (RFC 7766 recommends a few seconds).
 const IDLE_MAX: Duration = Duration::from_secs(10);
 /// The connection of a client that does not read its answer within this time is closed. The longest answer has 64 KiB.
 const WRITE_MAX: Duration = Duration::from_secs(5);

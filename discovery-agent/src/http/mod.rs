@@ -68,7 +68,7 @@ impl Api {
     }
 
     /// See [`Answers::clear`].
-    pub(crate) fn forget(&self) {
+    pub(crate) fn clear(&self) {
         self.answers.clear();
     }
 
@@ -252,7 +252,7 @@ fn last(mut reply: Reply) -> Reply {
     reply
 }
 
-/// A redirect to the canonical form of a path, in Go's words.
+/// A redirect to the canonical form of a path, with the text of Go.
 fn moved(method: &Method, to: &str) -> Reply {
     let is_page = matches!(*method, Method::GET | Method::HEAD);
     let page = if *method == Method::GET { path::page(to) } else { String::new() };

@@ -122,7 +122,7 @@ fn consistency(query: &Query) -> Result<Consistency, Failure> {
     }
 }
 
-/// This agent knows only its own datacenter.
+/// This agent has only its own datacenter.
 pub(crate) fn refuse_elsewhere(query: &Query, datacenter: &str) -> Result<(), Failure> {
     if query.first(DATACENTER).is_some_and(|named| !named.is_empty() && named != datacenter) {
         return Err(Failure::no_path());

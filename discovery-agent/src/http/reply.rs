@@ -182,7 +182,7 @@ impl Failure {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, text)
     }
 
-    /// Another datacenter: this agent knows only its own.
+    /// Another datacenter: this agent has only its own.
     pub(crate) fn no_path() -> Self {
         let text = "No path to datacenter".to_owned();
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, text, of_catalog: true }

@@ -1,4 +1,4 @@
-//! The schemas of the bodies that Consul accepts: every field it knows, including those that are only refused here.
+//! The schemas of the bodies that Consul accepts: every field that it accepts, including those that are only refused here.
 
 use super::schema::{Field, Shape, aliased, field};
 

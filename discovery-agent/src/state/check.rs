@@ -18,7 +18,7 @@ const DEREGISTER_AFTER_MIN: Duration = Duration::from_secs(60);
 /// One check.
 #[derive(Debug, Clone)]
 pub(crate) struct Check {
-    /// The row as the agent knows it; its indexes are the catalog's.
+    /// The row in the agent; its indexes are the catalog's.
     pub(super) row: HealthCheck,
     /// The output in the catalog, which may be older.
     pub(super) published: String,
@@ -196,7 +196,7 @@ impl State {
         }
     }
 
-    /// Registers a check. An existing one keeps its status and output; its TTL starts anew.
+    /// Registers a check. An existing one keeps its status and output; its TTL starts over.
     pub(super) fn put_check(&mut self, definition: CheckDefinition, now: Instant) {
         let mut row = self.row_of(&definition);
         let mut check = Check::new(row.clone(), definition.kind);

@@ -19,7 +19,7 @@ pub(crate) enum Command {
     RegisterCheck(CheckDefinition),
     /// Removes a check. An unknown id changes nothing, as in Consul 1.8.
     DeregisterCheck(String),
-    /// A heartbeat of a TTL check: its TTL starts anew.
+    /// A heartbeat of a TTL check: its TTL starts over.
     Heartbeat { check: String, status: CheckStatus, output: String },
     /// The result of a check run. It is ignored if the definition has changed since.
     Observe { check: String, target: CheckTarget, status: CheckStatus, output: String },

@@ -91,11 +91,11 @@ impl State {
     fn expire_check(&mut self, id: &str, now: Instant) {
         let Some(check) = self.checks.get_mut(id) else { return };
         check.expires_at = None;
-        let said = &check.row.output;
-        let output = if said.is_empty() || said.starts_with(EXPIRED) {
+        let last = &check.row.output;
+        let output = if last.is_empty() || last.starts_with(EXPIRED) {
             EXPIRED.to_owned()
         } else {
-            format!("{EXPIRED} (last output before timeout follows): {said}")
+            format!("{EXPIRED} (last output before timeout follows): {last}")
         };
         self.judge(id, CheckStatus::Critical, output, now);
     }

@@ -12,7 +12,7 @@ use tokio::{
     time,
 };
 
-use crate::talk::{SOON, put};
+use crate::requests::{SOON, put};
 
 /// A server that returns every request unanswered to the test.
 struct Probed {

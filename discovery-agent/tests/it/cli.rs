@@ -8,7 +8,7 @@ use tempfile::NamedTempFile;
 use testkit::consul::{Binary, Consul};
 use tokio::process::Command;
 
-use crate::talk::get;
+use crate::requests::get;
 
 /// Executes the command with an empty environment except for the agent's address.
 async fn consul(binary: &Binary, to: SocketAddr, args: &[&str]) -> Output {
@@ -167,11 +167,11 @@ async fn a_watch_receives_changes() {
         .unwrap();
     let mut documents = tokio::io::BufReader::new(watch.stdout.take().unwrap());
     assert_eq!(next(&mut documents).await, json!([]));
-    crate::talk::register(to, "w", "critical").await;
+    crate::requests::register(to, "w", "critical").await;
     assert_eq!(next(&mut documents).await[0]["Service"]["ID"], "w");
-    crate::talk::put(to, "/v1/agent/check/pass/service:w", &json!({})).await;
+    crate::requests::put(to, "/v1/agent/check/pass/service:w", &json!({})).await;
     assert_eq!(next(&mut documents).await[0]["Checks"][1]["Status"], "passing");
-    crate::talk::put(to, "/v1/agent/service/deregister/w", &json!({})).await;
+    crate::requests::put(to, "/v1/agent/service/deregister/w", &json!({})).await;
     assert_eq!(next(&mut documents).await, json!([]));
     watch.kill().await.unwrap();
 }
@@ -181,6 +181,6 @@ async fn next(documents: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> Value {
     use tokio::io::AsyncBufReadExt as _;
     let mut line = String::new();
     let read = documents.read_line(&mut line);
-    tokio::time::timeout(crate::talk::SOON, read).await.expect("no document").unwrap();
+    tokio::time::timeout(crate::requests::SOON, read).await.expect("no document").unwrap();
     serde_json::from_str(&line).unwrap()
 }

@@ -6,7 +6,7 @@ use discovery_agent::Agent;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::talk::{get, index, instances, put, register, until};
+use crate::requests::{get, index, instances, put, register, until};
 
 const FILE: &str = "registrations.json";
 
@@ -65,8 +65,8 @@ async fn a_damaged_file_is_reported_with_its_remedy_and_not_changed() {
         fs::write(&file, text).unwrap();
         let err = Agent::builder().data_dir(dir.path()).start().await.unwrap_err();
         assert!(err.is_data(), "{text:?}");
-        let said = err.to_string();
-        assert!(said.contains(file.to_str().unwrap()) && said.contains("move it away"), "{said}");
+        let text = err.to_string();
+        assert!(text.contains(file.to_str().unwrap()) && text.contains("move it away"), "{text}");
         assert_eq!(fs::read_to_string(&file).unwrap(), text, "the file must not change");
     }
 }
@@ -212,6 +212,6 @@ async fn data_is_readable_by_its_owner_only() {
     assert_eq!(
         mode(&dir.join(FILE)),
         0o600,
-        "written anew, beside a leftover that was open to all"
+        "written again, beside a leftover that was open to all"
     );
 }

@@ -16,7 +16,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use crate::talk::{put, until};
+use crate::requests::{put, until};
 
 /// The agent's limit of connections per client.
 const CONNECTIONS_PER_CLIENT_MAX: usize = 256;

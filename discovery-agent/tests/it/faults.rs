@@ -13,7 +13,7 @@ use testkit::{
 };
 use tokio::time;
 
-use crate::talk::{SOON, get, index, instances, register, until, waiting};
+use crate::requests::{SOON, get, index, instances, register, until, waiting};
 
 /// Long enough for an answer to arrive.
 const MOMENT: Duration = Duration::from_millis(200);
@@ -88,7 +88,7 @@ async fn an_agent_without_data_restarts_its_index_and_closes_its_connections() {
     let waits = waiting(&agent).await;
     agent.forget_everything();
     let cut = time::timeout(SOON, waits).await.unwrap().unwrap();
-    assert!(cut.is_err(), "as when an agent dies: {cut:?}");
+    assert!(cut.is_err(), "as when an agent is killed: {cut:?}");
     assert_eq!(instances(to).await, Vec::<String>::new());
     assert_eq!(index(&get(to, "/v1/catalog/services").await), fresh);
     let gone = ask(agent.dns_addr(), "web.service.consul", RecordType::A, Via::PlainUdp).await;

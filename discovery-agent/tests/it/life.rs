@@ -9,7 +9,7 @@ use tokio::{
     time,
 };
 
-use crate::talk::{SOON, get, register, until, waiting};
+use crate::requests::{SOON, get, register, until, waiting};
 
 #[tokio::test]
 async fn a_started_agent_answers() {

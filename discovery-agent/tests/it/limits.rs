@@ -11,7 +11,7 @@ use tokio::{
     time,
 };
 
-use crate::talk::{self, SOON, get, until};
+use crate::requests::{self, SOON, get, until};
 
 /// The limit of connections per client.
 const PLACES: usize = 200;
@@ -30,7 +30,7 @@ async fn waiting(to: SocketAddr, index: u64) -> TcpStream {
 async fn a_connection_above_the_limit_is_reset_and_places_are_released() {
     let agent = Agent::start().await.unwrap();
     let to = agent.http_addr();
-    let index = talk::index(&get(to, "/v1/health/service/web").await);
+    let index = requests::index(&get(to, "/v1/health/service/web").await);
     let mut held = Vec::new();
     for _ in 0..PLACES {
         held.push(waiting(to, index).await);
@@ -48,7 +48,7 @@ async fn a_connection_above_the_limit_is_reset_and_places_are_released() {
 async fn a_frozen_agent_releases_places_of_disconnected_clients() {
     let agent = Agent::start().await.unwrap();
     let to = agent.http_addr();
-    let index = talk::index(&get(to, "/v1/health/service/web").await);
+    let index = requests::index(&get(to, "/v1/health/service/web").await);
     agent.freeze();
     for _ in 0..PLACES {
         // A half-closed client sees the end of the connection only: a frozen agent does not answer.

@@ -9,6 +9,6 @@ mod dns;
 mod faults;
 mod life;
 mod limits;
+mod requests;
 mod slow;
-mod talk;
 mod wildcard;

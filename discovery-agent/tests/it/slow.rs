@@ -7,7 +7,7 @@ use tokio::{
     time,
 };
 
-use crate::talk::SOON;
+use crate::requests::SOON;
 
 #[tokio::test]
 async fn an_incomplete_body_times_out() {

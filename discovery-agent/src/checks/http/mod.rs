@@ -93,7 +93,7 @@ async fn judge(check: &HttpCheck, answer: Response<Incoming>, deadline: Instant)
         code if code.is_success() => CheckStatus::Passing,
         _ => CheckStatus::Critical,
     };
-    let words = words(&answer);
+    let status_line = status_line(&answer);
     let mut output = Tail { bytes: Vec::new(), bytes_max: check.output_bytes_max };
     if timeout_at(deadline, output.read(answer.into_body())).await.is_err() {
         tracing::debug!(
@@ -102,28 +102,28 @@ async fn judge(check: &HttpCheck, answer: Response<Incoming>, deadline: Instant)
         );
     }
     let (method, url) = (&check.method, shown(&check.url));
-    (status, format!("HTTP {method} {url}: {words} Output: {}", output.text()))
+    (status, format!("HTTP {method} {url}: {status_line} Output: {}", output.text()))
 }
 
-/// The status as the server says it: `200 OK`.
-fn words(answer: &Response<Incoming>) -> String {
+/// The status with the reason phrase of the server: `200 OK`.
+fn status_line(answer: &Response<Incoming>) -> String {
     let code = answer.status();
-    let said = answer.extensions().get::<ReasonPhrase>();
-    let reason = match said {
-        Some(said) => String::from_utf8_lossy(said.as_bytes()),
+    let phrase = answer.extensions().get::<ReasonPhrase>();
+    let reason = match phrase {
+        Some(phrase) => String::from_utf8_lossy(phrase.as_bytes()),
         None => code.canonical_reason().unwrap_or_default().into(),
     };
     format!("{} {reason}", code.as_str()).trim_end().to_owned()
 }
 
-/// The end of a body: what a program says last says most.
+/// The end of a body: the last output of a program is the most useful.
 struct Tail {
     bytes: Vec<u8>,
     bytes_max: usize,
 }
 
 impl Tail {
-    /// Reads to the end of the body, as far as it can be had. Dropped before that, what came so far is kept.
+    /// Reads to the end of the body, or to the limit. When dropped earlier, the bytes read so far are kept.
     async fn read(&mut self, mut body: Incoming) {
         let mut left = BODY_BYTES_MAX;
         while left > 0 {

@@ -45,7 +45,7 @@ fn has_index(topic: &Topic) -> bool {
 }
 
 /// Applies a history to a state, step by step.
-fn tell(story: Vec<Event>, mut step: impl FnMut(&State, &State, &Effects)) -> (State, Instant) {
+fn replay(story: Vec<Event>, mut step: impl FnMut(&State, &State, &Effects)) -> (State, Instant) {
     let mut now = Instant::now();
     let mut state = State::new(&identity());
     for event in story {
@@ -67,7 +67,7 @@ proptest! {
 
     #[test]
     fn no_index_ever_goes_down(story in story()) {
-        tell(story, |before, after, _| {
+        replay(story, |before, after, _| {
             assert!(after.index() >= before.index());
             for topic in answers(after).keys().filter(|topic| has_index(topic)) {
                 assert!(after.index_of(topic) >= before.index_of(topic), "{topic:?}");
@@ -78,7 +78,7 @@ proptest! {
 
     #[test]
     fn waiters_are_woken_if_and_only_if_the_answer_changed(story in story()) {
-        tell(story, |before, after, effects| {
+        replay(story, |before, after, effects| {
             let new = answers(after);
             for (topic, old) in answers(before) {
                 let changed = effects.changed.contains(&topic);
@@ -97,7 +97,7 @@ proptest! {
 
     #[test]
     fn a_refused_command_changes_nothing(story in story(), command in command()) {
-        let (mut state, now) = tell(story, |_, _, _| {});
+        let (mut state, now) = replay(story, |_, _, _| {});
         let before = state.clone();
         if state.apply(command, now).is_err() {
             assert_eq!(answers(&state), answers(&before));
@@ -107,8 +107,8 @@ proptest! {
 
     #[test]
     fn a_check_without_heartbeats_expires_once(story in story()) {
-        let (mut state, now) = tell(story, |_, _, _| {});
-        // No check lives longer than this without a heartbeat.
+        let (mut state, now) = replay(story, |_, _, _| {});
+        // No check stays passing for longer than this without a heartbeat.
         let later = now + Duration::from_secs(60);
         state.expire(later);
         for check in state.checks.values() {
@@ -124,7 +124,7 @@ proptest! {
 
     #[test]
     fn what_is_due_is_applied_once(story in story(), wait in 0..600_000u64) {
-        let (mut state, now) = tell(story, |_, _, _| {});
+        let (mut state, now) = replay(story, |_, _, _| {});
         let later = now + Duration::from_millis(wait);
         state.expire(later);
         let next = state.next_deadline();
@@ -133,7 +133,7 @@ proptest! {
 
     #[test]
     fn nothing_is_due_before_the_next_deadline(story in story()) {
-        let (mut state, now) = tell(story, |_, _, _| {});
+        let (mut state, now) = replay(story, |_, _, _| {});
         let Some(deadline) = state.next_deadline() else {
             let before = answers(&state);
             state.expire(now + Duration::from_secs(100_000));
@@ -149,7 +149,7 @@ proptest! {
 
     #[test]
     fn registering_again_keeps_what_is_known_of_a_check(story in story(), command in command()) {
-        let (mut state, now) = tell(story, |_, _, _| {});
+        let (mut state, now) = replay(story, |_, _, _| {});
         let before = state.clone();
         let registers = matches!(command, Command::RegisterService { .. } | Command::RegisterCheck(_));
         if !registers || state.apply(command, now).is_err() {
@@ -165,7 +165,7 @@ proptest! {
 
     #[test]
     fn replacing_drops_the_checks_that_are_not_named(story in story(), command in command()) {
-        let (mut state, now) = tell(story, |_, _, _| {});
+        let (mut state, now) = replay(story, |_, _, _| {});
         let Command::RegisterService { service, checks, replace: true } = command else {
             return Ok(());
         };
@@ -176,7 +176,7 @@ proptest! {
 
     #[test]
     fn a_service_that_is_gone_leaves_nothing_behind(story in story()) {
-        let (mut state, now) = tell(story, |_, _, _| {});
+        let (mut state, now) = replay(story, |_, _, _| {});
         for id in IDS {
             state.apply(Command::DeregisterService(id.to_owned()), now).unwrap();
         }
@@ -192,7 +192,7 @@ proptest! {
 
     #[test]
     fn a_saved_state_is_restored(story in story(), away in 0..90u64) {
-        let (state, now) = tell(story, |_, _, _| {});
+        let (state, now) = replay(story, |_, _, _| {});
         let away = Duration::from_secs(away);
         let saved = state.save(now);
         let back = State::restore(&identity(), saved.clone(), away, now + away);

@@ -199,9 +199,9 @@ fn an_unknown_name_has_the_index_at_which_a_name_last_vanished() {
     let unknown = Topic::Health("unknown".to_owned());
     let first = scene.state.index_of(&unknown);
     scene.register("w", SECOND, None);
-    assert_eq!(scene.state.index_of(&unknown), first, "somebody came");
+    assert_eq!(scene.state.index_of(&unknown), first, "a service was added");
     scene.state.apply(Command::DeregisterService("w".to_owned()), scene.now).unwrap();
-    assert_eq!(scene.state.index_of(&unknown), scene.state.index(), "somebody vanished");
+    assert_eq!(scene.state.index_of(&unknown), scene.state.index(), "a service was removed");
 }
 
 #[test]
