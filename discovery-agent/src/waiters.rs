@@ -118,10 +118,10 @@ mod tests {
     #[test]
     fn waiters_are_limited() {
         let waiters = Waiters::default();
-        let mut places: Vec<_> =
+        let mut joined: Vec<_> =
             (0..WAITERS_MAX).map(|_| waiters.join(&Topic::Services).unwrap()).collect();
         assert!(waiters.join(&Topic::Nodes).is_none());
-        places.pop();
+        joined.pop();
         assert!(waiters.join(&Topic::Nodes).is_some());
     }
 

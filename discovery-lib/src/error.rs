@@ -10,9 +10,9 @@ type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// Why an operation failed. Its text never contains a token.
 ///
-/// Four predicates tell what to do about it: [`is_setting`](Error::is_setting) (correct the setting or URL),
+/// Four predicates show what to do about it: [`is_setting`](Error::is_setting) (correct the setting or URL),
 /// [`is_agent`](Error::is_agent) (look at the Consul agent), [`is_no_instance`](Error::is_no_instance) (no instance took the call) and
-/// [`is_call`](Error::is_call) (an instance was called, and the call failed). [`is_retryable`](Error::is_retryable) tells whether to try again.
+/// [`is_call`](Error::is_call) (an instance was called, and the call failed). [`is_retryable`](Error::is_retryable) shows whether to try again.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -197,7 +197,7 @@ impl Error {
 
     /// The agent does not have the check or service of the request: it answered 404, or the text of Consul 1.8 for that.
     #[must_use]
-    pub fn is_forgotten(&self) -> bool {
+    pub fn is_not_registered(&self) -> bool {
         let has_text = || self.0.text.contains(consul_wire::error::NO_ASSOCIATED_TTL);
         self.is_not_found() || (self.status().is_some_and(|s| s.is_server_error()) && has_text())
     }

@@ -44,8 +44,8 @@ fn a_pick_its_outcome_and_its_end_allocate_nothing() {
 }
 
 #[test]
-fn trying_elsewhere_and_finding_nobody_allocate_nothing() {
-    let (pool, nobody) = (pool(3), pool(0));
+fn a_pick_without_another_member_allocates_nothing() {
+    let (pool, empty) = (pool(3), pool(0));
     allocates_nothing(|| {
         let first = pool.pick().unwrap();
         let second = pool.pick_with(PickOptions::new().apart_from(&[first.member()])).unwrap();
@@ -60,7 +60,7 @@ fn trying_elsewhere_and_finding_nobody_allocate_nothing() {
         first.fail();
         second.succeed();
         drop(third);
-        assert_eq!(nobody.pick().unwrap_err(), PickError::NoInstances);
+        assert_eq!(empty.pick().unwrap_err(), PickError::NoInstances);
     });
 }
 

@@ -116,7 +116,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn every_question_has_an_answer_and_nothing_else_has_one(bytes in messages()) {
+    fn exactly_the_questions_are_answered(bytes in messages()) {
         for via in [Transport::Udp, Transport::Tcp] {
             let ready = reply(&bytes, via, &state(3).0, 0);
             let is_question = bytes.len() >= 12 && bytes[2] & 0x80 == 0;

@@ -62,15 +62,15 @@ async fn connections_above_the_limit_block_no_client() {
     let mut held = Vec::new();
     for _ in 0..CONNECTIONS_PER_CLIENT_MAX {
         let mut stream = TcpStream::connect(to).await.unwrap();
-        // The answer shows that the connection has a place.
+        // The answer shows that the connection has a permit.
         exchange(&mut stream).await.unwrap();
         held.push(stream);
-        exchange(&mut used).await.expect("a connection in use keeps its place");
+        exchange(&mut used).await.expect("a connection in use keeps its permit");
     }
     for _ in 0..3 {
         is_served(to).await;
     }
-    exchange(&mut used).await.expect("a connection in use keeps its place");
+    exchange(&mut used).await.expect("a connection in use keeps its permit");
 }
 
 /// More answers than the buffers of a socket hold.

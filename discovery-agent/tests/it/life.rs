@@ -98,7 +98,7 @@ async fn is_free(addr: SocketAddr) {
 }
 
 #[tokio::test]
-async fn a_disconnected_client_frees_its_place() {
+async fn a_disconnected_client_releases_its_permit() {
     let agent = Agent::start().await.unwrap();
     let waits = waiting(&agent).await;
     waits.abort();

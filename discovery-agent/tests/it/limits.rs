@@ -27,7 +27,7 @@ async fn waiting(to: SocketAddr, index: u64) -> TcpStream {
 }
 
 #[tokio::test]
-async fn a_connection_above_the_limit_is_reset_and_places_are_released() {
+async fn a_connection_above_the_limit_is_reset_and_permits_are_released() {
     let agent = Agent::start().await.unwrap();
     let to = agent.http_addr();
     let index = requests::index(&get(to, "/v1/health/service/web").await);
@@ -45,7 +45,7 @@ async fn a_connection_above_the_limit_is_reset_and_places_are_released() {
 }
 
 #[tokio::test]
-async fn a_frozen_agent_releases_places_of_disconnected_clients() {
+async fn a_frozen_agent_releases_permits_of_disconnected_clients() {
     let agent = Agent::start().await.unwrap();
     let to = agent.http_addr();
     let index = requests::index(&get(to, "/v1/health/service/web").await);
@@ -67,7 +67,7 @@ async fn slow_clients_block_no_other_client() {
     let mut slow = Vec::new();
     for _ in 0..5 * PLACES {
         let mut stream = TcpStream::connect(to).await.unwrap();
-        // It may have been closed by now, to free its place.
+        // It may have been closed by now, to free its permit.
         stream.write_all(b"GET /v1/status/leader HTTP/1.1\r\nHo").await.ok();
         slow.push(stream);
     }

@@ -1,4 +1,4 @@
-//! The HTTP client below [`Transport`](super::transport::Transport): one request, one response. Tests put a simulated agent in its place.
+//! The HTTP client below [`Transport`](super::transport::Transport): one request, one response. Tests replace it with a simulated agent.
 
 use std::{error::Error as StdError, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -13,10 +13,10 @@ use crate::{
     names::Names,
 };
 
-/// No connection in this time: the agent is not reachable. It is on this machine or near.
+/// The time to connect; without a connection, the agent is not reachable. It is on this machine or near it.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// The idle time after which a connection is probed, and the interval of the probes. An agent that acknowledges none for [`SILENT_MAX`] (its
-/// host lost its power or its network) is considered dead, also while a blocking query waits.
+/// host lost its power or its network) is considered unreachable, also while a blocking query waits.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(5);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
 #[cfg(target_os = "linux")]
@@ -39,7 +39,7 @@ pub(crate) trait Http: fmt::Debug + Send + Sync {
     fn reconnect(&self);
 }
 
-/// How much of a body is read.
+/// The maximum length of a body that is read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limit {
     /// Of a success: a longer body is a failure.
@@ -48,7 +48,7 @@ pub(crate) struct Limit {
     pub(crate) other: usize,
 }
 
-/// Why there is no response, with its cause.
+/// The reason for which there is no response, with its cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// No connection.

@@ -37,7 +37,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// The services that can be parsed. One of another program that can't be does not hide the others.
+    /// The services that can be parsed. One that can't be parsed, of another program, does not hide the others.
     pub(super) fn entries(self) -> Vec<ServiceEntry> {
         let services = self.services.into_iter().flatten();
         services

@@ -46,7 +46,7 @@ impl Tokens {
     /// The token of the next request.
     ///
     /// # Errors
-    /// The file is not usable, and never was.
+    /// The file is not usable, and never has been.
     pub(super) async fn current(&self) -> Result<Option<Secret>, Error> {
         let Some(path) = &self.settings.file else { return Ok(self.settings.value.clone()) };
         let read = read(path.clone()).await;
@@ -169,7 +169,11 @@ mod tests {
         assert_eq!(chosen(&mut file, Err("blank"), None, now), "blank", "never anonymous");
         assert_eq!(chosen(&mut file, Err("blank"), Some("value"), now), "value");
         assert_eq!(chosen(&mut file, Ok("one"), Some("value"), now), "one");
-        assert_eq!(chosen(&mut file, Err("blank"), None, now), "blank", "the agent never knew it");
+        assert_eq!(
+            chosen(&mut file, Err("blank"), None, now),
+            "blank",
+            "the agent never accepted it"
+        );
         assert_eq!(file.answered(&"one".into(), false, now), None);
         assert_eq!(chosen(&mut file, Err("blank"), Some("value"), now), "one");
         assert_eq!(file.logged.as_deref(), Some("blank"));

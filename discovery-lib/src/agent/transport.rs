@@ -17,7 +17,7 @@ use crate::error::{Error, Kind};
 
 /// The longest answer that is read: some 20 000 instances of one service.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
-/// How much of the body of an error status is read, and shown.
+/// The maximum length of the body of an error status that is read and shown.
 const REFUSAL_BYTES_MAX: usize = 4096;
 const REFUSAL_CHARS_MAX: usize = 300;
 
@@ -30,7 +30,7 @@ pub(super) struct Reply {
     sent: Sent,
 }
 
-/// The start of each error text: what was sent where.
+/// The start of each error text: the request and its destination.
 #[derive(Debug, Clone)]
 struct Sent {
     agent: Arc<str>,
@@ -114,13 +114,13 @@ impl Transport {
 
 impl Reply {
     /// # Errors
-    /// The status is no success.
+    /// The status is not a success.
     pub(super) fn success(self) -> Result<Self, Error> {
         if self.status.is_success() { Ok(self) } else { Err(self.refusal()) }
     }
 
     /// # Errors
-    /// The agent reports that ACLs removed records from this empty answer: it is not known what there is.
+    /// The agent reports that ACLs removed records from this empty answer: the instances are not known.
     pub(super) fn not_emptied_by_acls(&self) -> Result<(), Error> {
         let filtered = self.headers.get(consul_wire::header::FILTERED_BY_ACLS);
         if filtered.is_none_or(|value| value != "true") {
@@ -133,7 +133,7 @@ impl Reply {
         Err(Error::new(Kind::Answer, text))
     }
 
-    /// The error of a status that is no success.
+    /// The error of a status that is not a success.
     pub(super) fn refusal(&self) -> Error {
         let Sent { agent, what } = &self.sent;
         let mut text = format!("{what}: the agent at {agent} answered {}", self.status.as_u16());

@@ -116,7 +116,7 @@ impl<R: Clone> Background<R> {
         if let Found::Ended(run) = found {
             let ending = Ending { shared: self.shared.clone(), run };
             let (shown, work) = (self.start)();
-            let task = tokio::spawn(live(ending, work, self.at_end.clone()));
+            let task = tokio::spawn(drive(ending, work, self.at_end.clone()));
             *slot = Some(Run { shown, _task: AbortOnDropHandle::new(task) });
         }
     }
@@ -173,8 +173,8 @@ impl Drop for Ending {
     }
 }
 
-async fn live(ending: Ending, mut work: Work, at_end: Arc<dyn Fn() + Send + Sync>) {
-    // Dropped before the work: a use that finds the work gone finds that the run has ended.
+async fn drive(ending: Ending, mut work: Work, at_end: Arc<dyn Fn() + Send + Sync>) {
+    // Dropped before the work: a use that finds no work finds that the run has ended.
     let ending = ending;
     tokio::select! {
         () = &mut work => {}

@@ -1,4 +1,4 @@
-//! How long a background task lives: while something holds it, and for a linger time after that.
+//! The lifetime of a background task: while a handle exists, and for a linger time after that.
 //!
 //! `lease` decides and is pure, `room` decides what is removed above a limit, `background` is the task. A task that ended, because its lease or
 //! its runtime ended, is started again by the next use.

@@ -45,7 +45,7 @@ impl Default for BreakerOptions {
     }
 }
 
-/// One earlier ejection is forgotten per this time in rotation: a member that fails again soon is ejected for longer.
+/// One earlier ejection is discounted per this time in rotation: a member that fails again soon is ejected for longer.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(30);
 
 /// A probe without a result blocks further probes for this time.

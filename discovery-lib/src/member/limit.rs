@@ -10,7 +10,7 @@ pub(crate) struct EjectionLimit {
 }
 
 impl EjectionLimit {
-    /// Sets the limit for this number of live members. Returns how many ejections exceed it.
+    /// Sets the limit for this number of members without the reserve. Returns how many ejections exceed it.
     pub(crate) fn allow(&self, percent: u8, members: usize) -> usize {
         let allowed = members.saturating_mul(percent.into()) / 100;
         let allowed = u32::try_from(allowed).unwrap_or(u32::MAX);

@@ -75,7 +75,7 @@ pub(super) async fn heartbeat(agent: &AgentClient, subject: &Subject, epoch: u32
     let passed = agent.pass(&subject.check_id, HEARTBEAT_NOTE).await;
     let heartbeat = match &passed {
         Ok(()) => Heartbeat::Passed,
-        Err(err) if err.is_forgotten() => Heartbeat::Forgotten,
+        Err(err) if err.is_not_registered() => Heartbeat::NotRegistered,
         Err(err) if err.is_refused() => Heartbeat::Refused,
         Err(_) => Heartbeat::Unknown,
     };

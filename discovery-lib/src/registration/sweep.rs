@@ -2,7 +2,7 @@
 //!
 //! After a power failure, the agent of a machine still has all instances that ran there: passing for one TTL, then critical for a minute.
 //! Callers of this library avoid them, but DNS returns their addresses. So after its registration, an instance searches for others of its name,
-//! node and address, and deregisters those that refuse connections. They can't be alive: an instance listens before it registers, and
+//! node and address, and deregisters those that refuse connections. Their processes have ended: an instance listens before it registers, and
 //! deregisters before it stops listening.
 //!
 //! This is best effort: what fails is left to the time limits of the agent.

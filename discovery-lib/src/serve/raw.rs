@@ -1,4 +1,4 @@
-//! What a server makes of bytes as they come, and of clients that come and go as they like.
+//! The answers of a server to given bytes, also invalid ones, and to clients that disconnect.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,12 +17,12 @@ use super::{
     text,
 };
 
-/// Nothing that a test waits for takes longer.
+/// The time limit of every wait.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// All that is answered to these bytes, after which nothing more is sent, up to the end of the connection.
-async fn said(at: SocketAddr, bytes: &[u8]) -> String {
-    let exchange = async {
+/// Sends these bytes, shuts down the sending side, and returns all that is received before the connection ends.
+async fn exchange(at: SocketAddr, bytes: &[u8]) -> String {
+    let received = async {
         let mut stream = TcpStream::connect(at).await?;
         stream.write_all(bytes).await?;
         stream.shutdown().await?;
@@ -30,34 +30,34 @@ async fn said(at: SocketAddr, bytes: &[u8]) -> String {
         stream.read_to_end(&mut answer).await?;
         Ok::<_, std::io::Error>(String::from_utf8_lossy(&answer).into_owned())
     };
-    timeout(WITHIN, exchange).await.expect("the connection does not end").unwrap()
+    timeout(WITHIN, received).await.expect("the connection does not end").unwrap()
 }
 
-/// The statuses in what was said.
-fn statuses(said: &str) -> Vec<u16> {
-    said.split("HTTP/1.").skip(1).filter_map(|answer| answer.get(2..5)?.parse().ok()).collect()
+/// The statuses of the received answers.
+fn statuses(received: &str) -> Vec<u16> {
+    received.split("HTTP/1.").skip(1).filter_map(|answer| answer.get(2..5)?.parse().ok()).collect()
 }
 
 #[tokio::test]
-async fn one_that_has_sent_all_it_will_is_answered() {
+async fn a_client_that_shut_down_its_sending_side_is_answered() {
     let world = start(hello().get("/slow", async |_| {
         tokio::task::yield_now().await;
-        text(StatusCode::OK, "at last\n")
+        text(StatusCode::OK, "done\n")
     }))
     .await;
     for path in ["/health", "/", "/slow"] {
         for turn in 0..50 {
             let request = format!("GET {path} HTTP/1.0\r\n\r\n");
-            let answer = said(world.at, request.as_bytes()).await;
+            let answer = exchange(world.at, request.as_bytes()).await;
             assert_eq!(statuses(&answer), [200], "{path} {turn}: {answer:?}");
         }
     }
     let two = "GET /slow HTTP/1.1\r\nhost: web\r\n\r\n".repeat(2);
-    assert_eq!(statuses(&said(world.at, two.as_bytes()).await), [200, 200]);
+    assert_eq!(statuses(&exchange(world.at, two.as_bytes()).await), [200, 200]);
 }
 
 #[tokio::test]
-async fn a_handler_runs_to_its_end_when_its_client_has_gone() {
+async fn a_handler_is_not_cancelled_when_its_client_disconnects() {
     let [asked, go, done] = [(); 3].map(|()| Arc::new(Notify::new()));
     let (asked_tx, go_rx, done_tx) = (asked.clone(), go.clone(), done.clone());
     let world = start(Server::new().on(Method::POST, "/", move |_| {
@@ -74,21 +74,21 @@ async fn a_handler_runs_to_its_end_when_its_client_has_gone() {
     client.write_all(b"POST / HTTP/1.1\r\nhost: web\r\n\r\n").await.unwrap();
     asked.notified().await;
     drop(client);
-    // Others are served meanwhile, so that the server has seen that it went.
+    // The server detects the disconnect while it serves other clients.
     for _ in 0..10 {
-        said(world.at, b"GET /health HTTP/1.0\r\n\r\n").await;
+        exchange(world.at, b"GET /health HTTP/1.0\r\n\r\n").await;
     }
     go.notify_one();
-    timeout(WITHIN, done.notified()).await.expect("the handler was broken off");
+    timeout(WITHIN, done.notified()).await.expect("the handler was cancelled");
 }
 
-/// Says each of these to one server, and compares the statuses of its answers. 400, 413 and 417 end the connection.
+/// Sends each of these requests to one server, and compares the statuses of its answers. 400, 413 and 417 end the connection.
 async fn check(rows: &[(&str, String, &[u16])]) {
     let server =
         hello().on(Method::PUT, "/", async |request: Request| text(StatusCode::OK, request.body));
     let (world, mut wrong) = (start(server).await, Vec::new());
     for (what, request, expected) in rows {
-        let answer = said(world.at, request.as_bytes()).await;
+        let answer = exchange(world.at, request.as_bytes()).await;
         let is_last = expected.last().is_some_and(|it| [400, 413, 417].contains(it));
         if statuses(&answer) != *expected || (is_last && !answer.contains("connection: close")) {
             wrong.push(format!("{what}: {expected:?} expected, not {answer:?}"));
@@ -106,7 +106,7 @@ fn put(headers: &str, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_head_that_breaks_the_rules_of_http_is_refused() {
+async fn an_invalid_head_is_refused() {
     let target = |length: usize| format!("/?{}", "a".repeat(length));
     let line = |line: &str| format!("{line}\r\nhost: web\r\n\r\n");
     check(&[
@@ -133,18 +133,18 @@ async fn a_head_that_breaks_the_rules_of_http_is_refused() {
         ("a folded line", get("/", "x: a\r\n b\r\n"), &[400]),
         ("a space before the colon", get("/", "x : a\r\n"), &[400]),
         ("a long target", get(&target(8 * 1024), ""), &[414]),
-        ("a target as long as may be", get(&target(8 * 1024 - 2), ""), &[200]),
+        ("a target of the maximum length", get(&target(8 * 1024 - 2), ""), &[200]),
         ("a target longer than a head", get(&target(40 * 1024), ""), &[431]),
         ("many headers", get("/", &"x: 1\r\n".repeat(100)), &[431]),
         ("an unknown method", line("BREW / HTTP/1.1"), &[501]),
-        ("a method for elsewhere", line("POST / HTTP/1.1"), &[405]),
+        ("a method of another path", line("POST / HTTP/1.1"), &[405]),
         ("half a head", "GET / HTTP/1.1\r\nhost:".to_owned(), &[]),
     ])
     .await;
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_the_rules_of_http_is_refused() {
+async fn an_invalid_body_is_refused() {
     check(&[
         ("two lengths", put("content-length: 1\r\ncontent-length: 2", "ab"), &[400]),
         ("one length twice", put("content-length: 1\r\ncontent-length: 1", "a"), &[200]),
@@ -159,25 +159,29 @@ async fn a_body_that_breaks_the_rules_of_http_is_refused() {
         ("gzip below chunks", put("transfer-encoding: gzip, chunked", "0\r\n\r\n"), &[501]),
         ("gzip above chunks", put("transfer-encoding: chunked, gzip", "0\r\n\r\n"), &[400]),
         (
-            "length and chunks: chunks count, and it is the last",
+            "length and chunks: chunks count, and the connection ends",
             put("content-length: 9\r\ntransfer-encoding: chunked", "0\r\n\r\n") + &get("/", ""),
             &[200],
         ),
-        ("a go-ahead", put("content-length: 1\r\nexpect: 100-continue", "a"), &[100, 200]),
         (
-            "no go-ahead for too much",
+            "expect: 100-continue",
+            put("content-length: 1\r\nexpect: 100-continue", "a"),
+            &[100, 200],
+        ),
+        (
+            "expect: 100-continue above the limit",
             put("content-length: 2000000\r\nexpect: 100-continue", ""),
             &[413],
         ),
         ("another expectation", put("content-length: 1\r\nexpect: tea", "a"), &[417]),
-        ("too long a body", put("content-length: 2000000", ""), &[413]),
+        ("a body above the limit", put("content-length: 2000000", ""), &[413]),
         ("half a body", put("content-length: 2", "a"), &[400]),
     ])
     .await;
 }
 
 #[tokio::test]
-async fn a_body_is_what_was_sent() {
+async fn a_chunked_body_is_decoded() {
     let server = Server::new().on(Method::PUT, "/", async |request: Request| {
         text(StatusCode::OK, Bytes::from(format!("{:?}", request.body)))
     });
@@ -185,6 +189,6 @@ async fn a_body_is_what_was_sent() {
     let chunks = "3;x=y\r\nabc\r\n2\r\nde\r\n0\r\ntrailer: x\r\n\r\n";
     let request =
         format!("PUT / HTTP/1.1\r\nhost: web\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");
-    let answer = said(world.at, request.as_bytes()).await;
+    let answer = exchange(world.at, request.as_bytes()).await;
     assert!(answer.ends_with("\r\n\r\nb\"abcde\""), "{answer:?}");
 }

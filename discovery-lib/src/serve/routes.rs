@@ -50,7 +50,7 @@ impl Routes {
     }
 
     pub(super) async fn answer(&self, request: Request) -> Response<Bytes> {
-        if !self.knows(&request.head.method) {
+        if !self.supports(&request.head.method) {
             return text(
                 StatusCode::NOT_IMPLEMENTED,
                 format!("unknown method: {}\n", request.head.method),
@@ -73,7 +73,7 @@ impl Routes {
     }
 
     /// Whether it is a common method, or one that a route has.
-    fn knows(&self, method: &Method) -> bool {
+    fn supports(&self, method: &Method) -> bool {
         COMMON.contains(method)
             || self.0.values().flatten().any(|(registered, _)| registered == method)
     }
@@ -84,7 +84,7 @@ fn readiness(lifecycle: &Lifecycle) -> Response<Bytes> {
         (true, _) => text(StatusCode::OK, "ready\n"),
         (false, false) => text(StatusCode::SERVICE_UNAVAILABLE, not_ready(lifecycle.state())),
         (false, true) => {
-            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "leaving\n");
+            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n");
             response.headers_mut().insert(LEAVING, HeaderValue::from_static("true"));
             response
         }

@@ -1,4 +1,4 @@
-//! What a server answers, asked over sockets.
+//! The answers of a server, over sockets.
 
 use std::{
     net::SocketAddr,
@@ -39,7 +39,7 @@ pub(super) async fn start(server: Server) -> World {
 
 async fn start_with_drain(server: Server, drain: Duration) -> World {
     let mut settings = Settings::default();
-    // Nobody listens at port 1.
+    // Nothing listens on port 1.
     settings.agent.address = "127.0.0.1:1".parse().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
@@ -98,7 +98,7 @@ async fn each_request_has_its_answer() {
 }
 
 #[tokio::test]
-async fn a_hop_names_itself_before_those_behind_it() {
+async fn an_instance_adds_its_name_before_those_of_its_upstreams() {
     let server = Server::new().get("/", async |_| {
         let mut response = text(StatusCode::OK, "");
         response.headers_mut().append(INSTANCE, HeaderValue::from_static("db-1@there"));
@@ -106,12 +106,12 @@ async fn a_hop_names_itself_before_those_behind_it() {
         response
     });
     let answer = get(&start(server).await, "/").await;
-    let hops: Vec<_> = answer.headers.get_all(INSTANCE).iter().collect();
-    assert_eq!(hops, ["web-1@", "db-1@there", "disk@there"]);
+    let names: Vec<_> = answer.headers.get_all(INSTANCE).iter().collect();
+    assert_eq!(names, ["web-1@", "db-1@there", "disk@there"]);
 }
 
 #[tokio::test]
-async fn a_handler_sees_both_ends_and_the_body() {
+async fn a_handler_gets_both_addresses_and_the_body() {
     let server = Server::new().on(Method::PUT, "/", async |request: Request| {
         text(
             StatusCode::OK,
@@ -139,7 +139,7 @@ async fn a_request_above_a_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn a_panic_costs_its_connection_and_nothing_else() {
+async fn a_panic_ends_its_connection_and_not_the_server() {
     let server = hello().get("/panic", async |_| panic!("on purpose"));
     let world = start(server).await;
     assert!(TestRequest::get("/panic").send(world.at).await.is_err());
@@ -147,7 +147,7 @@ async fn a_panic_costs_its_connection_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn one_that_leaves_serves_on_and_says_so() {
+async fn a_draining_server_still_answers_and_is_not_ready() {
     let world = start_with_drain(hello(), LONG).await;
     world.trigger.fire();
     while !get(&world, "/ready").await.headers.contains_key(LEAVING) {}
@@ -157,12 +157,12 @@ async fn one_that_leaves_serves_on_and_says_so() {
         (StatusCode::OK, &HeaderValue::from_static("close"))
     );
     let ready = get(&world, "/ready").await;
-    assert_eq!((ready.status, ready.text()), (StatusCode::SERVICE_UNAVAILABLE, "leaving\n"));
+    assert_eq!((ready.status, ready.text()), (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"));
     assert!(!world.serving.is_finished());
 }
 
 #[tokio::test]
-async fn one_that_has_left_finishes_what_is_in_flight() {
+async fn a_drained_server_finishes_the_requests_in_flight() {
     let (asked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (asked_tx, go_rx) = (asked.clone(), go.clone());
     let server = hello().get("/slow", move |_| {
@@ -170,7 +170,7 @@ async fn one_that_has_left_finishes_what_is_in_flight() {
         async move {
             asked.notify_one();
             go.notified().await;
-            text(StatusCode::OK, "at last\n")
+            text(StatusCode::OK, "done\n")
         }
     });
     let world = start_with_drain(server, Duration::ZERO).await;
@@ -185,12 +185,12 @@ async fn one_that_has_left_finishes_what_is_in_flight() {
     }
     assert!(!world.serving.is_finished(), "a request is in flight");
     go.notify_one();
-    assert_eq!(slow.await.unwrap().text(), "at last\n");
+    assert_eq!(slow.await.unwrap().text(), "done\n");
     world.serving.await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_from_one_request_to_the_next() {
+async fn a_connection_is_kept_between_requests() {
     let world = start(hello()).await;
     let mut stream = TcpStream::connect(world.at).await.unwrap();
     for _ in 0..2 {
@@ -204,7 +204,7 @@ async fn a_connection_is_kept_from_one_request_to_the_next() {
 
 #[cfg(feature = "metrics")]
 #[tokio::test]
-async fn numbers_and_reasons_are_told_apart_from_what_is_served() {
+async fn metrics_and_explanations_are_on_the_admin_listener_only() {
     let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let admin_at = admin.local_addr().unwrap();
     let pool = Pool::fixed("db", ["127.0.0.1:5432".parse().unwrap()]);
@@ -234,8 +234,8 @@ async fn numbers_and_reasons_are_told_apart_from_what_is_served() {
         );
     }
     let openmetrics = HeaderValue::from_static("application/openmetrics-text");
-    let asked = TestRequest::get("/metrics").header(header::ACCEPT, openmetrics);
-    let metrics = asked.send(admin_at).await.unwrap();
+    let request = TestRequest::get("/metrics").header(header::ACCEPT, openmetrics);
+    let metrics = request.send(admin_at).await.unwrap();
     assert_eq!(
         metrics.headers[header::CONTENT_TYPE],
         "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -250,7 +250,7 @@ async fn numbers_and_reasons_are_told_apart_from_what_is_served() {
 }
 
 #[tokio::test]
-async fn what_a_handler_answers_while_leaving_is_not_marked_as_unserved() {
+async fn a_handlers_answer_during_the_drain_is_not_marked_as_unserved() {
     let served = Arc::new(AtomicUsize::new(0));
     let busy = || {
         let served = served.clone();

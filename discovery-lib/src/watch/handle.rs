@@ -21,7 +21,7 @@ use crate::lifetime::{Background, Hold};
 /// watch of it has an answer at once.
 ///
 /// The poller uses the runtime that started it. When that runtime ends before the watch, the next use of the watch starts a new poller on its
-/// own runtime, which knows nothing at first.
+/// own runtime, which has no snapshot at first.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Watch {

@@ -20,7 +20,7 @@ pub(super) const WAIT_MAX: Duration = Duration::from_secs(30);
 /// The shortest wait. A query waits no longer than its watch has existed: Consul holds a query whose client is gone until its wait ends, so
 /// what a program that is restarted over and over leaves behind is bounded by its lifetime.
 pub(super) const WAIT_MIN: Duration = Duration::from_secs(1);
-/// Each wait is longer by up to this share of it, so that watches which started together drift apart.
+/// Each wait is extended by up to this share of it, so that watches that started together spread out.
 pub(super) const WAIT_JITTER: f64 = 0.1;
 /// The shortest interval of polls, whatever the TTL (Consul's DNS answers with 0).
 pub(super) const POLL_MIN: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ pub(super) const BURST: u32 = 2;
 /// under churn, by at most this.
 pub(super) const REFILL: Duration = Duration::from_millis(100);
 
-/// The longest pause after many failures, and so the longest delay until a watch notices that its agent is back.
+/// The longest pause after many failures, and so the longest delay until a watch detects that its agent is back.
 pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// A token bucket of [`BURST`] tokens that gains one per [`REFILL`], stored as the time at which it is full again.

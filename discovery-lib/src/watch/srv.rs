@@ -38,7 +38,7 @@ pub(super) fn name(query: &Query) -> Option<Name> {
     Some(name)
 }
 
-/// One SRV record with what the answer says of its target.
+/// One SRV record with the addresses of its target in the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) name: Name,
@@ -53,7 +53,7 @@ pub(super) struct Target {
 pub(super) fn targets(answer: &Message) -> (Vec<Target>, Vec<LeftOut>) {
     let known = addresses(&answer.additionals);
     let srv = answer.answers.iter().filter_map(|record| match &record.data {
-        // RFC 2782: a target of "." says that there is no such service.
+        // RFC 2782: a target of "." means that there is no such service.
         RData::SRV(srv) if !srv.target.is_root() => Some(srv),
         _ => None,
     });

@@ -47,14 +47,14 @@ async fn any_id_can_be_registered_read_put_into_maintenance_and_deregistered() {
 }
 
 #[tokio::test]
-async fn an_unknown_check_or_service_is_forgotten() {
+async fn an_unknown_check_or_service_is_not_registered() {
     everywhere(async |world| {
         let agent = world.discovery.agent();
         let heartbeat = agent.pass("service:nothing", "").await.unwrap_err();
-        assert!(heartbeat.is_forgotten(), "{heartbeat}");
+        assert!(heartbeat.is_not_registered(), "{heartbeat}");
         let id = ServiceId::from("nothing");
         let maintenance = agent.maintain(&id, Maintenance::Off).await.unwrap_err();
-        assert!(maintenance.is_forgotten(), "{maintenance}");
+        assert!(maintenance.is_not_registered(), "{maintenance}");
     })
     .await;
 }

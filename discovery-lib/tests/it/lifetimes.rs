@@ -1,6 +1,6 @@
-//! How long watches, pools and connections live, and what they leave behind at the agent.
+//! The lifetimes of watches, pools and connections, and of their connections at the agent.
 
 mod causes;
+mod connection_limit;
 mod names;
-mod places;
 mod runtimes;

@@ -33,7 +33,7 @@ fn redirected(check: &HttpCheck, status: u16, location: &str) -> Result<Hop, Str
     Ok(Hop::first(check)?.next(status, Some(&location))?.expect("a redirect"))
 }
 
-/// Where a hop goes: `host:port target`.
+/// The destination of a hop: `host:port target`.
 fn goes_to(hop: &Hop) -> String {
     let (host, port) = hop.address().unwrap();
     format!("{host}:{port} {}", hop.request().unwrap().uri())
@@ -64,7 +64,7 @@ fn urls_are_read_as_a_browser_reads_them() {
 }
 
 #[test]
-fn what_is_no_url_for_consul_is_none() {
+fn a_url_that_consul_rejects_is_rejected() {
     for url in [
         "h:81/x",
         "127.0.0.1:81/x",
@@ -89,7 +89,7 @@ fn what_is_no_url_for_consul_is_none() {
 
 /// The examples of RFC 3986 section 5.4 that a server might send, and those of Consul.
 #[test]
-fn redirects_are_resolved_against_where_they_come_from() {
+fn redirects_are_resolved_against_the_redirecting_url() {
     for (location, expected) in [
         ("next", "h:81 /a/b/next"),
         ("?x=1", "h:81 /a/b/c?x=1"),
@@ -110,7 +110,7 @@ fn redirects_are_resolved_against_where_they_come_from() {
 }
 
 #[test]
-fn a_redirect_to_nowhere_is_an_error() {
+fn a_redirect_without_a_target_is_an_error() {
     for location in ["", "%zz", "http://[::1", "ftp://x/", "mailto:x", "https://h/"] {
         assert!(redirected(&check("http://h/a"), 302, location).is_err(), "{location}");
     }
@@ -124,7 +124,7 @@ fn a_redirect_to_nowhere_is_an_error() {
 }
 
 #[test]
-fn methods_and_bodies_survive_307_and_308_alone() {
+fn only_307_and_308_keep_the_method_and_the_body() {
     for (method, status, expected, length_expected) in [
         ("GET", 302, "GET", 0),
         ("POST", 301, "GET", 0),
@@ -166,7 +166,7 @@ fn user_and_password_of_a_url_are_a_header() {
 }
 
 #[test]
-fn secrets_stay_with_their_server() {
+fn credentials_are_not_sent_to_another_server() {
     let headers =
         [("Authorization", "secret"), ("Cookie", "secret"), ("X-Key", "k"), ("Host", "own")];
     let check = with_headers(check("http://u:secret@h:81/a"), &headers);
@@ -211,7 +211,7 @@ fn passwords_are_not_shown() {
 
 proptest! {
     #[test]
-    fn no_url_and_no_location_brings_a_check_down(url in ".{0,60}", location in ".{0,60}") {
+    fn any_accepted_url_and_location_can_be_requested(url in ".{0,60}", location in ".{0,60}") {
         for url in [url.as_str(), "http://h/a", &format!("http://{url}")] {
             let Ok(hop) = Hop::first(&check(url)) else { continue };
             prop_assert!(hop.request().is_ok() && hop.address().is_ok(), "{url}");

@@ -66,7 +66,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
-    fn no_index_ever_goes_down(story in story()) {
+    fn no_index_decreases(story in story()) {
         replay(story, |before, after, _| {
             assert!(after.index() >= before.index());
             for topic in answers(after).keys().filter(|topic| has_index(topic)) {
@@ -148,7 +148,7 @@ proptest! {
     }
 
     #[test]
-    fn registering_again_keeps_what_is_known_of_a_check(story in story(), command in command()) {
+    fn registering_again_keeps_the_status_and_output_of_a_check(story in story(), command in command()) {
         let (mut state, now) = replay(story, |_, _, _| {});
         let before = state.clone();
         let registers = matches!(command, Command::RegisterService { .. } | Command::RegisterCheck(_));
@@ -175,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn a_service_that_is_gone_leaves_nothing_behind(story in story()) {
+    fn a_removed_service_leaves_nothing_behind(story in story()) {
         let (mut state, now) = replay(story, |_, _, _| {});
         for id in IDS {
             state.apply(Command::DeregisterService(id.to_owned()), now).unwrap();

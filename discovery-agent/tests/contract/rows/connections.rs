@@ -17,13 +17,13 @@ use crate::{
 pub(crate) const ROWS: &[Row] = &[
     row!(a_half_closed_connection_is_answered),
     row!(a_waiting_half_closed_connection_is_answered)
-        .ours_is_better("a client that disconnected looks the same, and would keep its place until its wait ends"),
+        .ours_is_better("a client that disconnected looks the same, and would keep its connection until its wait ends"),
     row!(a_client_at_its_limit_is_served_while_it_has_idle_connections)
         .alone()
         .ours_is_better("connections without a complete request exhaust Consul's limit for their host"),
-    row!(a_disconnected_client_frees_its_place)
+    row!(a_disconnected_client_releases_its_permit)
         .alone()
-        .ours_is_better("Consul keeps the place of a disconnected client until its wait ends, and 200 of them block their host"),
+        .ours_is_better("Consul keeps the connection of a disconnected client until its wait ends, and 200 of them block their host"),
 ];
 
 async fn a_half_closed_connection_is_answered(target: &Target) {
@@ -70,7 +70,7 @@ async fn a_client_at_its_limit_is_served_while_it_has_idle_connections(target: &
 /// Consul's limit of connections per address.
 const CLIENTS: usize = 200;
 
-async fn a_disconnected_client_frees_its_place(target: &Target) {
+async fn a_disconnected_client_releases_its_permit(target: &Target) {
     let index = target.get("/v1/catalog/services").await.index();
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {

@@ -32,7 +32,7 @@ pub(super) fn as_text(notice: &Notice, serving: Serving, paint: Paint) -> String
                 "{} is running again: pid {}, {}\n",
                 entry.name,
                 shown(entry.pid),
-                place(entry, serving)
+                address(entry, serving)
             )
         }
         Notice::Lost { name, why } => format!("{name} cannot be restarted: {why}\n"),
@@ -71,12 +71,12 @@ fn process(entry: &Entry, serving: Serving) -> Value {
 fn table(entries: &[Entry], serving: Serving) -> Table<3> {
     let mut table = Table::new(["PROCESS", "PID", "ADDRESS"]);
     for entry in entries {
-        table.push(Tone::Plain, [entry.name.clone(), shown(entry.pid), place(entry, serving)]);
+        table.push(Tone::Plain, [entry.name.clone(), shown(entry.pid), address(entry, serving)]);
     }
     table
 }
 
-fn place(entry: &Entry, Serving { http, dns }: Serving) -> String {
+fn address(entry: &Entry, Serving { http, dns }: Serving) -> String {
     entry.at.as_ref().map_or_else(|| format!("http {http}, dns {dns}"), ToString::to_string)
 }
 

@@ -1,4 +1,4 @@
-//! A TCP connection to an instance, or why there is none.
+//! Opens a TCP connection to an instance.
 
 use std::{io, net::SocketAddr};
 
@@ -10,8 +10,8 @@ use tokio::{
 use super::super::{failed_try::TryError, tries::Deadline};
 use crate::{Host, Instance, names::Names};
 
-/// Connects before the deadline, the look-up of a name included; small writes leave at once (`TCP_NODELAY`). The addresses of a name are tried
-/// in the order of the system, each with an equal share of the time that is left.
+/// Connects before the deadline, which includes the lookup of a name. Small writes are sent at once (`TCP_NODELAY`). The addresses of a name
+/// are tried in the order of the system, each with an equal share of the remaining time.
 pub(crate) async fn dial(
     instance: &Instance,
     names: &Names,
@@ -33,7 +33,7 @@ pub(crate) async fn dial(
     }
 }
 
-/// To the first of these that accepts. Of several reasons why none did, the last.
+/// Connects to the first address that accepts. If none does, returns the last error.
 async fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream, TryError> {
     let mut why = TryError::Unresolved;
     for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {

@@ -40,9 +40,9 @@ use super::{
     waker::CoalescingWaker,
 };
 
-/// The longest head of a response; a body is read in pieces of at most this size.
+/// The maximum length of a response head; a body is read in pieces of at most this size.
 pub(in crate::call) const HEAD_MAX: usize = 64 * 1024;
-/// Headers of a response. It is hyper's own limit; any other costs an allocation per response.
+/// The maximum number of headers of a response. It is hyper's own limit; any other costs an allocation per response.
 pub(in crate::call) const HEADERS_MAX: usize = 100;
 
 pub(crate) struct Http1 {
@@ -52,7 +52,7 @@ pub(crate) struct Http1 {
     traffic: Arc<Traffic>,
     waker: Arc<CoalescingWaker>,
     runtime: runtime::Id,
-    /// Set for the deadline of some request, and reset for a later one only when it fires: most responses arrive long before, and setting a
+    /// Set for the deadline of one request, and moved to a later deadline only when it fires: most responses arrive long before, and setting a
     /// timer per request costs more than the rest of the wait.
     timer: Pin<Box<Sleep>>,
 }
@@ -139,7 +139,7 @@ impl Connection for Http1 {
 }
 
 impl Http1 {
-    /// Why there is no response to a request; `written` is the number of bytes written before it.
+    /// The reason for which a request has no response; `written` is the number of bytes written before it.
     fn lost(&self, mut lost: TrySendError<Request<Upload>>, written: u64) -> TryOutcome {
         let error = lost.take_message().is_none().then(|| lost.error());
         match error {
@@ -154,7 +154,7 @@ impl Http1 {
         }
     }
 
-    /// Drives the connection and polls for what it brings.
+    /// Drives the connection, and polls for its result.
     fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -199,7 +199,7 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let deadline = Deadline::after(Duration::from_secs(10), Instant::now());
         let mut connection = Http1::open(stream, deadline).await.unwrap();
-        // A reset that the runtime learns of only when it writes.
+        // A reset that becomes visible only when the runtime writes.
         let (peer, _) = listener.accept().unwrap();
         peer.set_nonblocking(true).unwrap();
         TcpStream::from_std(peer).unwrap().set_zero_linger().unwrap();

@@ -1,7 +1,6 @@
 //! The idle connections to one member, kept for the next call.
 //!
-//! They are attached to the member, so all its callers share them, and they are closed when the member has left the pool and the last call
-//! to it has ended.
+//! They belong to the member, so all its callers share them. They are closed when the member has left the pool and its last call has ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -19,34 +18,34 @@ pub(crate) struct IdleConnections(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The last one used is the first one taken: under less load the others grow old.
+    /// In order of use; the most recently used is taken first, so that under less load the others expire.
     idle: Vec<Idle>,
-    /// The task that closes those that grow too old. It ends when none is left.
+    /// The task that closes expired connections. It ends when none is left.
     reaper: Option<AbortOnDropHandle<()>>,
-    /// The runtime of the last connection that was opened: where the reaper runs, since a connection may come back on a thread that has none.
+    /// The runtime of the last opened connection, on which the reaper runs: a connection may be returned on a thread without a runtime.
     runtime: Option<Handle>,
 }
 
 #[derive(Debug)]
 struct Idle {
-    /// When it is closed.
+    /// The time at which it expires and is closed.
     until: Instant,
     connection: Box<Wire>,
 }
 
-/// A connection in use, and where it goes when it is idle again.
+/// A connection in use, and the idle connections to which it returns.
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(crate) connection: Box<Wire>,
     pub(crate) kept: Arc<IdleConnections>,
-    /// Until when it may be kept.
+    /// The time until which it may be kept.
     pub(crate) until: Instant,
     /// Idle connections of the instance.
     pub(crate) idle_max: u32,
 }
 
 impl Lease {
-    /// Keeps the connection, if its last answer is over and it may have another.
+    /// Keeps the connection if its last response is complete and it can take another request.
     pub(crate) fn keep(mut self) {
         if self.connection.is_usable() {
             self.kept.put(self.connection, self.until, self.idle_max);
@@ -55,18 +54,18 @@ impl Lease {
 }
 
 impl IdleConnections {
-    /// Those of the member that was picked.
+    /// The idle connections of the picked member.
     pub(crate) fn of(pick: &Pick) -> Arc<Self> {
         pick.attached()
     }
 
-    /// To be called on the runtime of a connection that was opened, before it is kept.
+    /// Must be called on the runtime of a newly opened connection, before it is kept.
     pub(crate) fn opened(&self) {
         self.state().runtime = Some(Handle::current());
     }
 
-    /// An idle connection of this runtime that is young enough: on another one, which may have ended, nothing drives it. The server may have
-    /// closed it nevertheless.
+    /// An idle connection of this runtime that has not expired: a connection of another runtime is not driven if that has ended. The server may
+    /// still have closed it.
     pub(crate) fn take(&self, now: Instant) -> Option<Box<Wire>> {
         let here = Handle::current().id();
         let is_usable = |idle: &Idle| idle.connection.runtime() == here && now < idle.until;
@@ -75,7 +74,7 @@ impl IdleConnections {
         Some(state.idle.remove(place).connection)
     }
 
-    /// Keeps a connection that is idle, unless there are enough.
+    /// Keeps an idle connection, unless the limit is reached.
     fn put(self: &Arc<Self>, connection: Box<Wire>, until: Instant, idle_max: u32) {
         let mut state = self.state();
         if state.idle.len() >= idle_max as usize {
@@ -95,7 +94,7 @@ impl IdleConnections {
         }
     }
 
-    /// Closes expired connections, and returns when the next expires. Without any left, the reaper ends.
+    /// Closes expired connections, and returns the time at which the next one expires. If none is left, the reaper ends.
     fn close_old(&self, now: Instant) -> Option<Instant> {
         let mut state = self.state();
         state.idle.retain(|idle| now < idle.until);

@@ -1,6 +1,6 @@
 //! Connections to instances: how they are opened, used and kept.
 //!
-//! The rest of a call knows a connection by the trait [`Connection`] alone; the version of HTTP, its driver and its waker are hidden behind
+//! The rest of a call uses a connection through the trait [`Connection`] only; the version of HTTP, its driver and its waker are hidden behind
 //! it. [`Wire`] is the type in use. Dispatch is static: a second version of HTTP becomes an enum that implements the same trait.
 
 use std::task::{Context, Poll};
@@ -33,13 +33,13 @@ pub(super) type Wire = http1::Http1;
 
 /// One connection to one instance. Dropping it closes it.
 pub(crate) trait Connection: Sized {
-    /// Makes a connection of a TCP stream. The deadline is that of the first response.
+    /// Opens an HTTP connection on a TCP stream. The deadline is that of the first response.
     fn open(
         stream: TcpStream,
         deadline: Deadline,
     ) -> impl Future<Output = Result<Self, TryError>> + Send;
 
-    /// Sends a request and waits for the head of the response. A connection whose response is abandoned has to be dropped. Without a response,
+    /// Sends a request and waits for the head of the response. If the response is abandoned, drop the connection. Without a response,
     /// [`TryOutcome::IdleClosed`] means that no byte of the request was written.
     fn send(
         &mut self,
@@ -57,9 +57,9 @@ pub(crate) trait Connection: Sized {
     /// Ready once the deadline has passed.
     fn poll_late(&mut self, deadline: Deadline, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Whether it can take another request now. Afterwards it wakes no task until it is used again.
+    /// Whether it can take another request now. It wakes no task until it is used again.
     fn is_usable(&mut self) -> bool;
 
-    /// The runtime on which it was opened. It can be used on that one only.
+    /// The runtime on which it was opened, the only one on which it can be used.
     fn runtime(&self) -> runtime::Id;
 }

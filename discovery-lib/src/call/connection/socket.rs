@@ -1,4 +1,4 @@
-//! The TCP stream of a connection, as hyper reads and writes it, and what the owner of the connection wants to know of it.
+//! The TCP stream of a connection as hyper reads and writes it, with the state that the owner of the connection needs.
 
 use std::{
     io,
@@ -19,7 +19,7 @@ use tokio::{
 
 /// Unsent bytes that the kernel may buffer. With few of them, the bytes written show the progress of a request.
 const UNSENT_MAX: u32 = 128 * 1024;
-/// Instead of a number of unsent bytes: the body has none yet.
+/// Stands for the number of unsent bytes while the body has none yet.
 const WAITING: usize = usize::MAX;
 
 #[derive(Debug)]
@@ -50,9 +50,9 @@ impl Socket {
         (Self { stream, traffic: Arc::clone(&traffic) }, traffic)
     }
 
-    /// Reads without asking the runtime whether there is anything to read.
+    /// Reads without checking the readiness in the runtime.
     fn read_now(&self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // Whatever it is, a connection on which it comes unasked is not used again: one byte is enough to see it.
+        // One byte is enough: a connection that receives unrequested bytes is not used again.
         let mut byte = [0];
         match recv(&self.stream, &mut byte, RecvFlags::DONTWAIT) {
             Ok((_, length)) => {
@@ -71,7 +71,7 @@ impl Traffic {
         self.written.load(Relaxed)
     }
 
-    /// So many bytes of a request's body are yet to be taken, and what has been taken is yet to be written.
+    /// This number of bytes of a request's body is not taken yet, and the taken bytes are not written yet.
     pub(crate) fn begin(&self, unsent: usize) {
         self.unsent.store(unsent, Relaxed);
         self.is_flushed.store(false, Relaxed);
@@ -87,18 +87,18 @@ impl Traffic {
         self.unsent.store(WAITING, Relaxed);
     }
 
-    /// All of the body is taken.
+    /// hyper has taken the whole body.
     pub(crate) fn end_body(&self) {
         self.unsent.store(0, Relaxed);
     }
 
-    /// Whether all that the body has produced so far is written.
+    /// Whether all bytes that the body has produced so far are written.
     pub(crate) fn is_starved(&self) -> bool {
         self.is_flushed.load(Relaxed) && self.unsent.load(Relaxed) == WAITING
     }
 
-    /// Has the next read ask the system itself. What has arrived on an idle connection, its end above all, is known to the runtime only
-    /// once that has polled for events, which it does late while it has other work.
+    /// Makes the next read a system call. Bytes that have arrived on an idle connection, and above all its end, are not visible in the runtime
+    /// before it polls for events, which it does late while it has other work.
     pub(crate) fn ask_system(&self) {
         self.asks_system.store(true, Relaxed);
     }
@@ -130,7 +130,7 @@ impl AsyncWrite for Socket {
         Poll::Ready(Ok(length))
     }
 
-    /// Called by hyper when it has written all that it has.
+    /// hyper calls this when it has written all its bytes.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.traffic.is_flushed.store(true, Relaxed);
         Pin::new(&mut self.stream).poll_flush(cx)

@@ -1,4 +1,4 @@
-//! The body of a request as its connection takes it: in pieces, so that its progress is known and it is never copied as a whole.
+//! The body of a request, sent in pieces: its progress is measured, and it is never copied as a whole.
 
 use std::{
     pin::Pin,
@@ -11,13 +11,13 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{super::request_body::SharedStream, socket::Traffic};
 
-/// The largest piece: what a connection buffers.
+/// The maximum size of a piece: the write buffer of a connection.
 const PIECE: usize = 64 * 1024;
 
 pub(crate) struct Upload {
     rest: Bytes,
     stream: Option<SharedStream>,
-    /// None for an empty body, which needs no progress.
+    /// None for an empty body, which has no progress.
     traffic: Option<Arc<Traffic>>,
 }
 
@@ -35,7 +35,7 @@ impl Upload {
         Self { rest: Bytes::new(), stream: Some(stream), traffic: Some(Arc::clone(traffic)) }
     }
 
-    /// Makes the next data of the stream the rest; returns what is no data.
+    /// Makes the next data frame of the stream the rest; returns any other frame.
     fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         while self.rest.is_empty()
             && let Some(stream) = &self.stream
@@ -69,7 +69,7 @@ impl Upload {
     }
 }
 
-/// What a body yields.
+/// A frame of a body.
 type Item = Result<Frame<Bytes>, Box<dyn std::error::Error + Send + Sync>>;
 
 impl Body for Upload {

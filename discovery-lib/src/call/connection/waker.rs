@@ -1,4 +1,4 @@
-//! A waker that does not wake a task which is already polling.
+//! A waker that does not wake a task that is already polling.
 //!
 //! The two halves of a connection wake each other: the sender wakes the driver, and the driver wakes the sender. Where one task polls both,
 //! it would wake itself, and tokio would notify another worker thread for it, twice per request. A wake-up during a poll only repeats that
@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-/// Polls in a row that are repeated because of a wake-up during the last. Then the task yields, as everywhere in tokio.
+/// The maximum number of consecutive polls that are repeated because of a wake-up during the previous one. Then the task yields, as in tokio.
 const POLLS_MAX: usize = 8;
 
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl CoalescingWaker {
         drop(last);
     }
 
-    /// Returns whether there was a wake-up since the beginning.
+    /// Returns whether there was a wake-up since the poll began.
     fn end(&self) -> bool {
         let mut state = self.state();
         state.is_polling = false;
@@ -94,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts how often its task is woken.
+    /// Counts the wake-ups of its task.
     #[derive(Default)]
     struct Task(AtomicUsize);
 

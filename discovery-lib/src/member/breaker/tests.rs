@@ -73,7 +73,7 @@ fn a_low_success_rate_ejects_and_is_checked_at_failures_only() {
 }
 
 #[test]
-fn ejections_grow_up_to_a_limit_and_are_forgotten_gradually() {
+fn ejections_grow_up_to_a_limit_and_are_discounted_gradually() {
     for (earlier, seconds) in [(0, 1), (1, 2), (2, 4), (5, 32), (6, 60), (200, 60), (255, 60)] {
         assert_eq!(until(ejected(earlier, at(0))), at(seconds * 1000), "{earlier} earlier");
     }

@@ -119,7 +119,7 @@ impl Machine {
         match heartbeat {
             Heartbeat::Passed => self.refused = false,
             Heartbeat::Refused => self.refused = true,
-            Heartbeat::Forgotten => self.lost(now, draw),
+            Heartbeat::NotRegistered => self.lost(now, draw),
             // The connection may be broken because the address of this machine changed: a look finds that.
             Heartbeat::Unknown if active.looks == 0 => active.look = active.look.at_most(now),
             Heartbeat::Unknown => {}

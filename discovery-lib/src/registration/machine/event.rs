@@ -96,7 +96,7 @@ pub(in crate::registration) enum Probed {
 pub(in crate::registration) enum Heartbeat {
     Passed,
     /// The agent does not have the check.
-    Forgotten,
+    NotRegistered,
     Refused,
     /// No connection, no answer in time, or one that does not show whether it was executed.
     Unknown,

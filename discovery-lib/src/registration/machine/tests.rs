@@ -43,7 +43,7 @@ fn clear() -> impl Strategy<Value = Fault> {
 /// Faults that lose or change the record.
 fn loss() -> impl Strategy<Value = Fault> {
     prop_oneof![
-        Just(Fault::Forgets),
+        Just(Fault::LosesRecord),
         Just(Fault::Edits),
         Just(Fault::Drops),
         time(FAULT_MS).prop_map(Fault::Hides),
@@ -138,19 +138,19 @@ proptest! {
     }
 
     #[test]
-    fn a_refused_registration_is_reported_and_retried_slowly(seed: u64, forgets_at in time(60_000)) {
+    fn a_refused_registration_is_reported_and_retried_slowly(seed: u64, lost_at in time(60_000)) {
         let refused = Duration::from_secs(600);
         let mut world = ready(seed)
-            .with(&[(forgets_at, Fault::Refuses(refused)), (forgets_at, Fault::Forgets)]);
+            .with(&[(lost_at, Fault::Refuses(refused)), (lost_at, Fault::LosesRecord)]);
         let before = world.registrations();
-        world.run_until(forgets_at + LOOK_EVERY + Duration::from_secs(1));
+        world.run_until(lost_at + LOOK_EVERY + Duration::from_secs(1));
         prop_assert_eq!(world.state(), RegistrationState::Refused);
-        world.run_until(forgets_at + refused);
+        world.run_until(lost_at + refused);
         prop_assert_eq!(world.state(), RegistrationState::Refused);
         let tries = world.registrations() - before;
         let (least, most) = (refused.as_secs() / 31, refused.as_secs() / 14);
         prop_assert!((least..=most).contains(&(tries as u64)), "{} tries", tries);
-        world.run_until(forgets_at + refused + REFUSED_PAUSE + Duration::from_secs(1));
+        world.run_until(lost_at + refused + REFUSED_PAUSE + Duration::from_secs(1));
         prop_assert_eq!(world.state(), RegistrationState::Ready);
     }
 
@@ -165,7 +165,7 @@ proptest! {
 
     #[test]
     fn a_lost_registration_is_back_after_the_next_heartbeat(seed: u64, at in time(60_000)) {
-        let mut world = ready(seed).with(&[(at, Fault::Forgets)]);
+        let mut world = ready(seed).with(&[(at, Fault::LosesRecord)]);
         world.run_until(at + HEARTBEAT_EVERY + Duration::from_millis(500));
         prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
     }
@@ -187,7 +187,7 @@ proptest! {
     #[test]
     fn without_heartbeats_a_loss_is_found_by_the_next_look(seed: u64, at in time(60_000)) {
         let mut world =
-            ready_in(World::without_heartbeats(seed)).with(&[(at, Fault::Forgets)]);
+            ready_in(World::without_heartbeats(seed)).with(&[(at, Fault::LosesRecord)]);
         world.run_until(at + LOOK_EVERY + Duration::from_secs(1));
         prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
         prop_assert_eq!(world.state(), RegistrationState::Ready);

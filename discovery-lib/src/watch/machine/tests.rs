@@ -259,7 +259,7 @@ fn an_index_that_went_backwards_starts_over() {
 }
 
 #[test]
-fn failures_back_off_and_forget_the_index() {
+fn failures_back_off_and_reset_the_index() {
     check(
         &[(5, answer(7)), (500, Reaction::Fails), (0, Reaction::Fails), (0, answer(7))],
         &[

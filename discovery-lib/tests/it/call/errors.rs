@@ -31,13 +31,13 @@ async fn each_instance_that_refused_is_listed() {
     let addresses = [unused(), unused()];
     let client = client(&Pool::fixed("service2", addresses));
     let error = client.get("http://service2/").await.unwrap_err();
-    let said = |first, second| {
+    let text = |first, second| {
         format!(
             "no answer from service2: {first} refused, {second} refused; there is no other instance"
         )
     };
     let [a, b] = addresses;
-    assert!([said(a, b), said(b, a)].contains(&error.to_string()), "{error}");
+    assert!([text(a, b), text(b, a)].contains(&error.to_string()), "{error}");
     assert!(error.is_no_instance());
 }
 

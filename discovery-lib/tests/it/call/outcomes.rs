@@ -197,8 +197,8 @@ async fn an_error_shows_whether_the_request_may_be_repeated() {
             (Method::POST, false),
             (Method::PATCH, false),
         ] {
-            let says = unserved_and_retryable(server.address, method.clone()).await;
-            assert_eq!(says, (false, retryable), "{method}");
+            let predicates = unserved_and_retryable(server.address, method.clone()).await;
+            assert_eq!(predicates, (false, retryable), "{method}");
         }
     }
     let leaving = Server::always(LEAVING).await;
@@ -292,7 +292,7 @@ async fn the_error_names_a_head_that_is_too_long() {
         let server = Server::always(Reply::Send(head.leak())).await;
         let client = quick(&Pool::fixed("service2", [server.address]));
         let error = client.get("http://service2/").await.map(drop).unwrap_err();
-        let says = "answered with more than 100 headers or 64 KiB of them";
-        assert!(error.to_string().contains(says), "{error}");
+        let text = "answered with more than 100 headers or 64 KiB of them";
+        assert!(error.to_string().contains(text), "{error}");
     }
 }

@@ -38,7 +38,7 @@ async fn a_body_and_headers_are_passed_on_except_those_for_one_hop() {
         .header("connection", "x-mine")
         .header("x-mine", "1")
         .header("x-theirs", "2")
-        .header("discovery-service", "somebody-else")
+        .header("discovery-service", "another-service")
         .body("seven!!")
         .unwrap();
     let answer = client.request(request).await.unwrap();

@@ -68,8 +68,8 @@ impl Elsewhere {
 
 impl Drop for Elsewhere {
     fn drop(&mut self) {
-        let (nobody, _) = oneshot::channel();
-        drop(std::mem::replace(&mut self._stop, nobody));
+        let (unused, _) = oneshot::channel();
+        drop(std::mem::replace(&mut self._stop, unused));
         self.thread.take().map(JoinHandle::join);
     }
 }

@@ -27,7 +27,7 @@ const LONG_DRAIN: Duration = Duration::from_secs(6);
 type Ending = Result<&'static str, discovery::Error>;
 
 /// Runs a server from start to end, with `meanwhile` concurrently.
-async fn live(
+async fn serve(
     world: &World,
     drain: Duration,
     server: impl AsyncFnOnce(TcpListener, Lifecycle) -> &'static str,
@@ -71,7 +71,7 @@ async fn unheard(lifecycle: &Lifecycle) {
 #[tokio::test]
 async fn a_drain_of_any_length_ends_with_a_second_signal() {
     let world = World::embedded().await;
-    let ending = live(&world, Duration::MAX, greet, async |lifecycle, trigger| {
+    let ending = serve(&world, Duration::MAX, greet, async |lifecycle, trigger| {
         lifecycle.ready().await.unwrap();
         trigger.fire();
         lifecycle.shutdown().await;
@@ -125,7 +125,7 @@ async fn a_lifecycle_shows_that_its_registration_was_dropped() {
 #[tokio::test]
 async fn a_signal_shuts_it_down_in_order() {
     everywhere(async |world| {
-        let ending = live(&world, LONG_DRAIN, greet, async |lifecycle, trigger| {
+        let ending = serve(&world, LONG_DRAIN, greet, async |lifecycle, trigger| {
             lifecycle.ready().await.unwrap();
             assert!(!lifecycle.is_shutting_down());
             trigger.fire();
@@ -157,7 +157,7 @@ async fn it_is_deregistered_before_it_stops_accepting() {
             assert_eq!(greeting, "hello");
             ended
         };
-        let ending = live(&world, LONG_DRAIN, server, async |lifecycle, trigger| {
+        let ending = serve(&world, LONG_DRAIN, server, async |lifecycle, trigger| {
             lifecycle.ready().await.unwrap();
             trigger.fire();
         });
@@ -170,7 +170,7 @@ async fn it_is_deregistered_before_it_stops_accepting() {
 async fn without_an_agent_it_serves_and_shuts_down() {
     let world = World::embedded().await;
     world.http.set(Mode::Closed).await.unwrap();
-    let ending = live(&world, DRAIN, greet, async |lifecycle, trigger| {
+    let ending = serve(&world, DRAIN, greet, async |lifecycle, trigger| {
         unheard(&lifecycle).await;
         trigger.fire();
     });
@@ -181,7 +181,7 @@ async fn without_an_agent_it_serves_and_shuts_down() {
 async fn it_registers_when_the_agent_starts_later() {
     let world = World::embedded().await;
     world.http.set(Mode::Closed).await.unwrap();
-    let ending = live(&world, Duration::ZERO, greet, async |lifecycle, trigger| {
+    let ending = serve(&world, Duration::ZERO, greet, async |lifecycle, trigger| {
         unheard(&lifecycle).await;
         world.http.set(Mode::Pass).await.unwrap();
         lifecycle.ready().await.unwrap();
@@ -194,7 +194,7 @@ async fn it_registers_when_the_agent_starts_later() {
 #[tokio::test]
 async fn a_frozen_agent_does_not_delay_the_end() {
     everywhere(async |world| {
-        let ending = live(&world, DRAIN, greet, async |lifecycle, trigger| {
+        let ending = serve(&world, DRAIN, greet, async |lifecycle, trigger| {
             lifecycle.ready().await.unwrap();
             world.freeze();
             trigger.fire();
@@ -213,7 +213,7 @@ async fn a_server_that_ends_by_itself_is_deregistered() {
             lifecycle.ready().await.unwrap();
             "out of disk"
         };
-        let ending = live(&world, DRAIN, server, async |_lifecycle, _trigger| {});
+        let ending = serve(&world, DRAIN, server, async |_lifecycle, _trigger| {});
         assert_eq!(ending.await.unwrap(), "out of disk");
         until_shown(&world, &[]).await;
     })
@@ -227,7 +227,7 @@ async fn a_second_signal_ends_it_at_once() {
         lifecycle.set_accepting();
         pending().await
     };
-    let ending = live(&world, Duration::MAX, endless, async |lifecycle, trigger| {
+    let ending = serve(&world, Duration::MAX, endless, async |lifecycle, trigger| {
         lifecycle.ready().await.unwrap();
         trigger.fire();
         lifecycle.shutdown().await;
@@ -241,6 +241,6 @@ async fn signals_of_the_process_shut_it_down() {
     let mut signals = shutdown_signal();
     for kind in [Signal::TERM, Signal::INT] {
         kill_process(getpid(), kind).unwrap();
-        timeout(SOON, signals.next()).await.expect("not heard").unwrap();
+        timeout(SOON, signals.next()).await.expect("no signal").unwrap();
     }
 }

@@ -89,7 +89,7 @@ enum Catalog {
     Lacks,
 }
 
-/// An agent, a registration at it, and what has to live as long.
+/// An agent, a registration at it, and the tasks that must run as long.
 async fn started(catalog: Catalog) -> (Agent, Registered, (JoinSet<()>, TcpListener)) {
     let (place, agent) = (listener().await, Agent::default());
     agent.shows.store(catalog == Catalog::Shows, Relaxed);

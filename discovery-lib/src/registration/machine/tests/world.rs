@@ -32,7 +32,7 @@ pub(super) enum Fault {
     /// Rejects each registration and each heartbeat for this time.
     Refuses(Duration),
     /// Loses its data.
-    Forgets,
+    LosesRecord,
     /// A record with the same id is written by hand.
     Edits,
     /// The address of the host changes to this one.
@@ -249,7 +249,7 @@ impl World {
                 Fault::Blind(time) => self.blind_until = self.now + time,
                 Fault::Drops => self.dropped_until = self.now + REPAIRED_WITHIN,
                 Fault::Refuses(time) => self.refuses_until = self.now + time,
-                Fault::Forgets => self.record = None,
+                Fault::LosesRecord => self.record = None,
                 Fault::Edits => self.record = Some(Record::Foreign),
                 Fault::Moves(number) => self.place = place(number),
             },
@@ -342,7 +342,7 @@ impl World {
                 epoch,
                 heartbeat: match before {
                     _ if refuses => Heartbeat::Refused,
-                    None => Heartbeat::Forgotten,
+                    None => Heartbeat::NotRegistered,
                     Some(_) => Heartbeat::Passed,
                 },
             },
@@ -383,7 +383,7 @@ impl World {
             }
             Event::Probed(Probed::Answered(place)) => self.probed = Some(place),
             Event::HeartbeatEnded { heartbeat, .. } => {
-                self.missed |= heartbeat == Heartbeat::Forgotten && after_registration;
+                self.missed |= heartbeat == Heartbeat::NotRegistered && after_registration;
             }
             Event::Looked { found, ref mut place, .. } => {
                 // The address of the host is known without the agent.

@@ -1,5 +1,5 @@
-//! Consul counts a blocking query until its wait ends, even if its client is gone, and refuses all clients of an address with 200 of them. No
-//! use of the library locks its host out of the agent.
+//! Consul counts a blocking query until its wait ends, even if its client has disconnected, and refuses further connections of an address that has 200. No
+//! use of the library exhausts the connections of its host.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use tokio::time::{sleep, timeout};
 use crate::world::{SOON, World, everywhere};
 
 /// More than the agent grants one address.
-const OFTEN: usize = 1_000;
-/// A `Discovery` uses 64; a busy agent may be slow to notice those that were closed.
+const REPEATS: usize = 1_000;
+/// A `Discovery` uses 64; a busy agent may detect closed ones late.
 const HELD_MAX: usize = 150;
 
 async fn ready(discovery: &Discovery, service: &str) {
@@ -28,9 +28,9 @@ async fn has_access(world: &World) {
 #[tokio::test]
 async fn a_pool_per_request_costs_one_query() {
     everywhere(async |world| {
-        for _ in 0..OFTEN {
+        for _ in 0..REPEATS {
             ready(&world.discovery, "web").await;
-            // As between two requests.
+            // The pause between two requests.
             sleep(Duration::from_millis(1)).await;
         }
         has_access(&world).await;
@@ -42,7 +42,7 @@ async fn a_pool_per_request_costs_one_query() {
 #[tokio::test]
 async fn a_pool_of_another_service_per_request_stays_within_the_connections() {
     everywhere(async |world| {
-        for number in 0..OFTEN {
+        for number in 0..REPEATS {
             ready(&world.discovery, &format!("web{number}")).await;
             if number % 50 == 0 {
                 assert!(world.held() < HELD_MAX, "{} connections", world.held());
@@ -56,7 +56,7 @@ async fn a_pool_of_another_service_per_request_stays_within_the_connections() {
 #[tokio::test]
 async fn watches_that_are_dropped_before_their_answer_hold_no_connections() {
     everywhere(async |world| {
-        for number in 0..OFTEN {
+        for number in 0..REPEATS {
             drop(world.discovery.watch(format!("web{number}")));
             sleep(Duration::from_millis(1)).await;
         }
