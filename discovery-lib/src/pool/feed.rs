@@ -54,7 +54,7 @@ pub(super) enum Feed {
     /// Ends with its source, or with its runtime.
     Once { _task: AbortOnDropHandle<()>, latest: Option<watch::Receiver<Watched>> },
     /// Holds a watch while the pool is used, and is restarted with a new one. Its value is the channel of the watch.
-    Standing(Background<watch::Receiver<Watched>>),
+    Shared(Background<watch::Receiver<Watched>>),
 }
 
 impl Feed {
@@ -65,27 +65,27 @@ impl Feed {
     }
 
     /// Starts nothing yet.
-    pub(super) fn standing(
+    pub(super) fn shared(
         state: &Arc<PoolState>,
         watch: impl Fn() -> Watch + Send + Sync + 'static,
     ) -> Self {
         let (fed, left) = (state.clone(), state.clone());
         let start = move || {
             // The state at the end of the previous task may be out of date.
-            fed.forget();
+            fed.clear();
             let watch = watch();
             let latest = watch.subscribe();
             (latest, Box::pin(follow(fed.clone(), watch)) as _)
         };
-        Self::Standing(Background::new(start, move || left.forget()))
+        Self::Shared(Background::new(start, move || left.clear()))
     }
 
     /// The current state with its age; none if only the task has it.
     pub(super) fn latest(&self) -> Option<Watched> {
         let latest = match self {
             Self::Once { latest, .. } => latest.clone(),
-            Self::Standing(following) => {
-                following.shown().filter(|latest| latest.has_changed().is_ok())
+            Self::Shared(background) => {
+                background.shown().filter(|latest| latest.has_changed().is_ok())
             }
         };
         latest.map(|latest| latest.borrow().clone())
@@ -94,15 +94,15 @@ impl Feed {
     pub(super) fn background(&self) -> Option<&Background<watch::Receiver<Watched>>> {
         match self {
             Self::Once { .. } => None,
-            Self::Standing(following) => Some(following),
+            Self::Shared(background) => Some(background),
         }
     }
 }
 
 impl fmt::Debug for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_standing = self.background().is_some();
-        f.debug_struct("Feed").field("is_standing", &is_standing).finish_non_exhaustive()
+        let is_shared = self.background().is_some();
+        f.debug_struct("Feed").field("is_shared", &is_shared).finish_non_exhaustive()
     }
 }
 

@@ -9,8 +9,8 @@ mod feed;
 mod filter;
 mod options;
 mod pick;
+mod pools;
 mod serialize;
-mod standing;
 mod state;
 mod update;
 
@@ -32,7 +32,7 @@ pub use explain::{Explained, ExplainedMember, Explanation};
 use feed::{Feed, Source};
 pub use options::PickOptions;
 pub use pick::{InFlight, Pick, PickError};
-pub(crate) use standing::{Pools, PoolsOptions};
+pub(crate) use pools::{Pools, PoolsOptions};
 use state::PoolState;
 
 /// The members of a service, ready to pick from. Cheap to clone; clones share the members and their statistics.
@@ -47,8 +47,8 @@ pub struct Pool {
     feed: Option<Arc<Feed>>,
     /// Keeps a shared task running.
     _hold: Option<Hold>,
-    /// The query of its watch, for errors; None without a watch.
-    whom: Option<Arc<str>>,
+    /// The source that its watch queries, for errors; None without a watch.
+    source_name: Option<Arc<str>>,
 }
 
 impl Pool {
@@ -88,7 +88,7 @@ impl Pool {
         let snapshot = Snapshot { instances, index: 0, origin: Origin::Fixed, as_of: now };
         let state = Arc::new(PoolState::new(service, Arc::new(options), now));
         state.publish(Watched { snapshot: Some(Arc::new(snapshot)), failure: None }, now);
-        Self { state, feed: None, _hold: None, whom: None }
+        Self { state, feed: None, _hold: None, source_name: None }
     }
 
     /// A pool that follows a watch, and starts the task that does so.
@@ -119,15 +119,15 @@ impl Pool {
     }
 
     /// A pool that starts a watch while it is held or used. Not held yet.
-    fn standing(
+    fn shared(
         service: Arc<str>,
-        whom: &str,
+        source_name: &str,
         options: Arc<PoolOptions>,
         watch: impl Fn() -> Watch + Send + Sync + 'static,
     ) -> Self {
         let state = Arc::new(PoolState::new(service, options, Instant::now()));
-        let feed = Arc::new(Feed::standing(&state, watch));
-        Self { state, feed: Some(feed), _hold: None, whom: Some(whom.into()) }
+        let feed = Arc::new(Feed::shared(&state, watch));
+        Self { state, feed: Some(feed), _hold: None, source_name: Some(source_name.into()) }
     }
 
     /// The same pool, held.
@@ -173,8 +173,8 @@ impl Pool {
     pub(crate) fn silence(&self) -> Arc<Error> {
         let latest = self.feed.as_ref().and_then(|feed| feed.latest());
         latest.and_then(|watched| watched.failure).unwrap_or_else(|| {
-            let whom = self.whom.as_deref().unwrap_or("the source of the pool");
-            Arc::new(Error::new(Kind::Timeout, format!("no answer yet from {whom}")))
+            let source_name = self.source_name.as_deref().unwrap_or("the source of the pool");
+            Arc::new(Error::new(Kind::Timeout, format!("no answer yet from {source_name}")))
         })
     }
 
@@ -194,7 +194,7 @@ impl Pool {
         let options = Arc::new(options);
         let state = Arc::new(PoolState::new(service, options, Instant::now()));
         let feed = Arc::new(Feed::start(Arc::clone(&state), source));
-        Self { state, feed: Some(feed), _hold: None, whom: None }
+        Self { state, feed: Some(feed), _hold: None, source_name: None }
     }
 
     /// The service.

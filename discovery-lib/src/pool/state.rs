@@ -229,10 +229,10 @@ impl PoolState {
     }
 
     /// Restarts without instances.
-    pub(super) fn forget(&self) {
+    pub(super) fn clear(&self) {
         let old = self.published.swap(Arc::new(Published::nothing(&self.options.policy)));
         self.start.send_replace(Start::NoAnswerYet);
-        self.each_derived(Self::forget);
+        self.each_derived(Self::clear);
         for member in &old.members {
             member.stats.switch_off();
         }

@@ -21,7 +21,7 @@ const LINGERING_MAX: usize = watch::LINGERING_MAX;
 pub(crate) struct Pools {
     watches: Watches,
     options: PoolsOptions,
-    /// None of them is kept alive by this map.
+    /// The map does not keep a pool running.
     pools: Mutex<HashMap<Query, Pool>>,
 }
 
@@ -48,7 +48,7 @@ impl Pools {
         let options = self.options.of(&key.service);
         // The pool lingers, so its watch does not linger.
         let watch = move || watches.watch(&query, Duration::ZERO);
-        let pool = Pool::standing(key.service.clone(), &endpoints, options, watch);
+        let pool = Pool::shared(key.service.clone(), &endpoints, options, watch);
         let held = pool.held();
         pools.insert(key, pool);
         held
