@@ -121,9 +121,9 @@ impl Store {
             }
             Err(err) => {
                 if engine.not_written(changes) {
-                    error!(%dir, %err, "registrations could not be written to disk; retrying");
+                    error!(%dir, error = %err, "registrations could not be written to disk; retrying");
                 } else {
-                    debug!(%dir, %err, "registrations could not be written to disk");
+                    debug!(%dir, error = %err, "registrations could not be written to disk");
                 }
                 false
             }

@@ -35,7 +35,7 @@ pub(crate) async fn watch_over(what: &str, engine: &Engine, task: impl Future<Ou
         }
     });
     if let Err(why) = ended.await {
-        error!(task = what, err = %why, "a task of the agent failed; the agent ends");
+        error!(task = %what, error = %why, "a task of the agent failed; the agent ends");
         engine.fail(format!("the agent ended because its {what} failed: {why}"));
     }
 }

@@ -36,7 +36,7 @@ impl Acceptor {
     pub fn new(listener: TcpListener, limits: Limits, stop: CancellationToken) -> Self {
         // A second `listen` changes only the backlog.
         if let Err(err) = rustix::net::listen(&listener, BACKLOG) {
-            debug!(%err, "backlog not changed");
+            debug!(error = %err, "backlog not changed");
         }
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -62,11 +62,11 @@ impl Acceptor {
                     }
                 }
                 Err(err) if concerns_one(&err) => {
-                    debug!(%err, "disconnected before accept");
+                    debug!(error = %err, "disconnected before accept");
                 }
                 Err(err) => {
                     if self.failed.is_due(Instant::now()) {
-                        warn!(%err, "accept failed; retrying");
+                        warn!(error = %err, "accept failed; retrying");
                     }
                     self.table.shed();
                     sleep(PAUSE).await;
@@ -82,13 +82,13 @@ impl Acceptor {
             Some(_) => stream.set_nodelay(true),
             None => {
                 if self.reset.is_due(Instant::now()) {
-                    warn!(address = %from.ip(), "too many connections from one address; connection reset");
+                    warn!(remote = %from.ip(), "too many connections from one address; connection reset");
                 }
                 stream.set_zero_linger()
             }
         };
         if let Err(err) = prepared {
-            debug!(%err, "socket option not set");
+            debug!(error = %err, "socket option not set");
         }
         self.make_room();
         permit

@@ -64,7 +64,7 @@ async fn repeat(id: String, target: CheckTarget, engine: Arc<Engine>) {
         let observed =
             Command::Observe { check: id.clone(), target: target.clone(), status, output };
         if let Err(refusal) = engine.apply(observed) {
-            tracing::error!(check = %id, err = %refusal, "the result of a check was refused");
+            tracing::error!(check = %id, error = %refusal, "the result of a check was refused");
         }
         sleep(target.interval()).await;
     }

@@ -31,13 +31,13 @@ pub(crate) async fn serve_tcp(listener: TcpListener, resolver: Arc<Resolver>) {
             accepted = listener.accept() => match accepted {
                 Ok((stream, from)) => {
                     if let Err(err) = stream.set_nodelay(true) {
-                        debug!(%err, "a socket option could not be set");
+                        debug!(error = %err, "a socket option could not be set");
                     }
                     let permit = permits.acquire(from.ip());
                     connections.spawn(connection(stream, permit, Arc::clone(&resolver)));
                 }
                 Err(err) => {
-                    warn!(%err, "a DNS connection could not be accepted");
+                    warn!(error = %err, "a DNS connection could not be accepted");
                     sleep(ACCEPT_RETRY).await;
                 }
             },
@@ -59,7 +59,7 @@ where
         }
     };
     if let Err(err) = ended {
-        debug!(%err, "DNS connection error");
+        debug!(error = %err, "DNS connection error");
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) async fn serve_udp(socket: Datagrams, resolver: Arc<Resolver>) {
     let mut answer = Vec::new();
     loop {
         if let Err(err) = socket.receive(&mut batch).await {
-            debug!(%err, "a datagram could not be received");
+            debug!(error = %err, "a datagram could not be received");
             sleep(ERROR_REST).await;
         }
         for (question, ends) in batch.iter() {
@@ -31,7 +31,7 @@ pub(crate) async fn serve_udp(socket: Datagrams, resolver: Arc<Resolver>) {
                 continue;
             }
             if let Err(err) = socket.answer(&answer, ends).await {
-                debug!(%err, to = %ends.from, "an answer could not be sent");
+                debug!(error = %err, remote = %ends.from, "an answer could not be sent");
             }
         }
     }

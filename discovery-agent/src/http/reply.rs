@@ -36,7 +36,7 @@ impl Body {
             value.serialize(&mut serde_json::Serializer::new(&mut bytes))
         };
         if let Err(err) = written {
-            tracing::error!(%err, "JSON encoding failed");
+            tracing::error!(error = %err, "JSON encoding failed");
         }
         if style.pretty {
             bytes.push(b'\n');

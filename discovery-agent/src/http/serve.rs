@@ -107,6 +107,6 @@ async fn connection(
         }
     };
     if let Err(err) = served {
-        debug!(%from, %err, "connection error");
+        debug!(remote = %from, error = %err, "connection error");
     }
 }

@@ -110,7 +110,7 @@ impl State {
             .map(|check| check.row.service_id.clone())
             .collect();
         for id in services {
-            tracing::info!(service = %id, "critical service removed after its deregister time");
+            tracing::info!(instance = %id, "critical service removed after its deregister time");
             self.remove_service(&id);
         }
     }

@@ -112,7 +112,7 @@ async fn an_empty_variable_counts_as_unset() {
     let variables = empty.map(|variable| (variable, ""));
     let mut running = Running::start(&mut service("service1", &variables));
     serving(&mut running).await;
-    running.wait_for_text("service=\"service1\"").await;
+    running.wait_for_text("service=service1").await;
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_flag_overrides_its_variable() {
     let mut command = service("service2", &[("SERVICE_ID", "by-variable")]);
     let mut running = Running::start(command.args(["--service-id", "by-flag"]));
     serving(&mut running).await;
-    running.wait_for_text("id=by-flag").await;
+    running.wait_for_text("instance=by-flag").await;
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ impl File {
         let text = wrong.to_string();
         if self.logged.as_ref() != Some(&text) {
             let err: &(dyn std::error::Error + 'static) = &wrong;
-            warn!(err, "token file is not usable; the last accepted token is used");
+            warn!(error = err, "token file is not usable; the last accepted token is used");
             self.logged = Some(text);
         }
         Ok(other.clone())

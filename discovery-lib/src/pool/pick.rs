@@ -168,8 +168,8 @@ impl InFlight {
     fn log(&self, transition: Transition) {
         let Instance { service, id, .. } = &*self.member.instance;
         match transition {
-            Transition::Ejected => warn!(%service, %id, "instance ejected"),
-            Transition::Readmitted => info!(%service, %id, "instance readmitted"),
+            Transition::Ejected => warn!(%service, instance = %id, "instance ejected"),
+            Transition::Readmitted => info!(%service, instance = %id, "instance readmitted"),
             Transition::None => {}
         }
     }

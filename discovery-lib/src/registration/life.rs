@@ -77,7 +77,7 @@ impl Registered {
             signal = signals.next() => signal?,
             unfit = unfit(lifecycle.reports()) => return Err(unfit),
         }
-        info!(service = self.service(), id = %self.id(), ?drain, "shutting down");
+        info!(service = %self.service(), instance = %self.id(), ?drain, "shutting down");
         stage_tx.send_replace(Stage::Draining);
         let now = Instant::now();
         let drained_at = later(now, drain);

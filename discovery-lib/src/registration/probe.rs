@@ -122,7 +122,7 @@ async fn accepting(subject: &Subject) {
     tokio::select! {
         () = &mut opened => return,
         () = sleep(GATE_WARNING_AFTER) => warn!(
-            service = %subject.registration.name, id = %subject.id,
+            service = %subject.registration.name, instance = %subject.id,
             "not registered yet: the program has not called set_accepting"
         ),
     }

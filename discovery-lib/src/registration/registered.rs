@@ -120,7 +120,7 @@ impl Registered {
         leave_tx.send(Leave { deregister_at, give_up_at }).ok();
         if let Err(err) = registrar.await {
             let (service, id) = (lifecycle.service(), lifecycle.id());
-            tracing::error!(%service, %id, %err, "registrar panicked");
+            tracing::error!(%service, instance = %id, error = %err, "registrar panicked");
         }
     }
 }

@@ -87,7 +87,7 @@ impl Subject {
     pub(super) fn warn_unchecked(&self, host: &Host, port: u16, err: &io::Error) {
         if !self.warned_unchecked.swap(true, Relaxed) {
             let (service, id) = (&self.registration.name, &self.id);
-            warn!(%service, %id, address = %format_args!("{host}:{port}"), %err, "published address can't be reached from this machine");
+            warn!(%service, instance = %id, address = %format_args!("{host}:{port}"), error = %err, "published address can't be reached from this machine");
         }
     }
 

@@ -55,7 +55,7 @@ async fn deregister_run(agent: &AgentClient, entry: &ServiceEntry) -> Result<(),
     let Some(now) = agent.service(&id).await? else { return Ok(()) };
     if now.meta.get(INCARNATION).map(String::as_str) == run_of(entry) {
         agent.deregister(&id).await?;
-        info!(service = %entry.service.service, %id, "deregistered a dead instance at the address of this one");
+        info!(service = %entry.service.service, instance = %id, "deregistered a dead instance at the address of this one");
     }
     Ok(())
 }

@@ -153,21 +153,21 @@ impl Registrar {
         let (service, id) = (&self.subject.registration.name, &self.subject.id);
         match state {
             RegistrationState::Ready => {
-                info!(%service, %id, "registered and in the catalog")
+                info!(%service, instance = %id, "registered and in the catalog")
             }
             RegistrationState::Replaced => {
-                warn!(%service, %id, "another run registered with this id; this one no longer registers");
+                warn!(%service, instance = %id, "another run registered with this id; this one no longer registers");
             }
-            RegistrationState::Left => info!(%service, %id, "registration ended"),
+            RegistrationState::Left => info!(%service, instance = %id, "registration ended"),
             RegistrationState::Refused => {
-                warn!(%service, %id, "registration refused; retrying every 30 s: check the settings and the token");
+                warn!(%service, instance = %id, "registration refused; retrying every 30 s: check the settings and the token");
             }
             RegistrationState::Probing
             | RegistrationState::Registering
             | RegistrationState::Registered
             | RegistrationState::Leaving
             | RegistrationState::Abandoned => {
-                debug!(%service, %id, ?state, "registration state changed");
+                debug!(%service, instance = %id, ?state, "registration state changed");
             }
         }
     }
@@ -176,18 +176,18 @@ impl Registrar {
         let (service, id) = (&self.subject.registration.name, &self.subject.id);
         match notice {
             Notice::Unseen => warn!(
-                %service, %id,
+                %service, instance = %id,
                 "registered, but not in the catalog: check that there is a leader and that the token may read the service and its node"
             ),
             Notice::Lost => {
-                warn!(%service, %id, "registration lost or changed; registering again");
+                warn!(%service, instance = %id, "registration lost or changed; registering again");
             }
             Notice::Moved => warn!(
-                %service, %id,
+                %service, instance = %id,
                 "address of this machine changed; registering again"
             ),
             Notice::GaveUp => warn!(
-                %service, %id,
+                %service, instance = %id,
                 "deregistration not confirmed; the agent deregisters the service when its check has been critical for one minute"
             ),
         }
@@ -198,16 +198,16 @@ impl Registrar {
         let (service, id) = (&self.subject.registration.name, &self.subject.id);
         let Some(err) = failure else {
             if self.failing.remove(call) {
-                info!(%service, %id, ?call, "call to the agent succeeds again");
+                info!(%service, instance = %id, ?call, "call to the agent succeeds again");
             }
             return;
         };
         let cause = std::error::Error::source(err).map(tracing::field::display);
         let begins = self.failing.insert(*call);
         if begins || *call == Call::Register {
-            warn!(%service, %id, ?call, %err, cause, "call failed; retrying");
+            warn!(%service, instance = %id, ?call, error = %err, cause, "call failed; retrying");
         } else {
-            debug!(%service, %id, ?call, %err, cause, "call failed again");
+            debug!(%service, instance = %id, ?call, error = %err, cause, "call failed again");
         }
     }
 }
@@ -222,7 +222,7 @@ impl Drop for Registrar {
         self.report_tx.send_modify(|report| report.state = RegistrationState::Abandoned);
         if state != RegistrationState::Replaced && self.machine.place().is_some() {
             let (service, id) = (&self.subject.registration.name, &self.subject.id);
-            warn!(%service, %id, "registrar dropped without deregistration");
+            warn!(%service, instance = %id, "registrar dropped without deregistration");
         }
     }
 }

@@ -72,13 +72,13 @@ async fn finish(mut connections: JoinSet<()>) {
 /// A panic of a handler ends its connection, not the server.
 fn report(ended: Result<(), JoinError>) {
     if let Err(err) = ended {
-        error!(%err, "handler panicked");
+        error!(error = %err, "handler panicked");
     }
 }
 
 async fn connection(stream: TcpStream, remote: SocketAddr, permit: Permit, answers: Arc<Answers>) {
     if let Err(err) = serve_one(stream, remote, &permit, answers).await {
-        debug!(%remote, %err, "connection error");
+        debug!(%remote, error = %err, "connection error");
     }
 }
 

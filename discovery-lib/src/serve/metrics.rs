@@ -51,7 +51,7 @@ pub(super) fn render(
     );
     let mut body = String::new();
     if let Err(err) = encode(&mut body, &registry) {
-        error!(%err, "encoding of metrics failed");
+        error!(error = %err, "encoding of metrics failed");
     }
     format.of_openmetrics(body)
 }

@@ -129,7 +129,7 @@ impl Server {
             lifecycle: lifecycle.clone(),
         };
         if let Ok(at) = listener.local_addr() {
-            info!(service = lifecycle.service(), id = %lifecycle.id(), %at, "serving");
+            info!(service = %lifecycle.service(), instance = %lifecycle.id(), %at, "serving");
         }
         lifecycle.set_accepting();
         let main = answers(self.routes, Arc::clone(&statuses));

@@ -75,7 +75,7 @@ impl Backends {
                 && self.backends.len() > 1
             {
                 let err: &(dyn std::error::Error + 'static) = error;
-                debug!(service = %self.service, err, "source failed; the next one is asked");
+                debug!(service = %self.service, error = err, "source failed; the next one is asked");
             }
         }
         Err(all_failed(failures))

@@ -21,10 +21,10 @@ impl Odd {
     pub(super) fn report(&self, service: &str, left_out: Vec<LeftOut>) {
         let new = self.new_ones(left_out);
         for LeftOut { node, id, why } in new.iter().take(WARNINGS_MAX) {
-            warn!(service, node, id, err = why, "record left out: it can't be used");
+            warn!(%service, node, instance = id, error = why, "record left out: it can't be used");
         }
         if let Some(more) = new.len().checked_sub(WARNINGS_MAX).filter(|more| *more > 0) {
-            warn!(service, more, "records left out: they can't be used");
+            warn!(%service, more, "records left out: they can't be used");
         }
     }
 

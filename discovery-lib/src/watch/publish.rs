@@ -38,9 +38,9 @@ impl Publisher {
         let is_first = self.watched_tx.borrow().failure.is_none();
         let err: &(dyn std::error::Error + 'static) = &error;
         if is_first {
-            warn!(service = %self.service, err, "watch failed; the last known instances are kept");
+            warn!(service = %self.service, error = err, "watch failed; the last known instances are kept");
         } else {
-            debug!(service = %self.service, err, "watch failed again");
+            debug!(service = %self.service, error = err, "watch failed again");
         }
         self.watched_tx.send_if_modified(|watched| {
             watched.failure = Some(Arc::new(error));

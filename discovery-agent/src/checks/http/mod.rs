@@ -78,7 +78,7 @@ async fn send(hop: &Hop) -> Result<(Response<Incoming>, Connection), String> {
         .map_err(|err| err.to_string())?;
     let driver = tokio::spawn(async move {
         if let Err(err) = connection.await {
-            tracing::debug!(%err, "check connection error");
+            tracing::debug!(error = %err, "check connection error");
         }
     });
     let connection = Connection(driver);

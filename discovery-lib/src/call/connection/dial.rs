@@ -23,7 +23,7 @@ pub(crate) async fn dial(
             let found = timeout_at(deadline.at, names.find(name)).await;
             let found =
                 found.map_err(|_| TryError::NotConnected(deadline.span))?.map_err(|error| {
-                    tracing::debug!(host = %name, err = %error, "host name not resolved");
+                    tracing::debug!(host = %name, %error, "host name not resolved");
                     TryError::Unresolved
                 })?;
             let mut addresses = found.to_vec();

@@ -173,7 +173,7 @@ impl Http1 {
         {
             self.driver = None;
             if let Err(error) = end {
-                tracing::debug!(err = %error, "connection error");
+                tracing::debug!(%error, "connection error");
             }
         }
     }

@@ -44,7 +44,7 @@ pub(crate) struct Traffic {
 impl Socket {
     pub(crate) fn new(stream: TcpStream) -> (Self, Arc<Traffic>) {
         if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_MAX) {
-            tracing::debug!(err = %error, "TCP_NOTSENT_LOWAT not set");
+            tracing::debug!(%error, "TCP_NOTSENT_LOWAT not set");
         }
         let traffic = Arc::<Traffic>::default();
         (Self { stream, traffic: Arc::clone(&traffic) }, traffic)
