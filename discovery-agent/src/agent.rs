@@ -23,7 +23,7 @@ use crate::{
     supervise::{supervise, watch_over},
 };
 
-/// The time that a stopping agent gives its tasks. Those that are left are aborted.
+/// The time limit for tasks to end when an agent stops. The remaining ones are aborted.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// A running agent. Dropping it aborts all its tasks and closes its sockets; [`Agent::stop`] shuts it down gracefully.

@@ -16,7 +16,7 @@ use crate::{
     waiters::{Waiter, Waiters},
 };
 
-/// What all tasks of an agent share.
+/// The state that all tasks of an agent share.
 #[derive(Debug)]
 pub(crate) struct Engine {
     identity: Identity,
@@ -76,7 +76,7 @@ impl Engine {
         &self.identity
     }
 
-    /// Reads the state, which is locked meanwhile: `look` must be short.
+    /// Reads the state, which is locked during the call: `look` must be short.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.lock().state)
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, net::SocketAddr};
 
-/// Why the agent did not start, or ended by itself.
+/// The reason for which the agent did not start, or ended unexpectedly.
 pub struct Error(Box<Inner>);
 
 struct Inner {

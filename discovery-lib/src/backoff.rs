@@ -1,4 +1,4 @@
-//! Exponential backoff with jitter. Pure: the random number comes from outside.
+//! Exponential backoff with jitter. Pure: the random number is an argument.
 
 use std::time::Duration;
 

@@ -88,7 +88,7 @@ impl Discovery {
         self.watches.watch(&self.watches.complete(query.into()), LINGER)
     }
 
-    /// Sends a query once, without waiting for a change: nothing is left behind at the agent. For a program that asks and exits.
+    /// Sends a query once, without waiting for a change, so no query continues at the agent. For a program that exits after its query.
     ///
     /// # Errors
     /// No answer (within 10 s, by DNS within 3 s), an answer that can't be parsed, or a query that its source can't express.

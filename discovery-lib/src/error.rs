@@ -19,7 +19,7 @@ pub struct Error(Box<Inner>);
 #[derive(Clone)]
 struct Inner {
     kind: Kind,
-    /// What was done to what, and what would be right: a fragment without a full stop.
+    /// The failed action, its subject, and the remedy: a fragment without a full stop.
     text: String,
     source: Option<Cause>,
     tried: Vec<FailedTry>,

@@ -1,4 +1,4 @@
-//! What is asked for: one value that names a service and narrows its instances. It is the key of watches and pools.
+//! The conditions of a lookup: one value that names a service and narrows its instances. It is the key of watches and pools.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,7 @@ use crate::Source;
 
 /// The instances that a watch or a pool is about. Plain data: it hashes and compares, and a plain name converts into it.
 ///
-/// Each field narrows the query; a new query asks for all instances of a service. DNS and fixed lists can't express every field: a watch of
+/// Each field narrows the query; a new query selects all instances of a service. DNS and fixed lists can't express every field: a watch of
 /// such a query fails at once and names the field ([`Discovery::check`](crate::Discovery::check) returns the same error).
 ///
 /// ```
@@ -28,7 +28,7 @@ pub struct Query {
     pub service: Arc<str>,
     /// Whether a prepared query is executed. Consul can't wait for its changes, so it is polled. Default: no.
     pub is_prepared: bool,
-    /// Where the answer comes from. None: [`Settings::source`](crate::Settings::source).
+    /// The source of the answer. None: [`Settings::source`](crate::Settings::source).
     pub source: Option<Source>,
     /// The datacenter that is asked. None: [`Settings::datacenter`](crate::Settings::datacenter), else the agent's own.
     pub datacenter: Option<Arc<str>>,
@@ -43,7 +43,7 @@ pub struct Query {
     pub near: Option<Arc<str>>,
     /// Which server answers. Default: [`Consistency::Stale`].
     pub consistency: Consistency,
-    /// What the answer holds. Default: [`Include::All`].
+    /// The instances in the answer. Default: [`Include::All`].
     pub include: Include,
 }
 

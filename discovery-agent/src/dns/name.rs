@@ -68,7 +68,7 @@ fn within(labels: &[&str], srv: bool) -> Subject {
     Subject::Unknown
 }
 
-/// What follows the kind: nothing, or a datacenter.
+/// The label after the kind: none, or a datacenter.
 fn of_datacenter(labels: &[&str], of: impl FnOnce(Option<String>) -> Subject) -> Subject {
     match labels {
         [] => of(None),

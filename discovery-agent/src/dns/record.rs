@@ -12,7 +12,7 @@ use hickory_proto::rr::{
 
 use super::name::DOMAIN;
 
-/// A record of the answer, and what makes it useful. They come and go together.
+/// A record of the answer, with its additional records. They are kept or left out together.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) record: Record,

@@ -139,7 +139,7 @@ fn checks(single: Option<Check>, listed: Vec<Check>) -> Result<Vec<CheckDefiniti
     Ok(checks.into_iter().map(define).collect())
 }
 
-/// A check that is registered by itself.
+/// A check that is registered separately.
 pub(crate) fn check(body: &[u8]) -> Result<CheckDefinition, Failure> {
     let check: Check = read(body, CHECK_ALONE)?;
     if check.name.is_empty() {
@@ -167,7 +167,7 @@ pub(crate) fn update(body: &[u8]) -> Result<(CheckStatus, String), Failure> {
     }
 }
 
-/// Decodes the first value of a body. What follows it is ignored, as in Go.
+/// Decodes the first value of a body. The bytes after it are ignored, as in Go.
 fn read<T: DeserializeOwned + Default>(body: &[u8], shape: Shape) -> Result<T, Failure> {
     let failed = |why: String| Failure::bad(format!("Request decode failed: {why}"));
     let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Value>();

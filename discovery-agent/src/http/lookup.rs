@@ -110,7 +110,7 @@ pub(crate) struct Answer {
 }
 
 impl Answers {
-    /// The current answer to a lookup. It is encoded once for all clients with the same lookup, and the state is not locked meanwhile.
+    /// The current answer to a lookup. It is encoded once for all clients with the same lookup, without a lock on the state.
     pub(crate) fn answer(&self, lookup: &Lookup, style: Style, engine: &Engine) -> Answer {
         let topic = lookup.topic();
         let key = (lookup.clone(), style);

@@ -140,7 +140,7 @@ pub(crate) fn refuse_namespace(query: &Query) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What neither the agent's own lists nor the catalog's accept.
+/// Parameters that neither the agent's own lists nor the catalog's accept.
 pub(crate) fn refuse_unknown(query: &Query) -> Result<(), Failure> {
     refuse_namespace(query)?;
     refuse_filter(query)

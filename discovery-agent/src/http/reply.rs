@@ -163,7 +163,7 @@ impl Consistency {
 pub(crate) struct Failure {
     status: StatusCode,
     text: String,
-    /// It came from the catalog, whose headers it has.
+    /// An answer of the catalog, with its headers.
     of_catalog: bool,
 }
 

@@ -15,7 +15,7 @@ use crate::{
 /// The action of a route.
 #[derive(Clone, Copy)]
 pub(crate) enum Action {
-    /// Reads the state, which is locked meanwhile, and encodes the answer later.
+    /// Reads the state, which is locked during the read, and encodes the answer later.
     Show(fn(&Request<'_>, &State) -> Result<Later, Failure>),
     /// Looks up the catalog; may block until the answer changes.
     Ask(fn(&Request<'_>) -> Result<Lookup, Failure>),
@@ -78,7 +78,7 @@ pub(crate) const ROUTES: &[Route] = &[
     put("/v1/acl/", Refuse(status::no_acl)),
 ];
 
-/// What Consul offers and this agent does not. A 404 would be taken for an answer, such as that a key does not exist.
+/// Endpoints of Consul that this agent does not have. A 404 would be taken for an answer, such as that a key does not exist.
 const NOT_OFFERED: &[&str] = &[
     "/v1/agent/connect/",
     "/v1/agent/force-leave/",

@@ -12,7 +12,7 @@ use super::{
 
 /// The maximum number of checks of an agent.
 const CHECKS_MAX: usize = 40_000;
-/// The minimum time before a critical service is removed, whatever its registration asks for.
+/// The minimum time before a critical service is removed, whatever its registration requests.
 const DEREGISTER_AFTER_MIN: Duration = Duration::from_secs(60);
 
 /// One check.
@@ -71,7 +71,7 @@ impl Check {
                 == (&others.name, &others.notes, &others.service_id)
     }
 
-    /// What the agent probes for it.
+    /// The target that the agent probes for it.
     pub(super) const fn target(&self) -> Option<&CheckTarget> {
         match &self.kind {
             CheckKind::Active(target) => Some(target),

@@ -29,7 +29,7 @@ pub(crate) enum Command {
     NodeMaintenance { reason: Option<String> },
 }
 
-/// What a command registers, by id.
+/// The subject of a registration, by id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Subject {
     Service(String),
@@ -47,7 +47,7 @@ impl Subject {
 }
 
 impl Command {
-    /// What this command registers, if it is a registration.
+    /// The subject of this command, if it is a registration.
     pub(crate) fn registers(&self) -> Option<Subject> {
         match self {
             Self::RegisterService { service, .. } => Some(Subject::Service(service.id.clone())),
@@ -100,7 +100,7 @@ pub(crate) struct CheckDefinition {
 }
 
 impl CheckDefinition {
-    /// The id of a check that is registered by itself: its name, if it has no id.
+    /// The id of a check that is registered separately: its name, if it has no id.
     pub(crate) fn id_or_name(&self) -> &str {
         if self.id.is_empty() { &self.name } else { &self.id }
     }

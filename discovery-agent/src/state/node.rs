@@ -1,4 +1,4 @@
-//! The node of the agent, and what Consul registers by itself: the service `consul` and the check of the node.
+//! The node of the agent, and its built-in registrations, as in Consul: the service `consul` and the check of the node.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What must survive a restart, as plain data, and how a state is restored from it.
+//! The part of the state that survives a restart, as plain data, and the restoration from it.
 //!
 //! The state is restored as in Consul: instances and checks as registered; a check is critical, unless its last heartbeat is still valid. So a
 //! service that was killed along with its agent is not taken for passing, and one that continued its heartbeats is not taken for critical.

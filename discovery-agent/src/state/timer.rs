@@ -16,7 +16,7 @@ pub(crate) const PUBLISH_DELAY: Duration = Duration::from_secs(300);
 /// The output of an expired check.
 const EXPIRED: &str = "TTL expired";
 
-/// What the timer task and the check runner must know.
+/// The changes that concern the timer task and the check runner.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timers {
     /// Nothing is due before this.

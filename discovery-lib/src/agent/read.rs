@@ -20,7 +20,7 @@ pub struct ReadOptions {
     pub after: Option<(u64, Duration)>,
     /// Which server answers.
     pub consistency: Consistency,
-    /// The datacenter that is asked. None: the agent's own.
+    /// The datacenter of the read. None: the agent's own.
     pub datacenter: Option<Arc<str>>,
 }
 
@@ -87,7 +87,7 @@ pub struct LeftOut {
     pub node: String,
     /// Its id; in DNS its target and port.
     pub id: String,
-    /// What is wrong with it.
+    /// The reason for which it can't be used.
     pub why: String,
 }
 

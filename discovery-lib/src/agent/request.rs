@@ -86,7 +86,7 @@ impl Request {
         self.query_if_any(query::DATACENTER, options.datacenter.as_deref())
     }
 
-    /// What narrows the instances of a service.
+    /// The conditions that narrow the instances of a service.
     pub(super) fn narrow(mut self, query: &Query) -> Self {
         for tag in &query.tags {
             self = self.query(TAG, tag);

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{Body, CallOptions, RequestBody, request::Outgoing, upstream::Upstream};
 use crate::{Error, Pool, error::Kind, lifetime::LINGER, redact::without_secrets};
 
-/// Services that a client calls at a time. Above that a call is an error: names may come from outside, and each one is a query to Consul.
+/// The maximum number of services of a client. Above it a call is an error: names may be user input, and each one is a query to Consul.
 pub(crate) const SERVICES_MAX: usize = 256;
 /// A service that was not called for this time may be replaced by another one.
 pub(crate) const UNUSED_MAX: Duration = LINGER;
@@ -168,7 +168,7 @@ impl Shared {
 type Upstreams = HashMap<Box<str>, Arc<Upstream>>;
 
 /// Makes room for a service by removing those that were not called for [`UNUSED_MAX`], or else the one without instances that was called
-/// longest ago: names without instances must not shut out services. What is called and has instances stays.
+/// longest ago: names without instances must not block services. A service that is called and has instances is kept.
 ///
 /// # Errors
 /// All of them are.

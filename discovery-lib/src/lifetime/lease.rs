@@ -1,4 +1,4 @@
-//! When something that is used from time to time ends. Pure: the time comes from outside.
+//! The end of a resource that is used from time to time. Pure: the time is an argument.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(crate) struct Lease {
     is_running: bool,
 }
 
-/// What a use finds.
+/// The state that a use finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
     Running,

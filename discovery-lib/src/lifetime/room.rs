@@ -1,4 +1,4 @@
-//! What is removed to make room for another key. Pure.
+//! Eviction of entries when another key is added. Pure.
 
 use std::{collections::HashMap, hash::Hash};
 

@@ -20,19 +20,19 @@ use crate::{
 
 /// The time for requests in flight after a server stopped accepting.
 pub(crate) const FINISH_WITHIN: Duration = Duration::from_secs(10);
-/// Extra time, so that a server with the same limit, as [`serve`](crate::serve), ends by itself.
+/// Extra time, so that a server with the same limit, as [`serve`](crate::serve), ends first.
 const FINISH_GRACE: Duration = Duration::from_secs(1);
 /// The time for the agent beyond the drain: the deadline of one call.
 const AGENT_GRACE: Duration = Duration::from_secs(1);
 
 impl Registered {
-    /// Serves until a signal comes, then shuts down. Returns the result of `serve`.
+    /// Serves until a signal is received, then shuts down. Returns the result of `serve`.
     ///
     /// `serve` makes the server. It is polled at once, independently of Consul, and calls [`Lifecycle::set_accepting`] just before it accepts
     /// ([`serve::Server`](crate::serve::Server) does): nothing is registered before, because the kernel accepts connections to a bound port
     /// before its program does. On the first signal the instance continues to serve for `drain`, so that callers stop using it: it is put into
     /// maintenance at once and deregistered at half of that time; then [`Lifecycle::drained`] returns and the server stops accepting. An agent
-    /// that doesn't answer delays the end by at most 1 s. If the server ends by itself, the instance is deregistered.
+    /// that doesn't answer delays the end by at most 1 s. If the server ends first, the instance is deregistered.
     ///
     /// ```no_run
     /// use discovery::{Discovery, Lifecycle, Registration, shutdown_signal};

@@ -136,7 +136,7 @@ async fn reach(agent: &AgentClient, subject: &Subject, place: Place) -> Result<(
     let published = match place {
         Place::At(ip) => Some(Host::Ip(ip)),
         Place::Advertised => subject.registration.advertise.host.clone(),
-        // The local address first: if that fails, the agent need not be asked.
+        // The local address first: if that fails, no request to the agent is needed.
         Place::Node => {
             connect_near(subject).await.map_err(|err| silent(near, err))?;
             agent.node_address().await

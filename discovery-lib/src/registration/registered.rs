@@ -25,7 +25,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 /// When the agent restarts or loses its data, the instance is registered again; that never ends in an error. A refused registration shows
 /// its reason ([`refusal`](Self::refusal)) and is retried every 30 s or so.
 ///
-/// Nothing is registered before the program accepts connections: [`serve::Server`](crate::serve) signals that by itself, any other server
+/// Nothing is registered before the program accepts connections: [`serve::Server`](crate::serve) signals that itself, any other server
 /// with [`set_accepting`](Self::set_accepting) or [`Lifecycle::set_accepting`].
 ///
 /// Dropping it ends the heartbeats and all calls, without deregistration: with a TTL check the agent marks the instance critical 15 s later

@@ -47,7 +47,7 @@ impl Trigger {
 }
 
 impl ShutdownSignal {
-    /// Signals that the program itself sends with the trigger. None comes after the trigger is dropped.
+    /// Signals that the program itself sends with the trigger. None is received after the trigger is dropped.
     pub fn manual() -> (Trigger, Self) {
         let (tx, rx) = mpsc::channel(SIGNALS_MAX);
         (Trigger(tx), Self(Source::Hand(rx)))

@@ -1,4 +1,4 @@
-//! What is registered: one run of one instance, and the body of its registration.
+//! The subject of a registration: one run of one instance, and the request body.
 
 use std::{
     io,

@@ -22,7 +22,7 @@ const BODY_MAX: usize = 1024 * 1024;
 /// From the end of a request's head to the end of its body; a slower one gets 408.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
 
-/// What all connections of a server share.
+/// The state that all connections of a server share.
 #[derive(Debug)]
 pub(super) struct Answers {
     pub(super) routes: Routes,

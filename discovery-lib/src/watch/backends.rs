@@ -1,4 +1,4 @@
-//! What a query is sent to: the catalog, DNS, a fixed list, or several of them in order.
+//! The backends of a query: the catalog, DNS, a fixed list, or several of them in order.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
     query::Part,
 };
 
-/// What all watches of a program share to reach Consul.
+/// The access to Consul that all watches of a program share.
 #[derive(Debug)]
 pub(super) struct Reach {
     pub(super) agent: AgentClient,
@@ -58,7 +58,7 @@ impl Backends {
         Ok(Self { service: query.service.clone(), backends })
     }
 
-    /// Asks once: for an answer after this index, waiting at most this long for it, or for one at once. When one fails, asks the next.
+    /// Sends one query: for an answer after this index with this maximum wait, or without a wait. When a backend fails, queries the next one.
     ///
     /// An index belongs to the catalog: the other backends have none.
     ///
@@ -75,19 +75,19 @@ impl Backends {
                 && self.backends.len() > 1
             {
                 let err: &(dyn std::error::Error + 'static) = error;
-                debug!(service = %self.service, error = err, "source failed; the next one is asked");
+                debug!(service = %self.service, error = err, "source failed; the next one is queried");
             }
         }
         Err(all_failed(failures))
     }
 
-    /// Asks once for the state as it is now.
+    /// Queries the current state once.
     pub(super) async fn snapshot(&self) -> Result<Snapshot, Error> {
         let reply = self.ask(None).await?;
         Ok(reply.into_snapshot(Instant::now()))
     }
 
-    /// The endpoints that it asks, for errors.
+    /// The endpoints that it queries, for errors.
     pub(super) fn endpoints(&self) -> String {
         let endpoints: Vec<_> = self.backends.iter().map(Backend::endpoint).collect();
         endpoints.join(" and ")

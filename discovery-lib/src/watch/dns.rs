@@ -1,7 +1,7 @@
 //! Consul's DNS as a backend: SRV, polled, since DNS can't wait for a change.
 //!
 //! Only TCP is used. Consul leaves records out of its UDP answers without setting the truncation bit (1.8.7 with its defaults: 19 of 40
-//! instances at EDNS 1232, different ones each time), so a watch that trusts them would see instances come and go. Above 64 kB, which are 997
+//! instances at EDNS 1232, different ones each time), so a watch that trusts them would see instances appear and disappear. Above 64 kB, which are 997
 //! instances, it does so over TCP too: use the catalog for a service of that size.
 //!
 //! "No such name" and "no such records" are answers: no instance is passing or warning. Every other answer without SRV records is a failure
@@ -122,7 +122,7 @@ async fn records(
     }
 }
 
-/// The address of a target, by a DNS query of its own; none if it has been removed meanwhile.
+/// The address of a target, by a DNS query of its own; none if it has been removed since.
 async fn address(resolver: &TokioResolver, target: &Target) -> Result<Option<Host>, NetError> {
     for kind in [RecordType::A, RecordType::AAAA] {
         let message = records(resolver, &target.name, kind).await?;

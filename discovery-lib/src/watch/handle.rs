@@ -60,7 +60,7 @@ impl Watch {
         Self { watched_rx: poller.watched(), poller, _hold: hold }
     }
 
-    /// What is known now: neither snapshot nor failure before the first query ended.
+    /// The current state: neither snapshot nor failure before the first query ended.
     #[must_use]
     pub fn current(&self) -> Watched {
         self.poller.watched().borrow().clone()

@@ -2,7 +2,7 @@
 //!
 //! Source: <https://developer.hashicorp.com/consul/api-docs/features/blocking#implementation-details>.
 
-/// What the index of an answer means, given the one that its query carried.
+/// The meaning of the index of an answer, given the index of its query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// No index, so nothing to wait for: the next query can only be a poll.

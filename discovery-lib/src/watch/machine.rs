@@ -29,7 +29,7 @@ pub(super) const POLL_MAX: Duration = Duration::from_secs(30);
 /// Each poll is delayed by up to this share of its interval.
 pub(super) const POLL_JITTER: f64 = 0.1;
 
-/// What happened.
+/// An input of the machine.
 #[derive(Debug)]
 pub(super) enum Event {
     /// The watch starts, or its sleep ended.
@@ -74,16 +74,16 @@ pub(super) struct Step {
     pub(super) next: Next,
 }
 
-/// What to publish to watches.
+/// A notification for watches.
 #[derive(Debug)]
 pub(super) enum Notice {
     /// The full answer.
     Answer(Snapshot),
-    /// Why there is none. The last snapshot is kept.
+    /// The query failed. The last snapshot is kept.
     Failure(Error),
 }
 
-/// What to do next.
+/// The next action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     /// Send the query, waiting this long for a change after this index; none: for an answer at once. `Failed` or `Answered` follows.

@@ -12,7 +12,7 @@ use crate::agent::LeftOut;
 /// Records of one answer that are logged one by one. The rest is counted.
 const WARNINGS_MAX: usize = 20;
 
-/// What was left out of the last answer. Clones share it.
+/// The records left out of the last answer. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Odd(Arc<Mutex<BTreeSet<LeftOut>>>);
 

@@ -1,4 +1,4 @@
-//! How often a watch may send its query: a token bucket, and a limit on the backoff after failures. Pure: the time comes from outside.
+//! The rate limit of the queries of a watch: a token bucket, and a limit on the backoff after failures. Pure: the time is an argument.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What watches show: the last good snapshot, and the failure since then, if there is one.
+//! The state that watches publish: the last good snapshot, and the failure since then, if there is one.
 //!
 //! A change wakes them: of the instances, of their origin, or from answer to failure and back. An equal answer replaces the snapshot without a
 //! wake-up, so that its age is current.

@@ -1,4 +1,4 @@
-//! What a watch publishes: always the full set, never a difference, so that the next one makes up for a missed one.
+//! The values that a watch publishes: always the full set, never a difference, so that a missed one does not matter.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{Error, Instance};
 
-/// Where an answer came from.
+/// The origin of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Origin {
@@ -29,7 +29,7 @@ pub struct Snapshot {
     pub instances: Arc<[Arc<Instance>]>,
     /// Consul's index of the answer; 0 where there is none (prepared queries, DNS, fixed lists).
     pub index: u64,
-    /// Where this answer came from. It may differ from one answer to the next ([`Source::FirstOf`](crate::Source::FirstOf)).
+    /// The origin of this answer. It may differ from one answer to the next ([`Source::FirstOf`](crate::Source::FirstOf)).
     pub origin: Origin,
     /// The time at which the answer was surely true: its arrival, less the delay of the answering server behind its leader. For a blocking
     /// query whose wait ended without a change, the time at which the query was sent: the server states its delay as of then.
@@ -53,13 +53,13 @@ impl Snapshot {
     }
 }
 
-/// What is known of a service: the last good snapshot, if there is one, and the failure since then, if there is one.
+/// The known state of a service: the last good snapshot, if there is one, and the failure since then, if there is one.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Watched {
     /// The last good answer. An error never removes it.
     pub snapshot: Option<Arc<Snapshot>>,
-    /// Why the last query failed; none after an answer.
+    /// The error of the last query; none after an answer.
     pub failure: Option<Arc<Error>>,
 }
 

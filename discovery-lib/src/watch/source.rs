@@ -1,11 +1,11 @@
-//! Where the instances of a service come from, as text and as a value. Parsing only.
+//! The source of the instances of a service, as text and as a value. Parsing only.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 use super::fixed;
 use crate::{Error, Host, error::Kind};
 
-/// Where the instances of a service come from.
+/// The source of the instances of a service.
 ///
 /// Text form: `catalog`, `dns` or `fixed:HOST:PORT,...`; several of them in order, separated by commas, with a fixed list last, are
 /// [`Source::FirstOf`]: `catalog,dns` or `catalog,fixed:10.0.0.1:80,10.0.0.2:80`.
@@ -19,7 +19,7 @@ pub enum Source {
     Dns,
     /// A list, for a program that works without Consul. It never fails.
     Fixed(Arc<[(Host, u16)]>),
-    /// Several in order. The first one is asked, and the next one when that fails; an empty answer is no failure. Each answer names its
+    /// Several in order. The first one is queried, and the next one when that fails; an empty answer is not a failure. Each answer names its
     /// origin ([`Snapshot::origin`](crate::Snapshot::origin)).
     FirstOf(Arc<[Self]>),
 }

@@ -1,4 +1,4 @@
-//! Consul's SRV answers as instances. Pure: the messages come from `dns`.
+//! Consul's SRV answers as instances. Pure: `dns` receives the messages.
 //!
 //! Each record is an instance: instances on one host share a target, so a target is never a key. The address of a target is in the
 //! additional section, or in its name (`0a000001.addr.dc1.consul.`); otherwise it needs a DNS query of its own.

@@ -45,7 +45,7 @@ pub struct Consul {
     dir: TempDir,
 }
 
-/// What happens to the data when a Consul agent is started again.
+/// The data of a Consul agent that is started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Data {
     /// As after a restart.

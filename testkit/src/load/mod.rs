@@ -141,7 +141,7 @@ async fn run(
                 Some(outcome) = in_flight.join_next() => tally.add(joined(outcome)),
             }
         }
-        // What was due before it stopped is sent, even by a load that is behind its schedule.
+        // Requests that were due before the stop are sent, even if the load is behind its schedule.
         if stopped_at.is_some_and(|at| due_at > at) {
             break;
         }

@@ -1,4 +1,4 @@
-//! What an HTTP check asks, without asking it: its request, and those that redirects make of it.
+//! The requests of an HTTP check and of its redirects, without sockets.
 
 use std::time::Duration;
 

@@ -37,7 +37,7 @@ pub(super) struct Entry {
 pub(super) enum Notice {
     /// All are ready for the first time.
     Up(Vec<Entry>),
-    /// One ended by itself or was killed.
+    /// One ended without a stop by `up`.
     Ended { name: String, pid: Option<u32>, status: ExitStatus, restart_in: Option<Duration> },
     /// One that had ended was restarted and is ready.
     Restarted(Entry),

@@ -23,7 +23,7 @@ const STABLE_AFTER: Duration = Duration::from_secs(10);
 pub(super) enum ProcessEvent {
     /// It runs.
     Started { name: String, pid: Option<u32> },
-    /// It ended by itself or was killed; it is restarted after the pause, if any.
+    /// It ended without a stop by `up`; it is restarted after the pause, if any.
     Ended { name: String, status: ExitStatus, restart_in: Option<Duration> },
     /// It could not be started, and is not retried.
     Lost { name: String, why: io::Error },

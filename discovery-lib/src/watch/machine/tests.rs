@@ -8,7 +8,7 @@ use crate::{
     watch::pace::{BACKOFF_MAX, BURST, REFILL},
 };
 
-/// What the agent does with a query, after a number of milliseconds.
+/// The agent's reaction to a query, after a number of milliseconds.
 #[derive(Debug, Clone)]
 enum Reaction {
     Fails,
