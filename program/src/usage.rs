@@ -85,7 +85,7 @@ mod tests {
         #[arg(long)]
         http_addr: Option<u16>,
         #[arg(long)]
-        words: Option<bool>,
+        flag: Option<bool>,
     }
 
     #[test]
@@ -93,13 +93,13 @@ mod tests {
         for arguments in [
             &["--http-addr", "http://user:secret@consul:8500"][..],
             &["--http-addr=http://user:se/cret@consul:8500"],
-            &["--words", "http://user:secret@consul:8500"],
+            &["--flag", "http://user:secret@consul:8500"],
             &["http://user:secret@consul:8500"],
             &["--http-adr=http://user:secret@consul:8500"],
             &["--http-addr", "user:secret@consul:8500"],
         ] {
-            let typed = ["program"].iter().chain(arguments).map(OsString::from);
-            let text = parse::<Settings>(Settings::command(), typed).unwrap_err().to_string();
+            let arguments = ["program"].iter().chain(arguments).map(OsString::from);
+            let text = parse::<Settings>(Settings::command(), arguments).unwrap_err().to_string();
             assert!(!text.contains("cret") && !text.contains("error: error:"), "{text}");
         }
     }

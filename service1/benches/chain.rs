@@ -52,11 +52,13 @@ const TURNS: usize = 2;
 const CALL: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    let mut typed: Vec<OsString> = env::args_os().collect();
-    match typed.get(1).and_then(|role| role.to_str()) {
-        Some("service1") => service1::main(typed.split_off(1)),
-        Some("service2") => service2::main(typed.split_off(1)),
-        Some("fixed") => program::start("warn", serve_fixed(typed[2].to_str().unwrap().to_owned())),
+    let mut arguments: Vec<OsString> = env::args_os().collect();
+    match arguments.get(1).and_then(|role| role.to_str()) {
+        Some("service1") => service1::main(arguments.split_off(1)),
+        Some("service2") => service2::main(arguments.split_off(1)),
+        Some("fixed") => {
+            program::start("warn", serve_fixed(arguments[2].to_str().unwrap().to_owned()))
+        }
         _ => program::start("warn", measure()),
     }
 }

@@ -52,8 +52,8 @@ pub struct Settings {
 }
 
 /// The process, from its arguments (the program's name first) to its exit code.
-pub fn main(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let Arguments { settings, command } = match program::parse(Arguments::command(), typed) {
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let Arguments { settings, command } = match program::parse(Arguments::command(), arguments) {
         Ok(arguments) => arguments,
         Err(stop) => stop.exit(),
     };

@@ -121,7 +121,7 @@ mod tests {
         const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\na\nb\n";
         let long =
             "HTTP/1.1 200 OK\r\ncontent-length: 65537\r\n\r\n".to_owned() + &" ".repeat(65537);
-        for (upstream_says, status, said) in [
+        for (upstream_answer, status, expected) in [
             (HELLO, 200, "Hello from 10.0.0.1:1000\nto [::1]:8001\na\nb\n"),
             (
                 "HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n",
@@ -134,9 +134,9 @@ mod tests {
             ("220 mail ready\r\n", 502, "not HTTP"),
             ("", 504, "no answer"),
         ] {
-            let answered = answer(vec![upstream(upstream_says).await]).await;
-            assert_eq!(answered.0, status, "{upstream_says:?}: {answered:?}");
-            assert!(answered.1.contains(said), "{upstream_says:?}: {answered:?}");
+            let answered = answer(vec![upstream(upstream_answer).await]).await;
+            assert_eq!(answered.0, status, "{upstream_answer:?}: {answered:?}");
+            assert!(answered.1.contains(expected), "{upstream_answer:?}: {answered:?}");
             assert!(
                 answered.1.ends_with('\n') && (status == 200 || answered.1.lines().count() == 1),
                 "{answered:?}"
@@ -147,7 +147,7 @@ mod tests {
     #[tokio::test]
     async fn without_an_instance_the_answer_is_immediate() {
         let refusing = testkit::ports::unused().unwrap();
-        for (upstreams, said) in [
+        for (upstreams, expected) in [
             (vec![], "no call to service2: it has no instances\n".to_owned()),
             (
                 vec![refusing],
@@ -156,7 +156,7 @@ mod tests {
                 ),
             ),
         ] {
-            assert_eq!(answer(upstreams).await, (503, said));
+            assert_eq!(answer(upstreams).await, (503, expected));
         }
     }
 }

@@ -5,7 +5,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{backends::Reach, entry, machine::Reply, odd::Odd, permits::Permits, snapshot::Origin};
+use super::{
+    backends::Reach, entry, left_out::LeftOutLog, machine::Reply, permits::Permits,
+    snapshot::Origin,
+};
 use crate::{Error, Include, Query, Status, agent::AgentClient};
 
 #[derive(Debug, Clone)]
@@ -13,13 +16,13 @@ pub(super) struct Catalog {
     agent: AgentClient,
     permits: Arc<Permits>,
     query: Query,
-    odd: Odd,
+    left_out_log: LeftOutLog,
 }
 
 impl Catalog {
     pub(super) fn new(query: &Query, reach: &Reach) -> Self {
         let (agent, permits) = (reach.agent.clone(), reach.permits.clone());
-        Self { agent, permits, query: query.clone(), odd: Odd::default() }
+        Self { agent, permits, query: query.clone(), left_out_log: LeftOutLog::default() }
     }
 
     pub(super) fn endpoint(&self) -> String {
@@ -52,7 +55,8 @@ impl Catalog {
         if is_prepared && query.include == Include::Passing {
             instances.retain(|instance| instance.status == Status::Passing);
         }
-        self.odd.report(&query.service, answer.left_out.into_iter().chain(unusable).collect());
+        self.left_out_log
+            .report(&query.service, answer.left_out.into_iter().chain(unusable).collect());
         Ok(Reply {
             origin: if is_prepared { Origin::PreparedQuery } else { Origin::Catalog },
             instances,

@@ -29,8 +29,8 @@ use tokio::{
 };
 
 use super::{
+    left_out::LeftOutLog,
     machine::Reply,
-    odd::Odd,
     snapshot::Origin,
     srv::{self, Target},
 };
@@ -58,7 +58,7 @@ pub(super) struct Dns {
     server: Arc<DnsServer>,
     service: Arc<str>,
     name: Name,
-    odd: Odd,
+    left_out_log: LeftOutLog,
 }
 
 impl Dns {
@@ -70,7 +70,7 @@ impl Dns {
             let text = format!("the service {service:?} has a name that DNS has no room for");
             return Err(Error::new(Kind::Setting, text));
         };
-        Ok(Self { server, service, name, odd: Odd::default() })
+        Ok(Self { server, service, name, left_out_log: LeftOutLog::default() })
     }
 
     pub(super) fn endpoint(&self) -> String {
@@ -89,7 +89,7 @@ impl Dns {
         let resolver = self.server.resolver().await?;
         let message = records(&resolver, &self.name, RecordType::SRV).await?;
         let (mut targets, left_out) = srv::targets(&message);
-        self.odd.report(&self.service, left_out);
+        self.left_out_log.report(&self.service, left_out);
         for target in &mut targets {
             if target.host.is_none() {
                 target.host = address(&resolver, target).await?;

@@ -234,11 +234,11 @@ mod tests {
     #[test]
     fn a_record_that_can_not_be_called_is_left_out_and_the_others_stay() {
         let good = "0a000001.addr.dc1.consul.";
-        for (odd, port, id, why) in [
+        for (target, port, id, why) in [
             (good, 0, "0a000001.addr.dc1.consul.:0", NO_PORT),
             ("8500.", 80, "8500.:80", "\"8500\" is neither an IP address nor a host name"),
         ] {
-            let (targets, left_out) = targets(&answer(&[(1, port, odd), (1, 81, good)], &[]));
+            let (targets, left_out) = targets(&answer(&[(1, port, target), (1, 81, good)], &[]));
             assert_eq!(targets.iter().map(|target| target.port).collect::<Vec<_>>(), [81]);
             assert_eq!(left_out, [LeftOut::new("", id, why)]);
         }

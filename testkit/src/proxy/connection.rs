@@ -13,7 +13,7 @@ use tokio::{
     time,
 };
 
-use super::{Counts, End, Mode, Orders};
+use super::{Control, Counts, End, Mode};
 
 /// The size of the copy buffer, in bytes.
 const PIECE: usize = 16 * 1024;
@@ -23,7 +23,7 @@ const GARBAGE: &[u8] = b"\x00\x01 not a known protocol \xff\xfe\r\n\r\n";
 pub(super) struct Connection {
     client: TcpStream,
     upstream: SocketAddr,
-    orders: watch::Receiver<Orders>,
+    control: watch::Receiver<Control>,
     counts: Arc<Counts>,
 }
 
@@ -31,19 +31,19 @@ impl Connection {
     pub(super) fn new(
         client: TcpStream,
         upstream: SocketAddr,
-        orders: watch::Receiver<Orders>,
+        control: watch::Receiver<Control>,
         counts: Arc<Counts>,
     ) -> Self {
-        Self { client, upstream, orders, counts }
+        Self { client, upstream, control, counts }
     }
 
     pub(super) async fn run(mut self) {
-        let mut orders = self.orders.clone();
-        let ends = orders.borrow().ends;
+        let mut control = self.control.clone();
+        let ends = control.borrow().ends;
         let end = tokio::select! {
             // An upstream that fails or refuses is shown to the client as a reset.
             end = self.pass() => end.unwrap_or(End::Reset),
-            ordered = orders.wait_for(|now| now.ends != ends) => {
+            ordered = control.wait_for(|now| now.ends != ends) => {
                 ordered.map_or(End::Reset, |now| now.end)
             }
         };
@@ -72,14 +72,14 @@ impl Connection {
     }
 
     async fn both_ways(&mut self, server: &mut TcpStream) -> io::Result<End> {
-        let (mut asked, mut answered) = (vec![0; PIECE], vec![0; PIECE]);
+        let (mut received, mut answered) = (vec![0; PIECE], vec![0; PIECE]);
         let mut client_done = false;
         loop {
             self.not_hanging().await;
             tokio::select! {
-                _ = self.orders.changed() => {}
-                length = self.client.read(&mut asked), if !client_done => {
-                    let piece = &asked[..length?];
+                _ = self.control.changed() => {}
+                length = self.client.read(&mut received), if !client_done => {
+                    let piece = &received[..length?];
                     client_done = piece.is_empty();
                     if let Some(end) = self.forward(piece, server).await? {
                         return Ok(end);
@@ -129,7 +129,7 @@ impl Connection {
 
     /// Waits until the mode is not [`Mode::Hang`].
     async fn not_hanging(&mut self) -> Mode {
-        match self.orders.wait_for(|now| now.mode != Mode::Hang).await {
+        match self.control.wait_for(|now| now.mode != Mode::Hang).await {
             Ok(now) => now.mode,
             // The proxy is dropped, and this connection will be closed.
             Err(_) => Mode::Reset,

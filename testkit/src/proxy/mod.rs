@@ -84,7 +84,7 @@ struct Counts {
 
 /// The state that every connection watches.
 #[derive(Debug, Clone, Copy)]
-struct Orders {
+struct Control {
     mode: Mode,
     /// Incremented by every order to close; a connection closes when it changes, in this way.
     ends: u64,
@@ -104,12 +104,12 @@ impl Proxy {
         let addr = listener.local_addr()?;
         let (commands, commands_rx) = mpsc::channel(COMMANDS_MAX);
         let counts = Arc::new(Counts::default());
-        let (orders, _) = watch::channel(Orders { mode: Mode::Pass, ends: 0, end: End::Close });
+        let (control, _) = watch::channel(Control { mode: Mode::Pass, ends: 0, end: End::Close });
         let server = Server {
             upstream,
             addr,
-            door: Door::Open(listener),
-            orders,
+            listener: Listener::Open(listener),
+            control,
             counts: counts.clone(),
             connections: JoinSet::new(),
         };
@@ -160,10 +160,10 @@ impl Proxy {
     }
 
     async fn command(&self, command: Command) -> io::Result<()> {
-        let gone = || io::Error::other("the proxy is gone");
+        let stopped = || io::Error::other("the proxy has stopped");
         let (done, done_rx) = oneshot::channel();
-        self.commands.send((command, done)).await.map_err(|_| gone())?;
-        done_rx.await.map_err(|_| gone())?
+        self.commands.send((command, done)).await.map_err(|_| stopped())?;
+        done_rx.await.map_err(|_| stopped())?
     }
 }
 
@@ -176,31 +176,31 @@ impl Drop for Proxy {
 struct Server {
     addr: SocketAddr,
     upstream: SocketAddr,
-    door: Door,
-    orders: watch::Sender<Orders>,
+    listener: Listener,
+    control: watch::Sender<Control>,
     counts: Arc<Counts>,
     connections: JoinSet<()>,
 }
 
-enum Door {
+enum Listener {
     Open(TcpListener),
     /// Bound and not listening: connections are refused, and the port stays reserved.
     Closed(Socket),
     /// Between the two, or permanently if the port could not be bound again.
-    Gone,
+    Lost,
 }
 
 impl Server {
     async fn run(mut self, mut commands: mpsc::Receiver<PendingCommand>) {
         loop {
             tokio::select! {
-                asked = commands.recv() => {
-                    let Some((command, done)) = asked else { return };
-                    let obeyed = self.execute(command).await;
+                received = commands.recv() => {
+                    let Some((command, done)) = received else { return };
+                    let result = self.execute(command).await;
                     // The sender of the command may have been dropped.
-                    drop(done.send(obeyed));
+                    drop(done.send(result));
                 }
-                stream = self.door.accept() => self.serve(stream),
+                stream = self.listener.accept() => self.serve(stream),
                 Some(_) = self.connections.join_next() => {}
             }
         }
@@ -209,15 +209,18 @@ impl Server {
     async fn execute(&mut self, command: Command) -> io::Result<()> {
         match command {
             Command::Set(mode) => {
-                self.orders.send_modify(|orders| orders.mode = mode);
-                let door = std::mem::replace(&mut self.door, Door::Gone);
-                self.door =
-                    if mode == Mode::Closed { door.close(self.addr)? } else { door.open()? };
+                self.control.send_modify(|control| control.mode = mode);
+                let listener = std::mem::replace(&mut self.listener, Listener::Lost);
+                self.listener = if mode == Mode::Closed {
+                    listener.close(self.addr)?
+                } else {
+                    listener.open()?
+                };
             }
             Command::End(end) => {
-                self.orders.send_modify(|orders| {
-                    orders.ends += 1;
-                    orders.end = end;
+                self.control.send_modify(|control| {
+                    control.ends += 1;
+                    control.end = end;
                 });
                 while self.connections.join_next().await.is_some() {}
             }
@@ -227,13 +230,13 @@ impl Server {
 
     fn serve(&mut self, client: TcpStream) {
         self.counts.accepted.fetch_add(1, Ordering::Relaxed);
-        let orders = self.orders.subscribe();
-        let connection = Connection::new(client, self.upstream, orders, self.counts.clone());
+        let control = self.control.subscribe();
+        let connection = Connection::new(client, self.upstream, control, self.counts.clone());
         self.connections.spawn(connection.run());
     }
 }
 
-impl Door {
+impl Listener {
     async fn accept(&self) -> TcpStream {
         loop {
             match self {
@@ -242,7 +245,7 @@ impl Door {
                     // The client disconnected before accept, or there are no file descriptors left: try the next one.
                     Err(_) => tokio::time::sleep(ACCEPT_AGAIN_AFTER).await,
                 },
-                Self::Closed(_) | Self::Gone => std::future::pending().await,
+                Self::Closed(_) | Self::Lost => std::future::pending().await,
             }
         }
     }
@@ -267,7 +270,7 @@ impl Door {
                 socket.set_nonblocking(true)?;
                 TcpListener::from_std(socket.into()).map(Self::Open)
             }
-            Self::Gone => Err(io::Error::other("the proxy lost its port")),
+            Self::Lost => Err(io::Error::other("the proxy lost its port")),
         }
     }
 }

@@ -64,13 +64,13 @@ impl Agent {
         let service = json!({ "ID": "web-1", "Service": "web", "Meta": registered["Meta"],
             "Address": registered["Address"], "Port": registered["Port"] });
         // A record that can't be parsed does not hide the others.
-        let odd = json!({ "ID": "odd", "Service": "odd", "Port": 70_000 });
+        let invalid = json!({ "ID": "invalid", "Service": "invalid", "Port": 70_000 });
         if head.starts_with("GET /v1/agent/service/") {
             service
         } else if head.starts_with("GET /v1/agent/health/service/id/") {
             json!({ "AggregatedStatus": "passing", "Service": service, "Checks": [{ "Node": "here" }] })
         } else if head.starts_with("GET /v1/catalog/node/here") && self.shows.load(Relaxed) {
-            json!({ "Node": { "Node": "here", "Address": "127.0.0.1" }, "Services": { "odd": odd, "web-1": service } })
+            json!({ "Node": { "Node": "here", "Address": "127.0.0.1" }, "Services": { "invalid": invalid, "web-1": service } })
         } else {
             json!(null)
         }

@@ -14,12 +14,12 @@ const WARNINGS_MAX: usize = 20;
 
 /// The records left out of the last answer. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Odd(Arc<Mutex<BTreeSet<LeftOut>>>);
+pub(super) struct LeftOutLog(Arc<Mutex<BTreeSet<LeftOut>>>);
 
-impl Odd {
+impl LeftOutLog {
     /// Logs those that were not left out of the answer before.
     pub(super) fn report(&self, service: &str, left_out: Vec<LeftOut>) {
-        let new = self.new_ones(left_out);
+        let new = self.newly_left_out(left_out);
         for LeftOut { node, id, why } in new.iter().take(WARNINGS_MAX) {
             warn!(%service, node, instance = id, error = why, "record left out: it can't be used");
         }
@@ -28,7 +28,7 @@ impl Odd {
         }
     }
 
-    fn new_ones(&self, left_out: Vec<LeftOut>) -> Vec<LeftOut> {
+    fn newly_left_out(&self, left_out: Vec<LeftOut>) -> Vec<LeftOut> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let left_out: BTreeSet<_> = left_out.into_iter().collect();
         let new = left_out.difference(&known).cloned().collect();
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn a_record_is_logged_once_until_it_changes_or_appears_again() {
-        let odd = Odd::default();
+        let log = LeftOutLog::default();
         let record = |id: &str, why: &str| LeftOut::new("larry", id, why);
         let (a, b) = (record("a", "port 0"), record("b", "port 0"));
         for (answer, logged) in [
@@ -54,7 +54,7 @@ mod tests {
             (vec![], vec![]),
             (vec![a.clone()], vec![a]),
         ] {
-            assert_eq!(odd.new_ones(answer.clone()), logged, "{answer:?}");
+            assert_eq!(log.newly_left_out(answer.clone()), logged, "{answer:?}");
         }
     }
 }
