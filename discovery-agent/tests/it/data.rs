@@ -65,8 +65,11 @@ async fn a_damaged_file_is_reported_with_its_remedy_and_not_changed() {
         fs::write(&file, text).unwrap();
         let err = Agent::builder().data_dir(dir.path()).start().await.unwrap_err();
         assert!(err.is_data(), "{text:?}");
-        let text = err.to_string();
-        assert!(text.contains(file.to_str().unwrap()) && text.contains("move it away"), "{text}");
+        let error = err.to_string();
+        assert!(
+            error.contains(file.to_str().unwrap()) && error.contains("move it away"),
+            "{error}"
+        );
         assert_eq!(fs::read_to_string(&file).unwrap(), text, "the file must not change");
     }
 }
