@@ -109,8 +109,10 @@
 //!   than 1 s needs a longer `try_timeout`; otherwise the request is sent to another instance too.
 //! - 2 s for the next byte while a body is sent or read (`stall_timeout`).
 //!
-//! Not supported yet: TLS (to the agent and to instances), HTTP/2 and gRPC, and hedged requests (a second try beside the first). Calls use
-//! HTTP/1.1; for other protocols [`Pool::connect`] returns a TCP connection. Consul's service mesh and KV store are not part of this library.
+//! With [`CallOptions::hedge`] a request that has no answer for unusually long is sent to a second instance too. It is off by default.
+//!
+//! Not supported yet: TLS (to the agent and to instances), HTTP/2 and gRPC. Calls use HTTP/1.1; for other protocols [`Pool::connect`]
+//! returns a TCP connection. Consul's service mesh and KV store are not part of this library.
 //!
 //! # How a call finds its instance
 //!

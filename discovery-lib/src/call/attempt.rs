@@ -1,13 +1,12 @@
 //! One try: a request to one instance, on an idle connection or a new one, up to the head of the response.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::Response;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::{
-    CallOptions,
     connection::{
         Connection, Wire,
         dial::dial,
@@ -19,25 +18,31 @@ use super::{
 };
 use crate::{Instance, names::Names};
 
-/// The target and the deadlines of a try.
+/// The connections and the deadlines of a try.
 #[derive(Debug)]
-pub(crate) struct Attempt<'a> {
-    pub(crate) instance: &'a Instance,
-    pub(crate) names: &'a Names,
+pub(crate) struct Attempt {
     pub(crate) kept: Arc<IdleConnections>,
     /// Whether an idle connection may be used.
     pub(crate) may_reuse: bool,
     pub(crate) limits: Limits,
-    pub(crate) options: &'a CallOptions,
+    /// Idle connections kept per instance.
+    pub(crate) idle_max: u32,
+    /// How long they are kept.
+    pub(crate) idle_timeout: Duration,
     pub(crate) now: Instant,
 }
 
 /// The head of a response, and the connection of its body.
 pub(crate) type Answer = (Response<Incoming>, Lease);
 
-impl Attempt<'_> {
+impl Attempt {
     /// Sends the request and waits for the head of the response.
-    pub(crate) async fn run(self, request: &Outgoing<'_>) -> Result<Answer, TryOutcome> {
+    pub(crate) async fn run(
+        self,
+        instance: &Instance,
+        names: &Names,
+        request: &Outgoing<'_>,
+    ) -> Result<Answer, TryOutcome> {
         while self.may_reuse
             && let Some(mut connection) = self.kept.take(self.now)
         {
@@ -50,9 +55,8 @@ impl Attempt<'_> {
                 Err(outcome) => return Err(outcome),
             }
         }
-        let stream = dial(self.instance, self.names, self.limits.connect)
-            .await
-            .map_err(TryOutcome::NotConnected)?;
+        let stream =
+            dial(instance, names, self.limits.connect).await.map_err(TryOutcome::NotConnected)?;
         let opened =
             Wire::open(stream, self.limits.answer).await.map_err(TryOutcome::NotConnected)?;
         let mut connection = Box::new(opened);
@@ -66,7 +70,7 @@ impl Attempt<'_> {
     }
 
     fn line(self, connection: Box<Wire>) -> Lease {
-        let CallOptions { idle_max, idle_timeout, .. } = *self.options;
-        Lease { connection, kept: self.kept, until: self.now + idle_timeout, idle_max }
+        let Self { kept, idle_max, .. } = self;
+        Lease { connection, kept, until: self.now + self.idle_timeout, idle_max }
     }
 }

@@ -167,8 +167,9 @@ impl Open {
             return Poll::Ready(Polled::Came(came));
         }
         let since = *self.quiet_since.get_or_insert_with(|| {
-            self.in_flight.still_arriving(stall);
-            Instant::now()
+            let now = Instant::now();
+            self.in_flight.still_arriving(stall, now);
+            now
         });
         connection.poll_late(Deadline::after(stall, since), cx).map(|()| Polled::Stalled)
     }

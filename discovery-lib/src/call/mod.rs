@@ -4,7 +4,7 @@
 //!
 //! 1. [`client`]: takes the service from the URL and finds its upstream, or makes one.
 //! 2. [`request`]: removes the headers of one hop and keeps what each try sends.
-//! 3. [`upstream`]: picks an instance of the pool and starts a try.
+//! 3. [`upstream`]: picks an instance of the pool and starts a try; [`outstanding`] has those under way.
 //! 4. [`attempt`]: takes an idle connection of the instance ([`connection::idle`]) or dials a new one ([`connection::dial`]).
 //! 5. [`connection`]: sends the request and waits for the head of the response.
 //! 6. [`tries::outcome`]: what the result means for the instance, and whether another try may follow; [`tries`] decides if it does.
@@ -19,6 +19,7 @@ mod connection;
 mod failed_try;
 pub mod headers;
 mod options;
+mod outstanding;
 mod request;
 mod request_body;
 mod tcp;

@@ -2,6 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
+use super::tries::Hedge;
 use crate::{Error, error::Kind};
 
 /// The options of calls, for all services of a client ([`Client::with_options`](crate::Client::with_options)), for one service
@@ -52,6 +53,10 @@ pub struct CallOptions {
     pub retries_per_second: u32,
     /// The time over which requests and retries are counted. Default 10 s, from 1 s to 5 min. A longer one allows a longer burst.
     pub retry_window: Duration,
+    /// When a request without an answer is sent to a second instance too; the first good answer is used, and the other try is cancelled.
+    /// Default none. It shortens the longest waits for some more load: at most one more request per call, from the retry budget. Only
+    /// for GET, HEAD, OPTIONS, PUT and DELETE with a body that can be sent again; both instances may serve the request.
+    pub hedge: Option<Hedge>,
     /// Idle connections kept per instance. Default 256, at most 4096; 0 opens a connection per call.
     pub idle_max: u32,
     /// How long an idle connection is kept. Default 4 s, at most 1 h. It must be less than the idle timeout of the servers (5 s in Node.js and
@@ -72,6 +77,7 @@ impl Default for CallOptions {
             retry_percent: 20,
             retries_per_second: 10,
             retry_window: Duration::from_secs(10),
+            hedge: None,
             idle_max: 256,
             idle_timeout: Duration::from_secs(4),
         }
@@ -109,6 +115,23 @@ setters! {
     idle_timeout: Duration,
 }
 
+impl CallOptions {
+    /// Sets [`hedge`](Self#structfield.hedge).
+    ///
+    /// ```
+    /// use discovery::{CallOptions, tries::Hedge};
+    ///
+    /// let options = CallOptions::default().hedge(Hedge::P95);
+    /// let never = options.clone().hedge(None);
+    /// # assert!(options.hedge.is_some() && never.hedge.is_none());
+    /// ```
+    #[must_use]
+    pub fn hedge(mut self, hedge: impl Into<Option<Hedge>>) -> Self {
+        self.hedge = hedge.into();
+        self
+    }
+}
+
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::MAX;
 const RETRY_WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
 const IDLE_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
@@ -128,6 +151,9 @@ impl CallOptions {
             ("idle_timeout", self.idle_timeout, IDLE_TIMEOUT),
         ] {
             within(name, &value, &bounds)?;
+        }
+        if let Some(Hedge::After(delay)) = self.hedge {
+            within("hedge", &delay, &TIMEOUT)?;
         }
         for (name, value, bounds) in [
             ("tries_max", self.tries_max, 1..=100),
@@ -184,6 +210,10 @@ mod tests {
             (default().stall_timeout(zero), "stall_timeout of"),
             (default().call_timeout(zero), "call_timeout of"),
             (default().ready_timeout(zero), "ready_timeout of"),
+            (
+                default().hedge(Hedge::After(zero)),
+                "hedge of the call options is 0ns: it must be from 1ms to ",
+            ),
             (
                 default().retry_window(day),
                 "retry_window of the call options is 86400s: it must be from 1s to 300s",

@@ -31,6 +31,11 @@ impl<'a> Outgoing<'a> {
         Self { method: head.method, target, headers, body: body.0, service }
     }
 
+    /// Whether the body is a stream, which is sent once.
+    pub(crate) fn has_stream(&self) -> bool {
+        matches!(&self.body, Content::Stream(_))
+    }
+
     /// Whether the body is a stream of which a try has taken a frame: then it cannot be sent again.
     pub(crate) fn is_body_taken(&self) -> bool {
         matches!(&self.body, Content::Stream(stream) if stream.is_taken())

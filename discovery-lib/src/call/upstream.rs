@@ -1,16 +1,19 @@
 //! One service of a client: its pool, its retry budget, and a call from the first pick to a response or an error.
 
+use std::pin::pin;
+
 use http::{HeaderValue, Response};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Body, CallOptions,
-    attempt::Attempt,
+    attempt::{Answer, Attempt},
     connection::idle::IdleConnections,
     failed_try::Span,
     headers,
+    outstanding::{Event, Outstanding},
     request::Outgoing,
-    tries::{Budget, Retry, Stop, Tries, TryOutcome, no_instance},
+    tries::{Budget, Hedge, Latencies, Retry, Stop, Tries, TryOutcome, no_instance},
 };
 use crate::{Error, Pick, PickError, Pool, error::Kind};
 
@@ -19,21 +22,33 @@ pub(crate) struct Upstream {
     /// Not held, so that it ends when it is not called any more.
     pool: Pool,
     budget: Budget,
+    latencies: Latencies,
     name: HeaderValue,
     options: CallOptions,
 }
 
-/// A try without the response of the call.
-struct Miss {
-    /// The time of the next try, or why there is none.
-    next: Result<Instant, Stop>,
-    /// A response that is returned if no other try gets a better one.
-    answer: Option<Box<Response<Body>>>,
+/// A try that has ended.
+struct Ended {
+    pick: Pick,
+    sent: Result<Answer, TryOutcome>,
+}
+
+/// One call, from its first pick to its end.
+struct Call<'a> {
+    upstream: &'a Upstream,
+    request: &'a Outgoing<'a>,
+    options: &'a CallOptions,
+    tries: Tries,
+    /// When the next try is due, unless one under way ends before.
+    due: Option<Instant>,
+    /// The response of the last try, if it had one: that of the call if no other try gets a better one.
+    answer: Option<Response<Body>>,
 }
 
 impl Upstream {
     pub(crate) fn new(pool: Pool, name: HeaderValue, options: CallOptions, now: Instant) -> Self {
-        Self { pool: pool.without_hold(), budget: Budget::of_checked(&options, now), name, options }
+        let (budget, latencies) = (Budget::of_checked(&options, now), Latencies::new(now));
+        Self { pool: pool.without_hold(), budget, latencies, name, options }
     }
 
     pub(crate) fn name(&self) -> &HeaderValue {
@@ -67,80 +82,105 @@ impl Upstream {
         self.pool.touch(now);
         self.budget.request(now);
         let mut tries = Tries::new(request.method.clone(), options, now);
-        let (mut pick, mut now) = first_pick(&self.pool, &mut tries, now).await?;
+        if request.has_stream() {
+            tries.stream_body();
+        }
+        let (pick, now) = first_pick(&self.pool, &mut tries, now).await?;
+        let upstream = self;
+        let call = Call { upstream, request, options, tries, due: None, answer: None };
+        call.run(pick, now).await
+    }
+
+    async fn attempt(&self, pick: Pick, request: &Outgoing<'_>, attempt: Attempt) -> Ended {
+        let sent = attempt.run(pick.instance(), self.pool.names(), request).await;
+        Ended { pick, sent }
+    }
+}
+
+impl<'a> Call<'a> {
+    async fn run(mut self, pick: Pick, now: Instant) -> Result<Response<Body>, Error> {
+        let place = pin!(None);
+        let mut outstanding = Outstanding::new(place);
+        outstanding.start(self.start(pick, now));
         loop {
-            let Miss { next, answer } = match self.attempt(pick, request, &mut tries, now).await {
-                Ok(answer) => return Ok(answer),
-                Err(miss) => miss,
+            let event = outstanding.next(self.due).await;
+            let now = Instant::now();
+            let next = match event {
+                Event::Ended(ended) => self.record(ended, now),
+                Event::Due => Ok(now),
             };
-            (pick, now) = match self.next_pick(&mut tries, next).await {
-                Ok(next) => next,
-                Err(stop) => {
-                    let error = || {
-                        let error = tries.into_error(self.pool.service(), stop);
-                        match request.take_body_error() {
-                            Some(source) => error.because(source),
-                            None => error,
-                        }
-                    };
-                    return answer.map(|answer| *answer).ok_or_else(error);
+            let pick = match next {
+                Ok(at) if at > now => {
+                    self.due = Some(at);
+                    continue;
                 }
+                Ok(_) => self.tries.another(&self.upstream.pool, &self.upstream.budget, now),
+                Err(stop) => Err(stop),
             };
+            match pick {
+                Ok(pick) => outstanding.start(self.start(pick, now)),
+                Err(stop) if stop == Stop::Answered || outstanding.is_empty() => {
+                    return self.end(stop);
+                }
+                Err(_) => self.due = None,
+            }
         }
     }
 
-    /// Picks the next member after the demanded wait, if any; returns the time of the pick.
-    async fn next_pick(
-        &self,
-        tries: &mut Tries,
-        next: Result<Instant, Stop>,
-    ) -> Result<(Pick, Instant), Stop> {
-        let next = next?;
-        if next > Instant::now() {
-            sleep_until(next).await;
-        }
-        Ok((tries.another(&self.pool, &self.budget, next)?, next))
-    }
-
-    async fn attempt(
-        &self,
-        pick: Pick,
-        request: &Outgoing<'_>,
-        tries: &mut Tries,
-        now: Instant,
-    ) -> Result<Response<Body>, Miss> {
+    /// Starts a try.
+    fn start(&mut self, pick: Pick, now: Instant) -> impl Future<Output = Ended> + use<'a> {
+        let CallOptions { idle_max, idle_timeout, .. } = *self.options;
         let attempt = Attempt {
-            instance: pick.instance(),
-            names: self.pool.names(),
             kept: IdleConnections::of(&pick),
-            may_reuse: !tries.wants_fresh_connection(),
-            limits: tries.start(&pick, now),
-            options: tries.options(),
+            may_reuse: !self.tries.wants_fresh_connection(),
+            limits: self.tries.start(&pick, now),
+            idle_max,
+            idle_timeout,
             now,
         };
-        let sent = attempt.run(request).await;
-        if request.is_body_taken() {
-            tries.body_taken();
+        self.due = self.tries.hedge_at(&self.upstream.latencies, now);
+        self.upstream.attempt(pick, self.request, attempt)
+    }
+
+    /// Records a try that has ended. Returns when the next may follow.
+    fn record(&mut self, Ended { pick, sent }: Ended, now: Instant) -> Result<Instant, Stop> {
+        if self.request.is_body_taken() {
+            self.tries.body_taken();
         }
         let outcome =
             sent.as_ref().map_or_else(|outcome| *outcome, |(head, _)| TryOutcome::of(head));
-        let next = tries.ended(&pick, &outcome, Instant::now());
-        let (instance, in_flight) = (pick.instance().clone(), pick.judge(outcome.verdict()));
-        let answer = sent.ok().map(|(mut head, line)| {
+        let next = self.tries.ended(&pick, &outcome, now);
+        let (instance, in_flight) =
+            (pick.instance().clone(), pick.judge_at(outcome.verdict(), now));
+        match next {
+            Err(Stop::Answered) if self.options.hedge == Some(Hedge::P95) => {
+                self.upstream.latencies.record(&self.tries, now);
+            }
+            Err(Stop::Answered) => {}
+            Ok(_) | Err(_) => {
+                let (service, tried) = (self.upstream.pool.service(), self.tries.tried().last());
+                tracing::debug!(%service, tried = tried.map(tracing::field::display), "try failed");
+            }
+        }
+        // What was surely not served is not a response of the call.
+        let sent = sent.ok().filter(|_| outcome.retry() != Retry::Always);
+        self.answer = sent.map(|(mut head, line)| {
             headers::strip_hop_by_hop(head.headers_mut());
-            head.map(|body| Body::new(body, instance, tries.reading(), line, in_flight))
+            head.map(|body| Body::new(body, instance, self.tries.reading(), line, in_flight))
         });
-        let retry = outcome.retry();
-        if retry != Retry::No
-            && let Some(tried) = tries.tried().last()
-        {
-            tracing::debug!(service = %self.pool.service(), %tried, "try failed");
-        }
-        match (retry, answer) {
-            (Retry::No, Some(answer)) => Ok(answer),
-            (Retry::IfRepeatable, answer) => Err(Miss { next, answer: answer.map(Box::new) }),
-            (Retry::Always | Retry::No, _) => Err(Miss { next, answer: None }),
-        }
+        next
+    }
+
+    /// The response of the call, or its error.
+    fn end(self, stop: Stop) -> Result<Response<Body>, Error> {
+        let Self { upstream, request, tries, answer, .. } = self;
+        answer.ok_or_else(|| {
+            let error = tries.into_error(upstream.pool.service(), stop);
+            match request.take_body_error() {
+                Some(source) => error.because(source),
+                None => error,
+            }
+        })
     }
 }
 
@@ -151,7 +191,7 @@ pub(crate) async fn first_pick(
     now: Instant,
 ) -> Result<(Pick, Instant), Error> {
     let no_pick = |error| no_instance(pool.service(), error);
-    match pool.pick_with(tries.picking()) {
+    match pool.pick_with(tries.picking().at(now)) {
         Err(PickError::NoAnswerYet) => {}
         picked => return picked.map(|pick| (pick, now)).map_err(no_pick),
     }

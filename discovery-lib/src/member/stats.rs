@@ -82,8 +82,8 @@ impl MemberStats {
         }
     }
 
-    pub(crate) fn now(&self) -> Moment {
-        Moment::new(Instant::now(), self.epoch)
+    pub(crate) fn moment(&self, now: Instant) -> Moment {
+        Moment::new(now, self.epoch)
     }
 
     pub(crate) fn id(&self) -> MemberId {

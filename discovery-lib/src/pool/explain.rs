@@ -75,7 +75,8 @@ impl Pool {
 
 fn explain(state: &PoolState) -> Explanation {
     let published = state.published();
-    let now = state.now();
+    let at = Instant::now();
+    let now = state.moment(at);
     let members = || published.members.iter().filter(|member| !member.is_dropped());
     let mut instances: Vec<_> = members().map(|member| Explained::of(member, now)).collect();
     instances.sort_by_key(|it| it.member.map(|member| member.rank));
@@ -86,7 +87,7 @@ fn explain(state: &PoolState) -> Explanation {
         .map(|instance| Explained { instance: Arc::clone(instance), member: None });
     instances.extend(never);
     let service = Arc::clone(state.service());
-    Explanation { service, at: Instant::now(), watched: published.watched.clone(), instances }
+    Explanation { service, at, watched: published.watched.clone(), instances }
 }
 
 impl Explained {

@@ -234,10 +234,10 @@ impl Pool {
     /// There is no instance to call, or no other one ([`PickError::AllTried`]): then [`Pool::pick`] returns one again.
     #[inline]
     pub fn pick_with(&self, options: PickOptions<'_>) -> Result<Pick, PickError> {
-        let PickOptions(request) = options;
+        let PickOptions { request, now } = options;
         self.keep_fed();
         let published = self.state.published();
-        let now = self.state.now();
+        let now = self.state.moment(now.unwrap_or_else(Instant::now));
         let mut draws = RandomDraws(fastrand::Rng::with_seed(self.state.options.seed()));
         match published.ranks.pick(&mut draws, now, request) {
             Some(choice) => {

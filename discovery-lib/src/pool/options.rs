@@ -1,5 +1,7 @@
 //! The options of one pick.
 
+use tokio::time::Instant;
+
 use crate::{
     MemberId,
     balance::{Probe, Request},
@@ -18,7 +20,10 @@ use crate::{
 /// # }
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
-pub struct PickOptions<'a>(pub(super) Request<'a>);
+pub struct PickOptions<'a> {
+    pub(super) request: Request<'a>,
+    pub(super) now: Option<Instant>,
+}
 
 impl<'a> PickOptions<'a> {
     /// The default.
@@ -31,21 +36,28 @@ impl<'a> PickOptions<'a> {
     /// with [`PickOptions::apart_from`].
     #[must_use]
     pub fn repeatable(mut self) -> Self {
-        self.0.probe = Probe::Allowed;
+        self.request.probe = Probe::Allowed;
         self
     }
 
     /// None of these members, which the call has tried already. The pick may be of a worse rank, but does not probe an ejected member.
     #[must_use]
     pub fn apart_from(mut self, tried: &'a [MemberId]) -> Self {
-        self.0.tried = tried;
+        self.request.tried = tried;
         self
     }
 
     /// A key for policies that choose by it; the default policy ignores it.
     #[must_use]
     pub fn key(mut self, key: u64) -> Self {
-        self.0.key = Some(key);
+        self.request.key = Some(key);
+        self
+    }
+
+    /// The time of the pick, for a caller that has just read the clock. Default: the pool reads it.
+    #[must_use]
+    pub fn at(mut self, now: Instant) -> Self {
+        self.now = Some(now);
         self
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
@@ -93,8 +94,13 @@ impl Pick {
     /// # }
     /// ```
     pub fn judge(self, verdict: Verdict) -> InFlight {
+        self.judge_at(verdict, Instant::now())
+    }
+
+    /// As [`Pick::judge`], for a caller that has just read the clock.
+    pub fn judge_at(self, verdict: Verdict, now: Instant) -> InFlight {
         let Self(mut call) = self;
-        call.judge(verdict);
+        call.judge_at(verdict, now);
         call
     }
 }
@@ -114,20 +120,24 @@ impl InFlight {
     /// Records what the body brought. It counts only after [`Verdict::ANSWERED`]: any other verdict was final. The latency up to the head
     /// is charged already, so this adds only what is [at least](Charge::AtLeast) to be charged.
     pub fn judge(&mut self, verdict: Verdict) {
+        self.judge_at(verdict, Instant::now());
+    }
+
+    fn judge_at(&mut self, verdict: Verdict, now: Instant) {
         let stats = &self.member.stats;
+        let now = stats.moment(now);
         match (self.stage, verdict.breaker) {
             (Stage::Picked, BreakerEvent::Pending) => {
-                let now = stats.now();
                 stats.charge(verdict.latency, now.since(self.call.picked), now);
                 self.stage = Stage::Answered(now);
             }
             (Stage::Picked, _) => {
                 self.stage = Stage::Judged;
-                let transition = stats.judge(verdict, self.call, stats.now(), || stats.draw());
+                let transition = stats.judge(verdict, self.call, now, || stats.draw());
                 self.report(transition);
             }
             (Stage::Answered(at), event) if event != BreakerEvent::Pending => {
-                self.end(at, verdict);
+                self.end(at, verdict, now);
             }
             (Stage::Answered(_) | Stage::Judged, _) => {}
         }
@@ -135,22 +145,22 @@ impl InFlight {
 
     /// The body has not ended, and has had no pause of `proof` so far. Once that has been the case for `proof` since the head, it counts as
     /// success for an ejected member, because some bodies never end. A failure may still follow.
-    pub fn still_arriving(&mut self, proof: Duration) {
+    pub fn still_arriving(&mut self, proof: Duration, now: Instant) {
+        let now = self.member.stats.moment(now);
         if let Stage::Answered(at) = self.stage
             && self.call.is_out
-            && self.member.stats.now().since(at) >= proof
+            && now.since(at) >= proof
         {
-            self.end(at, Verdict::SUCCESS);
+            self.end(at, Verdict::SUCCESS, now);
             self.call.is_out = false;
             self.stage = Stage::Answered(at);
         }
     }
 
     /// The result of a response whose head arrived at `at`.
-    fn end(&mut self, at: Moment, verdict: Verdict) {
+    fn end(&mut self, at: Moment, verdict: Verdict, now: Moment) {
         self.stage = Stage::Judged;
         let (stats, elapsed) = (&self.member.stats, at.since(self.call.picked));
-        let now = stats.now();
         let transition = stats.learn(verdict.breaker, self.call, elapsed, now, || stats.draw());
         if let Charge::AtLeast(_) = verdict.latency {
             stats.charge(verdict.latency, elapsed, now);
@@ -179,7 +189,7 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         match self.stage {
             Stage::Picked => self.judge(Verdict::ABANDONED),
-            Stage::Answered(at) => self.end(at, Verdict::SUCCESS),
+            Stage::Answered(_) => self.judge(Verdict::SUCCESS),
             Stage::Judged => {}
         }
         self.member.stats.leave();

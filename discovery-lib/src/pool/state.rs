@@ -127,8 +127,8 @@ impl PoolState {
         &self.service
     }
 
-    pub(super) fn now(&self) -> Moment {
-        Moment::new(Instant::now(), self.epoch)
+    pub(super) fn moment(&self, now: Instant) -> Moment {
+        Moment::new(now, self.epoch)
     }
 
     pub(super) fn published(&self) -> Guard<Arc<Published>> {
@@ -189,7 +189,7 @@ impl PoolState {
     /// Switches the breakers of members that have left or are reserves off and those of others on, and readmits ejected members beyond the
     /// limit.
     fn settle(&self, old: &[Arc<Member>], now: Instant) {
-        let now = Moment::new(now, self.epoch);
+        let now = self.moment(now);
         let published = self.published.load();
         let is_live = |member: &&Arc<Member>| member.reserve_until.is_none();
         let live: Vec<_> = published.members.iter().filter(is_live).collect();

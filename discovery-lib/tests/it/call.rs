@@ -4,6 +4,7 @@ mod bodies;
 mod closed;
 mod connections;
 mod errors;
+mod hedging;
 mod options;
 mod outcomes;
 mod requests;

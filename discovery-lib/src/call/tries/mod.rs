@@ -1,11 +1,12 @@
 //! The rules of a call, for programs that send HTTP requests by their own means: which outcome of a try means what, whether another try
 //! may follow, when, and on which instance. [`Client`](crate::Client) follows the same rules.
 //!
-//! Nothing here does IO or reads a clock. One call has one [`Tries`]; all callers of a service share one [`Budget`].
+//! Nothing here does IO. One call has one [`Tries`]; all callers of a service share one [`Budget`], and one [`Latencies`] for hedging.
 //!
 //! - At most [`tries_max`](CallOptions::tries_max) tries, of which at most [`served_max`](CallOptions::served_max) may have been served.
 //! - Each on an instance that has not failed this call yet, except for an idle connection that was closed: a fresh one to the same instance
 //!   may be tried.
+//! - One at a time; with [`CallOptions::hedge`] two, for a request that may be served twice and whose body is at hand.
 //! - None that the outcome forbids, none after the deadline of the call, none beyond the retry budget of the service.
 //!
 //! ```
@@ -63,6 +64,8 @@
 
 mod budget;
 mod deadline;
+mod hedge;
+mod latencies;
 mod outcome;
 mod timer;
 
@@ -80,6 +83,8 @@ use crate::{
 
 pub use budget::Budget;
 pub use deadline::Deadline;
+pub use hedge::Hedge;
+pub use latencies::Latencies;
 pub use outcome::{Retry, TryOutcome, is_repeatable};
 pub use timer::{Limits, TryTimer};
 
@@ -95,15 +100,28 @@ pub struct Tries {
     until: Deadline,
     /// The number of tries that have started.
     started: usize,
-    outstanding: [Option<MemberId>; OUTSTANDING_MAX],
+    outstanding: [Option<Outstanding>; OUTSTANDING_MAX],
     tried: Vec<FailedTry>,
     /// Members that are not tried again; after the first `failed` of them those with a try under way.
     apart_from: Vec<MemberId>,
     failed: usize,
     /// How many of those that failed may have been served.
     maybe_served: usize,
+    /// The earliest time of the next try, after a `Retry-After`.
+    not_before: Instant,
     wants_fresh_connection: bool,
     is_body_taken: bool,
+    /// The body is sent once.
+    is_stream: bool,
+    /// There was a second try beside another.
+    has_hedged: bool,
+}
+
+/// A try under way.
+#[derive(Debug, Clone, Copy)]
+struct Outstanding {
+    member: MemberId,
+    since: Instant,
 }
 
 /// Why there is no further try.
@@ -147,8 +165,11 @@ impl Tries {
             apart_from: Vec::new(),
             failed: 0,
             maybe_served: 0,
+            not_before: now,
             wants_fresh_connection: false,
             is_body_taken: false,
+            is_stream: false,
+            has_hedged: false,
         }
     }
 
@@ -184,7 +205,7 @@ impl Tries {
     /// idempotent request may be the probe of an ejected instance.
     pub fn picking(&mut self) -> PickOptions<'_> {
         self.apart_from.truncate(self.failed);
-        self.apart_from.extend(self.outstanding.iter().flatten());
+        self.apart_from.extend(self.outstanding.iter().flatten().map(|it| it.member));
         let picking = PickOptions::new().apart_from(&self.apart_from);
         if self.started == 0 && self.is_repeatable { picking.repeatable() } else { picking }
     }
@@ -195,15 +216,16 @@ impl Tries {
     ///
     /// There is no other instance, or no budget.
     pub fn another(&mut self, pool: &Pool, budget: &Budget, now: Instant) -> Result<Pick, Stop> {
-        let pick = pool.pick_with(self.picking()).map_err(|_| Stop::NobodyElse)?;
+        let pick = pool.pick_with(self.picking().at(now)).map_err(|_| Stop::NobodyElse)?;
         if budget.retry(now) { Ok(pick) } else { Err(Stop::Budget) }
     }
 
     /// Starts a try on this pick. Returns its limits.
     pub fn start(&mut self, pick: &Pick, now: Instant) -> Limits {
         self.started += 1;
+        self.has_hedged |= self.outstanding.iter().any(Option::is_some);
         if let Some(place) = self.outstanding.iter_mut().find(|place| place.is_none()) {
-            *place = Some(pick.member());
+            *place = Some(Outstanding { member: pick.member(), since: now });
         }
         let CallOptions { connect_timeout, try_timeout, stall_timeout, .. } = self.options;
         let answer = self.until.at_most(try_timeout, now);
@@ -220,6 +242,11 @@ impl Tries {
     #[must_use]
     pub fn wants_fresh_connection(&self) -> bool {
         self.wants_fresh_connection
+    }
+
+    /// The body of the request is a stream, so it is sent once and never hedged. To be called before the first try.
+    pub fn stream_body(&mut self) {
+        self.is_stream = true;
     }
 
     /// A part of the body of the request was taken from a stream and can't be sent again: no other try will follow.
@@ -240,11 +267,11 @@ impl Tries {
         now: Instant,
     ) -> Result<Instant, Stop> {
         let (member, retry, wait) = (pick.member(), outcome.retry(), outcome.wait());
-        for place in self.outstanding.iter_mut().filter(|place| **place == Some(member)) {
-            *place = None;
-        }
         if retry == Retry::No {
             return Err(Stop::Answered);
+        }
+        for place in self.outstanding.iter_mut() {
+            *place = place.filter(|it| it.member != member);
         }
         self.wants_fresh_connection |= outcome.is_idle_closed();
         // After its `Retry-After` the same instance may be tried.
@@ -255,28 +282,34 @@ impl Tries {
         }
         self.tried.push(FailedTry { instance: pick.instance().clone(), why: outcome.why() });
         self.maybe_served += usize::from(retry != Retry::Always);
-        self.next(retry, later(now, wait))
+        self.not_before = self.not_before.max(later(now, wait));
+        self.next(retry, self.not_before)
     }
 
-    /// Whether a try may follow at this time, after one that allows this.
+    /// Whether a try may follow at this time, after one that ended like this.
     fn next(&self, retry: Retry, next: Instant) -> Result<Instant, Stop> {
-        let CallOptions { tries_max, served_max, .. } = self.options;
         if retry == Retry::IfRepeatable && !self.is_repeatable {
-            Err(Stop::Unrepeatable)
-        } else if self.tried.len() >= tries_max as usize || self.maybe_served >= served_max as usize
-        {
-            Err(Stop::Enough)
-        } else if next >= self.until.at {
-            Err(Stop::Late)
-        } else if self.is_body_taken {
-            Err(Stop::BodyTaken)
-        } else {
-            Ok(next)
+            return Err(Stop::Unrepeatable);
+        }
+        match self.limit() {
+            Some(stop) => Err(stop),
+            None if next >= self.until.at => Err(Stop::Late),
+            None if self.is_body_taken => Err(Stop::BodyTaken),
+            None => Ok(next),
         }
     }
 
-    pub(crate) fn options(&self) -> &CallOptions {
-        &self.options
+    /// The limit of tries that is reached, if one is. Those under way may be served.
+    fn limit(&self) -> Option<Stop> {
+        let CallOptions { tries_max, served_max, .. } = self.options;
+        let maybe_served = self.maybe_served + self.outstanding_since().count();
+        let is_reached = self.started >= tries_max as usize || maybe_served >= served_max as usize;
+        is_reached.then_some(Stop::Enough)
+    }
+
+    /// The starts of the tries under way. Those of an answered call stay.
+    fn outstanding_since(&self) -> impl Iterator<Item = Instant> {
+        self.outstanding.iter().flatten().map(|it| it.since)
     }
 
     /// What the reading of a response has to keep to.

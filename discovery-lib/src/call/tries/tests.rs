@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::TryError;
 
+const SECOND: Duration = Duration::from_secs(1);
+
 fn pool(size: u16) -> Pool {
     Pool::fixed("service2", (1..=size).map(|n| ([10, 0, 0, n as u8], 80).into()))
 }
@@ -156,6 +158,76 @@ fn a_response_and_a_body_that_was_taken_end_the_tries() {
     }
 }
 
+#[test]
+fn after_a_429_no_try_starts_before_its_time_also_when_another_fails() {
+    let (now, options) = (Instant::now(), CallOptions::default().hedge(Hedge::After(SECOND)));
+    let (pool, mut tries) = (pool(2), Tries::new(Method::GET, &options, now));
+    let first = tries.first(&pool).unwrap();
+    tries.start(&first, now);
+    let second = pool.pick_with(tries.picking()).unwrap();
+    tries.start(&second, now);
+    assert_eq!(tries.ended(&second, &answer(429, Some(SECOND)), now), Ok(now + SECOND));
+    let refused = TryOutcome::NotConnected(TryError::Refused);
+    assert_eq!(tries.ended(&first, &refused, now), Ok(now + SECOND));
+}
+
+#[test]
+fn a_request_is_hedged_after_its_delay_if_that_is_safe() {
+    let start = Instant::now();
+    let latencies = Latencies::new(start);
+    let after = |ms| CallOptions::default().hedge(Hedge::After(Duration::from_millis(ms)));
+    let default = CallOptions::default;
+    for (options, method, is_stream, delay) in [
+        (after(30), Method::GET, false, Some(30)),
+        (after(30), Method::PUT, false, Some(30)),
+        (after(30), Method::PUT, true, None),
+        (after(30), Method::POST, false, None),
+        (after(5000), Method::GET, false, None),
+        (after(30).tries_max(1), Method::GET, false, None),
+        (after(30).served_max(1), Method::GET, false, None),
+        (default(), Method::GET, false, None),
+        (default().hedge(Hedge::P95), Method::GET, false, None),
+    ] {
+        let (pool, mut tries) = (pool(2), Tries::new(method, &options, start));
+        if is_stream {
+            tries.stream_body();
+        }
+        let first = tries.first(&pool).unwrap();
+        tries.start(&first, start);
+        let due = delay.map(|ms| start + Duration::from_millis(ms));
+        assert_eq!(tries.hedge_at(&latencies, start), due, "{options:?}");
+        let second = pool.pick_with(tries.picking()).unwrap();
+        tries.start(&second, start);
+        assert_eq!(tries.hedge_at(&latencies, start), None, "two are under way");
+        tries.ended(&second, &leaving(), start).ok();
+        assert_eq!(tries.hedge_at(&latencies, start), None, "a call is hedged once");
+    }
+}
+
+#[test]
+fn the_percentile_counts_answered_and_cancelled_tries() {
+    let start = Instant::now();
+    let options = CallOptions::default().hedge(Hedge::P95);
+    let latencies = Latencies::new(start);
+    let at = |ms| start + Duration::from_millis(ms);
+    for _ in 0..18 {
+        let (pool, mut tries) = (pool(1), Tries::new(Method::GET, &options, start));
+        let pick = tries.first(&pool).unwrap();
+        tries.start(&pick, start);
+        latencies.record(&tries, at(8));
+    }
+    let (pool, mut tries) = (pool(2), Tries::new(Method::GET, &options, start));
+    let first = tries.first(&pool).unwrap();
+    tries.start(&first, start);
+    assert_eq!(tries.hedge_at(&latencies, start), None, "18 say too little");
+    let second = pool.pick_with(tries.picking()).unwrap();
+    tries.start(&second, at(90));
+    latencies.record(&tries, at(100));
+    // Of 20, one is above: 100 ms of the cancelled one. The next is 10 ms.
+    let p95 = latencies.p95(at(100)).unwrap().as_micros();
+    assert!((10_000..=11_250).contains(&p95), "{p95}");
+}
+
 /// Outcomes of tries that failed.
 fn failures() -> impl Strategy<Value = TryOutcome> {
     prop_oneof![
@@ -210,4 +282,77 @@ proptest! {
             }
         }
     }
+
+    /// However two tries overlap: they are on two instances, only for what may be served twice and can be sent again; no more than ten
+    /// start, no more than three of those that failed or are under way may be served, each beyond the first is in the budget, and none
+    /// starts at the end of the call.
+    #[test]
+    fn hedged_tries_stay_within_the_same_limits(
+        steps in prop::collection::vec((hedge_steps(), 0u64..900), 1..40),
+        post in any::<bool>(),
+        stream in any::<bool>(),
+        granted in 0u32..12,
+    ) {
+        let (start, pool) = (Instant::now(), pool(12));
+        let options = CallOptions::default().hedge(Hedge::After(Duration::from_millis(1)));
+        let options = options.retry_percent(0).retries_per_second(granted).retry_window(SECOND);
+        let (budget, latencies) = (Budget::of_checked(&options, start), Latencies::new(start));
+        let mut tries = Tries::new(if post { Method::POST } else { Method::GET }, &options, start);
+        if stream {
+            tries.stream_body();
+        }
+        let (mut now, mut started, mut maybe_served, mut hedges) = (start, 1, 0, 0);
+        let mut under_way = vec![tries.first(&pool).unwrap()];
+        tries.start(&under_way[0], start);
+        let mut next: Option<Instant> = None;
+        for (step, took) in steps {
+            now += Duration::from_millis(took);
+            let due = match step {
+                HedgeStep::Hedge => tries.hedge_at(&latencies, now).filter(|at| *at <= now),
+                HedgeStep::Retry => next.take().filter(|at| *at <= now),
+                HedgeStep::End(which, outcome) => {
+                    if !under_way.is_empty() {
+                        let pick = under_way.remove(which % under_way.len());
+                        maybe_served += usize::from(outcome.retry() == Retry::IfRepeatable);
+                        next = tries.ended(&pick, &outcome, now).ok();
+                    }
+                    None
+                }
+            };
+            if due.is_none() || now >= start + options.call_timeout {
+                continue;
+            }
+            let Ok(pick) = tries.another(&pool, &budget, now) else { continue };
+            prop_assert!(under_way.iter().all(|it| it.member() != pick.member()));
+            hedges += usize::from(!under_way.is_empty());
+            tries.start(&pick, now);
+            under_way.push(pick);
+            started += 1;
+            next = None;
+            prop_assert!(under_way.len() == 1 || !(post || stream));
+            prop_assert!(under_way.len() <= 2 && started <= 10 && maybe_served + under_way.len() <= 3);
+            prop_assert!(hedges <= 1 || under_way.len() == 1 || matches!(step, HedgeStep::Retry));
+            prop_assert!(!post || maybe_served == 0);
+        }
+        // The window is one second and the call five: each second grants so many.
+        prop_assert!(started - 1 <= 6 * granted as usize);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum HedgeStep {
+    /// The second try, if it is due.
+    Hedge,
+    /// The try after a failed one, if it is due.
+    Retry,
+    /// One of those under way ends.
+    End(usize, TryOutcome),
+}
+
+fn hedge_steps() -> impl Strategy<Value = HedgeStep> {
+    prop_oneof![
+        3 => Just(HedgeStep::Hedge),
+        3 => Just(HedgeStep::Retry),
+        2 => (0usize..2, failures()).prop_map(|(which, outcome)| HedgeStep::End(which, outcome)),
+    ]
 }
