@@ -1,8 +1,15 @@
 //! The backends of a query: the catalog, DNS, a fixed list, or several of them in order.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
-use tokio::time::Instant;
+use tokio::{
+    select,
+    time::{Instant, timeout},
+};
 use tracing::debug;
 
 use super::{
@@ -20,6 +27,10 @@ use crate::{
     error::{Kind, with_causes},
     query::Part,
 };
+
+/// A source without an answer for this time is slow, and the next one is queried too. An agent answers within milliseconds; a query to one
+/// that hangs fails only after 10 s.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 /// The access to Consul that all watches of a program share.
 #[derive(Debug)]
@@ -58,27 +69,15 @@ impl Backends {
         Ok(Self { service: query.service.clone(), backends })
     }
 
-    /// Sends one query: for an answer after this index with this maximum wait, or without a wait. When a backend fails, queries the next one.
+    /// Sends one query: for an answer after this index with this maximum wait, or without a wait. When a backend fails, queries the next
+    /// one; when it is slow, queries the next one too and returns the first answer.
     ///
     /// An index belongs to the catalog: the other backends have none.
     ///
     /// # Errors
     /// All failed.
     pub(super) async fn ask(&self, after: Option<(u64, Duration)>) -> Result<Reply, Error> {
-        let mut failures = Vec::new();
-        for backend in &self.backends {
-            match backend.ask(after).await {
-                Ok(reply) => return Ok(reply),
-                Err(error) => failures.push(error),
-            }
-            if let Some(error) = failures.last()
-                && self.backends.len() > 1
-            {
-                let err: &(dyn std::error::Error + 'static) = error;
-                debug!(service = %self.service, error = err, "source failed; the next one is queried");
-            }
-        }
-        Err(all_failed(failures))
+        query_in_order(&self.service, &self.backends, after).await.map_err(all_failed)
     }
 
     /// Queries the current state once.
@@ -121,6 +120,65 @@ impl Backend {
             Self::Fixed(_) => "a fixed list".to_owned(),
         }
     }
+}
+
+/// The errors are in the order of the backends.
+type Answering<'a> = Pin<Box<dyn Future<Output = Result<Reply, Vec<Error>>> + Send + 'a>>;
+
+/// Queries the first of these, and the others when it has failed or is slow.
+fn query_in_order<'a>(
+    service: &'a str,
+    backends: &'a [Backend],
+    after: Option<(u64, Duration)>,
+) -> Answering<'a> {
+    Box::pin(async move {
+        let [first, others @ ..] = backends else { return Err(Vec::new()) };
+        let mut first = pin!(first.ask(after));
+        if others.is_empty() {
+            return first.await.map_err(|error| vec![error]);
+        }
+        let mut others = query_in_order(service, others, after);
+        if let Ok(answered) = timeout(next_after(after), first.as_mut()).await {
+            return or_of(answered, others, service).await;
+        }
+        debug!(service, "source is slow; the next one is queried too");
+        select! {
+            biased;
+            answered = &mut first => or_of(answered, others, service).await,
+            answered = &mut others => match answered {
+                Ok(reply) => Ok(reply),
+                Err(errors) => first.await.map_err(|error| in_order(error, errors)),
+            },
+        }
+    })
+}
+
+/// The answer of the first backend, or else that of the others.
+async fn or_of(
+    answered: Result<Reply, Error>,
+    others: Answering<'_>,
+    service: &str,
+) -> Result<Reply, Vec<Error>> {
+    match answered {
+        Ok(reply) => Ok(reply),
+        Err(error) => {
+            debug!(
+                service,
+                error = &error as &dyn std::error::Error,
+                "source failed; the next one is queried"
+            );
+            others.await.map_err(|errors| in_order(error, errors))
+        }
+    }
+}
+
+fn in_order(first: Error, others: Vec<Error>) -> Vec<Error> {
+    [vec![first], others].concat()
+}
+
+/// The time after which the next source is queried too: [`SLOW_AFTER`], and the wait of a blocking query with Consul's jitter before that.
+fn next_after(after: Option<(u64, Duration)>) -> Duration {
+    after.map_or(SLOW_AFTER, |(_, wait)| wait + wait / 16 + SLOW_AFTER)
 }
 
 fn add(

@@ -19,8 +19,9 @@ pub enum Source {
     Dns,
     /// A list, for a program that works without Consul. It never fails.
     Fixed(Arc<[(Host, u16)]>),
-    /// Several in order. The first one is queried, and the next one when that fails; an empty answer is not a failure. Each answer names its
-    /// origin ([`Snapshot::origin`](crate::Snapshot::origin)).
+    /// Several in order. The first one is queried. The next one is queried when that fails, or has no answer within 1 s (then the first
+    /// answer of both is used); an empty answer is not a failure. Each answer names its origin
+    /// ([`Snapshot::origin`](crate::Snapshot::origin)).
     FirstOf(Arc<[Self]>),
 }
 

@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::{
+    Origin,
     agent::{
         AgentSettings,
         exchange::{Exchanging, Failure, Http, Limit},
@@ -143,4 +144,43 @@ async fn a_seed_reproduces_a_run_with_a_simulated_agent() {
     assert!(first.len() > 10, "{first:?}");
     assert_eq!(first, calls(1).await);
     assert_ne!(first, calls(2).await);
+}
+
+/// An agent that answers like this, after this time.
+#[derive(Debug)]
+struct Slow {
+    delay: Duration,
+    answer: Result<&'static str, &'static str>,
+}
+
+impl Http for Slow {
+    fn exchange(&self, _: Request<Bytes>, _: Limit) -> Exchanging<'_> {
+        Box::pin(async {
+            sleep(self.delay).await;
+            let body = self.answer.map_err(|text| Failure::Unreachable(text.to_owned()))?;
+            Ok(http::Response::new(Bytes::from(body)))
+        })
+    }
+
+    fn reconnect(&self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_source_is_queried_when_the_first_one_failed_or_is_slow() {
+    let seconds = Duration::from_secs;
+    for (delay, answer, origin, after) in [
+        (Duration::ZERO, Ok("[]"), Origin::Catalog, Duration::ZERO),
+        (seconds(1) / 2, Ok("[]"), Origin::Catalog, seconds(1) / 2),
+        (seconds(1) / 2, Err("down"), Origin::Fixed, seconds(1) / 2),
+        (seconds(9), Ok("[]"), Origin::Fixed, seconds(1)),
+        (seconds(9), Err("down"), Origin::Fixed, seconds(1)),
+    ] {
+        let agent = Arc::new(Slow { delay, answer });
+        let agent = AgentClient::with_http(AgentSettings::default(), agent);
+        let watches = Watches::new(agent, &Settings::default(), Random::seeded(1));
+        let query = Query::new("web").source("catalog,fixed:10.0.0.1:80".parse().unwrap());
+        let start = Instant::now();
+        let snapshot = watches.ask(&watches.complete(query)).await.unwrap();
+        assert_eq!((snapshot.origin, start.elapsed()), (origin, after), "{delay:?} {answer:?}");
+    }
 }
