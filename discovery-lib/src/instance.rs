@@ -52,11 +52,20 @@ impl fmt::Display for Status {
 /// The share of calls of an instance among the instances of its service, by status; the SRV weight of RFC 2782. An instance of weight 0 is
 /// called only if there is no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Weights {
     /// While passing.
     pub passing: u16,
     /// While warning.
     pub warning: u16,
+}
+
+impl Weights {
+    /// A weight for each status.
+    #[must_use]
+    pub const fn new(passing: u16, warning: u16) -> Self {
+        Self { passing, warning }
+    }
 }
 
 impl Default for Weights {

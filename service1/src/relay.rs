@@ -111,7 +111,7 @@ mod tests {
             .unwrap();
         let (head, ()) = http::Request::new(()).into_parts();
         let (remote, local) = ("10.0.0.1:1000".parse().unwrap(), "[::1]:8001".parse().unwrap());
-        let request = Request { head, body: Bytes::new(), remote, local };
+        let request = Request::new(head, Bytes::new(), remote, local);
         let answer = Relay::new(client, "service2").answer(request).await;
         (answer.status().as_u16(), String::from_utf8(answer.body().to_vec()).unwrap())
     }

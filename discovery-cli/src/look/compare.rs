@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn both_answers_are_compared_by_address() {
-        let weights = Weights { passing: 9, warning: 1 };
+        let weights = Weights::new(9, 1);
         let heavy = Arc::new(Instance::at("web", "10.0.0.1".into(), 6).weights(weights));
         let http = [
             at(1, Status::Passing),

@@ -34,6 +34,7 @@ use statuses::Statuses;
 
 /// A request, read to its end.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Request {
     /// Method, path, headers.
     pub head: Parts,
@@ -43,6 +44,14 @@ pub struct Request {
     pub remote: SocketAddr,
     /// This end of the connection.
     pub local: SocketAddr,
+}
+
+impl Request {
+    /// A request as a test of a handler needs it. The server makes those of its handlers.
+    #[must_use]
+    pub fn new(head: Parts, body: Bytes, remote: SocketAddr, local: SocketAddr) -> Self {
+        Self { head, body, remote, local }
+    }
 }
 
 /// A response in plain text.

@@ -55,7 +55,7 @@ async fn with_a_blank_or_half_written_token_file_no_request_is_anonymous() {
     until_instances(&mut anonymous.watch("web"), &[]).await;
 
     let file = tempfile::NamedTempFile::new().unwrap();
-    let by_file = || discovery(&consul, Token { value: None, file: Some(file.path().into()) });
+    let by_file = || discovery(&consul, Token::default().file(file.path()));
     let mut unknown = by_file().watch("web");
     let failed = until(&mut unknown, |watched| watched.failure.is_some()).await;
     assert!(failed.snapshot.is_none(), "no empty answer was published");

@@ -11,14 +11,11 @@ use std::{
 };
 
 use rustix::net::{RecvFlags, recv};
-use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 
-/// Unsent bytes that the kernel may buffer. With few of them, the bytes written show the progress of a request.
-const UNSENT_MAX: u32 = 128 * 1024;
 /// Stands for the number of unsent bytes while the body has none yet.
 const WAITING: usize = usize::MAX;
 
@@ -43,9 +40,7 @@ pub(crate) struct Traffic {
 
 impl Socket {
     pub(crate) fn new(stream: TcpStream) -> (Self, Arc<Traffic>) {
-        if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_MAX) {
-            tracing::debug!(%error, "TCP_NOTSENT_LOWAT not set");
-        }
+        limit_unsent(&stream);
         let traffic = Arc::<Traffic>::default();
         (Self { stream, traffic: Arc::clone(&traffic) }, traffic)
     }
@@ -64,6 +59,19 @@ impl Socket {
         }
     }
 }
+
+/// Limits the unsent bytes that the kernel buffers. With few of them, the number of bytes written shows the progress of a request.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn limit_unsent(stream: &TcpStream) {
+    const UNSENT_MAX: u32 = 128 * 1024;
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX) {
+        tracing::debug!(%error, "TCP_NOTSENT_LOWAT not set");
+    }
+}
+
+/// Elsewhere the option is missing or has no safe call. A stalled upload is noticed once the whole send buffer is full.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn limit_unsent(_: &TcpStream) {}
 
 impl Traffic {
     /// Bytes written since the connection was opened.
