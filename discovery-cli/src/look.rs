@@ -1,10 +1,13 @@
 //! Queries to Consul in two ways: its HTTP catalog and its DNS.
 
+mod admin;
 mod ask;
 mod change;
 mod compare;
+mod explain;
 mod json;
 
+pub(crate) use admin::Admin;
 pub(crate) use ask::{Ask, Consul, Seen, Sight};
 pub(crate) use change::{Change, changes};
 pub(crate) use compare::{Line, Verdict, compare};

@@ -133,6 +133,7 @@ mod backoff;
 mod balance;
 mod builder;
 mod call;
+mod check_result;
 mod discovery;
 mod error;
 mod instance;
@@ -154,14 +155,15 @@ mod watch;
 pub use balance::{Candidate, Candidates, Policy, RandomDraws, RoundRobin};
 pub use builder::DiscoveryBuilder;
 pub use call::{Body, CallOptions, Client, FailedTry, RequestBody, TryError, headers, tries};
+pub use check_result::CheckResult;
 pub use discovery::Discovery;
 pub use error::Error;
 pub use instance::{Host, Instance, ServiceId, Status, Weights};
-pub use member::{BreakerEvent, Charge, MemberId, Rank, Verdict};
+pub use member::{BreakerEvent, Charge, Ejection, EjectionCause, MemberId, Rank, Verdict};
 pub use options::{PoolOptions, ServiceOptions};
 pub use pool::{
     Explained, ExplainedMember, Explanation, InFlight, Pick, PickError, PickOptions, Pool,
-    PoolChanges,
+    PoolChanges, Report,
 };
 pub use query::{Consistency, Include, Query};
 pub use random::Random;

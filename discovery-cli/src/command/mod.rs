@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 mod agent;
+mod explain;
 mod ports;
 mod resolve;
 mod services;
@@ -26,6 +27,7 @@ pub(crate) enum Command {
     Services(services::Services),
     Resolve(resolve::Resolve),
     Watch(watch::Watch),
+    Explain(explain::Explain),
 }
 
 impl Command {
@@ -33,7 +35,11 @@ impl Command {
     pub(crate) fn log_level(&self) -> &'static str {
         match self {
             Self::Agent(_) => "info",
-            Self::Up(_) | Self::Services(_) | Self::Resolve(_) | Self::Watch(_) => "error",
+            Self::Up(_)
+            | Self::Services(_)
+            | Self::Resolve(_)
+            | Self::Watch(_)
+            | Self::Explain(_) => "error",
         }
     }
 
@@ -44,6 +50,7 @@ impl Command {
             Self::Services(services) => services.run().await,
             Self::Resolve(resolve) => resolve.run().await,
             Self::Watch(watch) => watch.run().await,
+            Self::Explain(explain) => explain.run().await,
         };
         outcome.or_else(|err| match err.downcast_ref::<io::Error>() {
             // The reader closed the pipe, as `| head` does.

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{Line, Verdict, compare};
 
 /// Deadline of an answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// The addresses to query; the token and others come from CONSUL_*, as for Consul's own command.
 #[derive(Debug, Clone, clap::Args)]
@@ -59,6 +59,10 @@ impl Ask {
 }
 
 impl Consul {
+    pub(super) fn discovery(&self) -> &Discovery {
+        &self.0
+    }
+
     /// The names of all services with their tags, from the HTTP catalog.
     pub(crate) async fn services(&self) -> Result<Vec<(String, Vec<String>)>, String> {
         let Self(discovery) = self;
@@ -132,7 +136,7 @@ impl Sight {
 }
 
 /// The error; if the agent is unreachable, with advice.
-fn with_hint(err: &Error) -> String {
+pub(super) fn with_hint(err: &Error) -> String {
     let text = chain(err);
     if err.status().is_none() && err.is_retryable() {
         text + "; start one with `discovery agent`, or set --http-addr and --dns-addr"
@@ -141,6 +145,6 @@ fn with_hint(err: &Error) -> String {
     }
 }
 
-fn no_answer(target: &str) -> String {
+pub(super) fn no_answer(target: &str) -> String {
     format!("{target} did not answer within {} s", ANSWER_WITHIN.as_secs())
 }

@@ -22,6 +22,18 @@ pub(crate) fn json_line(value: &Value) -> String {
     line + "\n"
 }
 
+/// The value with all strings safe to print as text.
+pub(crate) fn printable_value(value: Value) -> Value {
+    match value {
+        Value::String(text) => printable(&text).into(),
+        Value::Array(values) => values.into_iter().map(printable_value).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(key, value)| (key, printable_value(value))).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -7,7 +7,7 @@ mod paint;
 mod table;
 
 pub(crate) use clock::time_of_day;
-pub(crate) use json::json_line;
+pub(crate) use json::{json_line, printable_value};
 pub(crate) use output::{write_stderr, write_stdout};
 pub(crate) use paint::{Paint, Tone};
 pub(crate) use table::Table;

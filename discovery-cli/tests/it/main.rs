@@ -5,6 +5,7 @@
 mod asking;
 mod chain;
 mod connection_limit;
+mod explain;
 mod process;
 mod services;
 mod terminal;

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use super::{BreakerEvent, moment::Moment};
+use super::{BreakerEvent, EjectionCause, moment::Moment};
 
 /// The largest number of consecutive failures that fits the word.
 pub(crate) const FAILURES_LIMIT: u8 = 63;
@@ -143,6 +143,18 @@ impl Breaker {
         let forgiven = now.since(since).as_secs() / FORGIVEN_AFTER.as_secs();
         let earlier = ejections.saturating_sub(u8::try_from(forgiven).unwrap_or(u8::MAX));
         Self::ejected(earlier, options, now, draw())
+    }
+
+    /// Why this event ejects it, if it does.
+    pub(crate) fn cause(self, signal: BreakerEvent, options: &BreakerOptions) -> EjectionCause {
+        let counts = matches!(signal, BreakerEvent::Failure | BreakerEvent::Refused);
+        match self {
+            Self::Healthy { failures, .. } if counts && failures + 1 >= options.failures_max => {
+                let is_unreached = signal == BreakerEvent::Refused;
+                EjectionCause::FailuresInARow { count: failures + 1, is_unreached }
+            }
+            _ => EjectionCause::LowSuccessRate { min_percent: options.good_min_percent },
+        }
     }
 
     /// The state after the result of a pick that was made while it was ejected: a probe, or a pick without an alternative.

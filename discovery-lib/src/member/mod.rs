@@ -4,6 +4,7 @@
 //! words, so a pick and its result take no lock and do not allocate.
 
 mod breaker;
+mod ejection;
 mod latency;
 mod limit;
 mod moment;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 use crate::Instance;
 
 pub(crate) use breaker::{Admission, BreakerOptions, FAILURES_LIMIT};
+pub use ejection::{Ejection, EjectionCause};
 pub(crate) use limit::EjectionLimit;
 pub(crate) use moment::Moment;
 pub use rank::Rank;

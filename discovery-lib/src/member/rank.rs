@@ -2,8 +2,10 @@
 
 use crate::{Instance, Status};
 
-/// The rank of a member at a moment; smaller is better. A pick uses the best rank that has an eligible member. Serializes in lower case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+/// The rank of a member at a moment; smaller is better. A pick uses the best rank that has an eligible member. Serialized in lower case.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Rank {
     /// All checks pass.

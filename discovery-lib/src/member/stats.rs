@@ -3,7 +3,7 @@
 use std::{
     any::Any,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{
             AtomicBool, AtomicU32, AtomicU64,
             Ordering::{Acquire, Relaxed, Release},
@@ -17,7 +17,8 @@ use tokio::{sync::Notify, time::Instant};
 use crate::PoolOptions;
 
 use super::{
-    Admission, BreakerEvent, Charge, EjectionLimit, MemberId, Moment, Verdict,
+    Admission, BreakerEvent, Charge, Ejection, EjectionCause, EjectionLimit, MemberId, Moment,
+    Verdict,
     breaker::Breaker,
     latency::Latency,
     window::{Sample, Window},
@@ -36,6 +37,8 @@ pub(crate) struct MemberStats {
     epoch: Instant,
     limit: Arc<EjectionLimit>,
     options: Arc<PoolOptions>,
+    /// When and why it was last ejected. Written once per ejection, and read only to explain it.
+    ejected: Mutex<Option<(Moment, EjectionCause)>>,
     gone: AtomicBool,
     /// Wakes the tasks that wait for `gone`.
     gone_notify: Notify,
@@ -59,6 +62,17 @@ pub(crate) enum Transition {
     Readmitted,
 }
 
+impl Transition {
+    /// That between the states before and after.
+    fn of(stepped: Option<(Breaker, Breaker)>) -> Self {
+        match stepped.map(|(before, after)| (before.is_out(), after.is_out())) {
+            Some((false, true)) => Self::Ejected,
+            Some((true, false)) => Self::Readmitted,
+            Some(_) | None => Self::None,
+        }
+    }
+}
+
 impl MemberStats {
     pub(crate) fn new(
         epoch: Instant,
@@ -76,6 +90,7 @@ impl MemberStats {
             epoch,
             limit,
             options,
+            ejected: Mutex::default(),
             gone: AtomicBool::new(false),
             gone_notify: Notify::new(),
             attached: OnceLock::new(),
@@ -117,10 +132,21 @@ impl MemberStats {
     pub(crate) fn ejected_until(&self) -> Option<Instant> {
         match Breaker::unpack(self.breaker.load(Relaxed)) {
             Breaker::Ejected { until, .. } | Breaker::Probing { until, .. } => {
-                Some(self.epoch + until.since(Moment::default()))
+                Some(self.instant(until))
             }
             Breaker::Off | Breaker::Healthy { .. } => None,
         }
+    }
+
+    /// Its ejection; None while it is in.
+    pub(crate) fn ejection(&self) -> Option<Ejection> {
+        let until = self.ejected_until()?;
+        let (since, cause) = (*self.ejected.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Some(Ejection { since: self.instant(since), until, cause })
+    }
+
+    fn instant(&self, moment: Moment) -> Instant {
+        self.epoch + moment.since(Moment::default())
     }
 
     /// A number from 0 to 1, for the jitter of an ejection.
@@ -187,9 +213,8 @@ impl MemberStats {
         draw: impl Fn() -> f32 + Copy,
     ) -> Transition {
         let transition = if call.is_out {
-            self.transition(|breaker| {
-                breaker.on_event_out(signal, &self.options.breaker, now, draw)
-            })
+            let options = &self.options.breaker;
+            Transition::of(self.step(|breaker| breaker.on_event_out(signal, options, now, draw)))
         } else {
             self.hear(signal, now, draw)
         };
@@ -216,10 +241,17 @@ impl MemberStats {
         if signal == BreakerEvent::Refused {
             self.refused.store(true, Relaxed);
         }
-        let is_low = |since| self.window.is_low(&self.options.breaker, since, now);
-        self.transition(|breaker| {
-            breaker.on_event(signal, &self.options.breaker, is_low, now, draw)
-        })
+        let options = &self.options.breaker;
+        let is_low = |since| self.window.is_low(options, since, now);
+        let stepped = self.step(|breaker| breaker.on_event(signal, options, is_low, now, draw));
+        if let Some((before, after)) = stepped
+            && !before.is_out()
+            && after.is_out()
+        {
+            let ejected = Some((now, before.cause(signal, options)));
+            *self.ejected.lock().unwrap_or_else(PoisonError::into_inner) = ejected;
+        }
+        Transition::of(stepped)
     }
 
     /// Stops judging it: it is a reserve from now on, or has left.
@@ -239,17 +271,9 @@ impl MemberStats {
         self.step(|breaker| breaker.readmitted(now));
     }
 
-    fn transition(&self, next: impl Fn(Breaker) -> Breaker) -> Transition {
-        match self.step(next) {
-            Some((false, true)) => Transition::Ejected,
-            Some((true, false)) => Transition::Readmitted,
-            Some(_) | None => Transition::None,
-        }
-    }
-
-    /// Updates the breaker and the count of ejections. Returns whether it was out before and after, or None if nothing changed. An ejection
+    /// Updates the breaker and the count of ejections. Returns its states before and after, or None if nothing changed. An ejection
     /// above the limit changes nothing, so that the next failure tries again.
-    fn step(&self, next: impl Fn(Breaker) -> Breaker) -> Option<(bool, bool)> {
+    fn step(&self, next: impl Fn(Breaker) -> Breaker) -> Option<(Breaker, Breaker)> {
         let mut word = self.breaker.load(Relaxed);
         loop {
             let before = Breaker::unpack(word);
@@ -267,7 +291,7 @@ impl MemberStats {
                 _ => {}
             }
             match moved {
-                Ok(_) => return Some(is_out),
+                Ok(_) => return Some((before, after)),
                 Err(newer) => word = newer,
             }
         }
@@ -301,6 +325,29 @@ mod tests {
 
     fn fail(stats: &MemberStats) -> Transition {
         (0..5).map(|_| stats.judge(Verdict::FAILURE, IN, at(0), || 0.0)).last().unwrap()
+    }
+
+    #[test]
+    fn an_ejection_has_its_time_and_its_cause() {
+        let refused = Verdict::REFUSED;
+        let server_error =
+            Verdict { latency: Charge::Measured, breaker: BreakerEvent::ServerError };
+        let in_a_row = |is_unreached| EjectionCause::FailuresInARow { count: 5, is_unreached };
+        for (verdict, calls, cause) in [
+            (Verdict::FAILURE, 5, in_a_row(false)),
+            (refused, 5, in_a_row(true)),
+            (server_error, 20, EjectionCause::LowSuccessRate { min_percent: 50 }),
+        ] {
+            let (_, stats) = pool(2);
+            assert_eq!(stats[0].ejection(), None);
+            (0..calls).for_each(|_| _ = stats[0].judge(verdict, IN, at(7), || 0.0));
+            let ejection = stats[0].ejection().unwrap();
+            let seconds = |at: Instant| at.duration_since(stats[0].epoch).as_secs();
+            let times = (seconds(ejection.since), seconds(ejection.until));
+            assert_eq!((times, ejection.cause), ((7, 8), cause));
+            stats[0].readmit(at(8));
+            assert_eq!(stats[0].ejection(), None);
+        }
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! The state of a pool as data, which explains the next pick: for operators and metrics.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Pool, state::PoolState, update::key};
+use super::{Pool, Report, state::PoolState, update::key};
 use crate::{
     Instance, Watched,
-    member::{Member, MemberId, Moment, Rank},
+    member::{Ejection, Member, MemberId, Moment, Rank},
 };
 
-/// The state of a pool at a moment. Serializes as
+/// The state of a pool at a moment. Its `Display` is a page for operators, as that of [`Report`](super::Report). Serializes as
 ///
 /// ```json
 /// {
@@ -19,12 +19,16 @@ use crate::{
 ///   "failure": null,
 ///   "instances": [{
 ///     "address": "10.0.0.1:80", "id": "web-1", "node": "larry", "status": "passing", "weight": 1, "rank": "passing",
-///     "latency_ms": 1.5, "in_flight": 0, "ejected_for_ms": null, "reserve_for_ms": null
-///   }]
+///     "latency_ms": 1.5, "in_flight": 0,
+///     "ejected_since_ms": null, "ejected_for_ms": null, "ejected_because": null, "reserve_for_ms": null,
+///     "checks": [{"name": "Serf Health Status", "status": "passing", "output": "Agent alive and reachable"}]
+///   }],
+///   "left_out": [{"node": "larry", "id": "web-2", "why": "it has no port, so it can't be called"}]
 /// }
 /// ```
 ///
 /// where `snapshot` is null before the first answer, and `rank` and the fields after it are null for instances that are never picked.
+/// `left_out` has the records of the answer that can't be used.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -60,8 +64,8 @@ pub struct ExplainedMember {
     pub latency: Option<Duration>,
     /// The number of calls that use it now.
     pub in_flight: u32,
-    /// When its ejection ends; None if it is not ejected.
-    pub ejected_until: Option<Instant>,
+    /// Its ejection; None if it is not ejected.
+    pub ejection: Option<Ejection>,
     /// When its time as reserve ends; None if it is not a reserve.
     pub reserve_until: Option<Instant>,
 }
@@ -70,6 +74,12 @@ impl Pool {
     /// The state of the pool, which explains the next pick.
     pub fn explain(&self) -> Explanation {
         Explanation { watched: self.watched(), ..explain(&self.state) }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Report::from(self).fmt(f)
     }
 }
 
@@ -98,7 +108,7 @@ impl Explained {
             rank: member.rank(now),
             latency: stats.latency().estimate(),
             in_flight: stats.in_flight(),
-            ejected_until: stats.ejected_until(),
+            ejection: stats.ejection(),
             reserve_until: member.reserve_until,
         };
         Self { instance: Arc::clone(&member.instance), member: Some(explained) }

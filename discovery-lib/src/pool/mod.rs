@@ -10,7 +10,7 @@ mod filter;
 mod options;
 mod pick;
 mod pools;
-mod serialize;
+mod report;
 mod state;
 mod update;
 
@@ -33,6 +33,7 @@ use feed::{Feed, Source};
 pub use options::PickOptions;
 pub use pick::{InFlight, Pick, PickError};
 pub(crate) use pools::{Pools, PoolsOptions};
+pub use report::Report;
 use state::PoolState;
 
 /// The members of a service, ready to pick from. Cheap to clone; clones share the members and their statistics.
@@ -83,9 +84,8 @@ impl Pool {
             let host = crate::Host::Ip(address.ip());
             Arc::new(Instance::at(Arc::clone(&service), host, address.port()))
         };
-        let instances = addresses.into_iter().map(instance).collect();
         let now = Instant::now();
-        let snapshot = Snapshot { instances, index: 0, origin: Origin::Fixed, as_of: now };
+        let snapshot = Snapshot::new(addresses.into_iter().map(instance), Origin::Fixed, now);
         let state = Arc::new(PoolState::new(service, Arc::new(options), now));
         state.publish(Watched { snapshot: Some(Arc::new(snapshot)), failure: None }, now);
         Self { state, feed: None, _hold: None, source_name: None }

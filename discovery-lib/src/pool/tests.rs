@@ -12,8 +12,7 @@ fn instance(port: u16, status: Status) -> Arc<Instance> {
 }
 
 fn snapshot(instances: impl IntoIterator<Item = Arc<Instance>>) -> Snapshot {
-    let instances = instances.into_iter().collect();
-    Snapshot { instances, index: 1, origin: Origin::Catalog, as_of: Instant::now() }
+    Snapshot { index: 1, ..Snapshot::new(instances, Origin::Catalog, Instant::now()) }
 }
 
 /// A pool and its source.
@@ -396,8 +395,10 @@ async fn an_explanation_serializes_with_the_documented_fields() {
         "failure": null,
         "instances": [{
             "address": "127.0.0.1:80", "id": "127.0.0.1:80", "node": "", "status": "passing", "weight": 1,
-            "rank": "passing", "latency_ms": null, "in_flight": 0, "ejected_for_ms": null, "reserve_for_ms": null,
+            "rank": "passing", "latency_ms": null, "in_flight": 0,
+            "ejected_since_ms": null, "ejected_for_ms": null, "ejected_because": null, "reserve_for_ms": null, "checks": [],
         }],
+        "left_out": [],
     });
     assert_eq!(json, expected);
 }

@@ -47,7 +47,7 @@ impl Catalog {
     async fn send(&self, after: Option<(u64, Duration)>) -> Result<Reply, Error> {
         let query = &self.query;
         let answer = self.agent.health(query, after).await?;
-        let (mut instances, unusable) = entry::instances(answer.body);
+        let (mut instances, mut details) = entry::instances(answer.body);
         if query.near.is_none() {
             instances.sort_by(|a, b| (&a.node, &a.id).cmp(&(&b.node, &b.id)));
         }
@@ -55,8 +55,8 @@ impl Catalog {
         if is_prepared && query.include == Include::Passing {
             instances.retain(|instance| instance.status == Status::Passing);
         }
-        self.left_out_log
-            .report(&query.service, answer.left_out.into_iter().chain(unusable).collect());
+        details.left_out.extend(answer.left_out);
+        self.left_out_log.report(&query.service, &details.left_out);
         Ok(Reply {
             origin: if is_prepared { Origin::PreparedQuery } else { Origin::Catalog },
             instances,
@@ -64,6 +64,7 @@ impl Catalog {
             index: answer.index.filter(|_| !is_prepared),
             last_contact: answer.last_contact,
             ttl: Duration::ZERO,
+            details,
         })
     }
 }

@@ -31,7 +31,7 @@ use tokio::{
 use super::{
     left_out::LeftOutLog,
     machine::Reply,
-    snapshot::Origin,
+    snapshot::{Details, Origin},
     srv::{self, Target},
 };
 use crate::{DnsAddress, Error, Host, Query, error::Kind, names::Names};
@@ -89,7 +89,7 @@ impl Dns {
         let resolver = self.server.resolver().await?;
         let message = records(&resolver, &self.name, RecordType::SRV).await?;
         let (mut targets, left_out) = srv::targets(&message);
-        self.left_out_log.report(&self.service, left_out);
+        self.left_out_log.report(&self.service, &left_out);
         for target in &mut targets {
             if target.host.is_none() {
                 target.host = address(&resolver, target).await?;
@@ -101,6 +101,7 @@ impl Dns {
             index: None,
             last_contact: Duration::ZERO,
             ttl: srv::ttl(&message),
+            details: Details { left_out, ..Details::default() },
         })
     }
 }

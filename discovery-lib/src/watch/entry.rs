@@ -1,33 +1,41 @@
 //! Consul's catalog entries as instances.
 
-use consul_wire::{
-    check::{CheckStatus, HealthCheck, NODE_MAINTENANCE, SERVICE_MAINTENANCE_PREFIX},
-    service::ServiceEntry,
+use std::sync::Arc;
+
+use consul_wire::service::ServiceEntry;
+
+use super::{
+    endpoint::{self, NO_PORT},
+    snapshot::Details,
 };
+use crate::{CheckResult, Instance, Status, Weights, agent::LeftOut};
 
-use super::endpoint::{self, NO_PORT};
-use crate::{Instance, Status, Weights, agent::LeftOut};
-
-/// The instances of an answer, in its order, and the records that can't be used.
-pub(super) fn instances(entries: Vec<ServiceEntry>) -> (Vec<Instance>, Vec<LeftOut>) {
-    let (mut instances, mut left_out) = (Vec::with_capacity(entries.len()), Vec::new());
+/// The instances of an answer, in its order, with their checks and the records that can't be used.
+pub(super) fn instances(entries: Vec<ServiceEntry>) -> (Vec<Instance>, Details) {
+    let (mut instances, mut details) = (Vec::with_capacity(entries.len()), Details::default());
     for entry in entries {
         match instance(entry) {
-            Ok(instance) => instances.push(share(instance, instances.last())),
-            Err(unusable) => left_out.push(unusable),
+            Ok((instance, checks)) => {
+                let instance = share(instance, instances.last());
+                let key = (Arc::clone(&instance.node), instance.id.clone());
+                details.checks.insert(key, checks);
+                instances.push(instance);
+            }
+            Err(unusable) => details.left_out.push(unusable),
         }
     }
-    (instances, left_out)
+    (instances, details)
 }
 
-fn instance(entry: ServiceEntry) -> Result<Instance, LeftOut> {
+fn instance(entry: ServiceEntry) -> Result<(Instance, Box<[CheckResult]>), LeftOut> {
     let wrong = |why: String| LeftOut::new(&entry.node.node, &entry.service.id, why);
     if entry.service.port == 0 {
         return Err(wrong(NO_PORT.to_owned()));
     }
     let host = endpoint::host(entry.address()).map_err(wrong)?;
     let ServiceEntry { node, service, checks } = entry;
-    Ok(Instance {
+    let checks: Box<[CheckResult]> = checks.into_iter().map(CheckResult::new).collect();
+    let instance = Instance {
         host,
         id: service.id.into(),
         service: service.service.into(),
@@ -38,8 +46,9 @@ fn instance(entry: ServiceEntry) -> Result<Instance, LeftOut> {
         tags: service.tags,
         meta: service.meta,
         weights: Weights { passing: service.weights.passing, warning: service.weights.warning },
-        status: checks.iter().map(status).max().unwrap_or(Status::Passing),
-    })
+        status: checks.iter().map(|check| check.status).max().unwrap_or(Status::Passing),
+    };
+    Ok((instance, checks))
 }
 
 /// The instance, which shares the text of its node and datacenter with the one before, where that is equal.
@@ -53,20 +62,6 @@ fn share(mut instance: Instance, before: Option<&Instance>) -> Instance {
         instance.node_meta = before.node_meta.clone();
     }
     instance
-}
-
-/// Maintenance is a critical check with a reserved id.
-fn status(check: &HealthCheck) -> Status {
-    match check.status {
-        CheckStatus::Critical if is_maintenance(&check.check_id) => Status::Maintenance,
-        CheckStatus::Critical => Status::Critical,
-        CheckStatus::Warning => Status::Warning,
-        CheckStatus::Passing => Status::Passing,
-    }
-}
-
-fn is_maintenance(check_id: &str) -> bool {
-    check_id == NODE_MAINTENANCE || check_id.starts_with(SERVICE_MAINTENANCE_PREFIX)
 }
 
 #[cfg(test)]
@@ -109,7 +104,7 @@ mod tests {
             (&[(own, "")], Status::Critical),
         ] {
             assert_eq!(
-                instance(entry("n", "web", "", checks)).unwrap().status,
+                instance(entry("n", "web", "", checks)).unwrap().0.status,
                 status,
                 "{checks:?}"
             );
@@ -121,7 +116,7 @@ mod tests {
         for (address, host) in
             [("", "10.0.0.9"), ("10.0.0.1", "10.0.0.1"), ("db.example", "db.example")]
         {
-            assert_eq!(instance(entry("n", "web", address, &[])).unwrap().host, Host::from(host));
+            assert_eq!(instance(entry("n", "web", address, &[])).unwrap().0.host, Host::from(host));
         }
     }
 
@@ -132,7 +127,7 @@ mod tests {
             entry.service.port = 0;
             entry
         };
-        let (usable, left_out) = instances(vec![
+        let (usable, details) = instances(vec![
             portless("a"),
             entry("larry", "b", "a host with spaces", &[]),
             entry("larry", "c", "", &[]),
@@ -141,7 +136,7 @@ mod tests {
         assert_eq!(ids, ["c"]);
         let spaces = "\"a host with spaces\" is neither an IP address nor a host name";
         let expected = [("a", NO_PORT), ("b", spaces)];
-        assert_eq!(left_out, expected.map(|(id, why)| LeftOut::new("larry", id, why)));
+        assert_eq!(details.left_out, expected.map(|(id, why)| LeftOut::new("larry", id, why)));
     }
 
     #[test]
@@ -158,7 +153,7 @@ mod tests {
             status: Status::Warning,
             ..Instance::at("web", "10.0.0.1".into(), 80)
         };
-        assert_eq!(instance(entry).unwrap(), expected);
+        assert_eq!(instance(entry).unwrap().0, expected);
     }
 
     #[test]

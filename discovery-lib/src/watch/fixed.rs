@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{machine::Reply, snapshot::Origin};
+use super::{
+    machine::Reply,
+    snapshot::{Details, Origin},
+};
 use crate::{Error, Host, Instance, agent::split_host_port, error::Kind};
 
 /// Parses `HOST:PORT,...`.
@@ -62,6 +65,7 @@ impl Fixed {
             index: None,
             last_contact: Duration::ZERO,
             ttl: Duration::MAX,
+            details: Details::default(),
         }
     }
 }

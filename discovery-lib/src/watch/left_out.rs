@@ -18,7 +18,7 @@ pub(super) struct LeftOutLog(Arc<Mutex<BTreeSet<LeftOut>>>);
 
 impl LeftOutLog {
     /// Logs those that were not left out of the answer before.
-    pub(super) fn report(&self, service: &str, left_out: Vec<LeftOut>) {
+    pub(super) fn report(&self, service: &str, left_out: &[LeftOut]) {
         let new = self.newly_left_out(left_out);
         for LeftOut { node, id, why } in new.iter().take(WARNINGS_MAX) {
             warn!(%service, node, instance = id, error = why, "record left out: it can't be used");
@@ -28,9 +28,9 @@ impl LeftOutLog {
         }
     }
 
-    fn newly_left_out(&self, left_out: Vec<LeftOut>) -> Vec<LeftOut> {
+    fn newly_left_out(&self, left_out: &[LeftOut]) -> Vec<LeftOut> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let left_out: BTreeSet<_> = left_out.into_iter().collect();
+        let left_out: BTreeSet<_> = left_out.iter().cloned().collect();
         let new = left_out.difference(&known).cloned().collect();
         *known = left_out;
         new
@@ -54,7 +54,7 @@ mod tests {
             (vec![], vec![]),
             (vec![a.clone()], vec![a]),
         ] {
-            assert_eq!(log.newly_left_out(answer.clone()), logged, "{answer:?}");
+            assert_eq!(log.newly_left_out(&answer), logged, "{answer:?}");
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{
     index::{Verdict, judge},
     pace::{BACKOFF_MAX, Bucket},
-    snapshot::{Origin, Snapshot},
+    snapshot::{Details, Origin, Snapshot},
 };
 use crate::{Error, Instance, backoff::backoff};
 
@@ -53,6 +53,8 @@ pub(super) struct Reply {
     pub(super) last_contact: Duration,
     /// How long the answer may be cached, if it is polled.
     pub(super) ttl: Duration,
+    /// What explains the instances.
+    pub(super) details: Details,
 }
 
 impl Reply {
@@ -63,6 +65,7 @@ impl Reply {
             index: self.index.unwrap_or(0),
             origin: self.origin,
             as_of: at.checked_sub(self.last_contact).unwrap_or(at),
+            details: Arc::new(self.details),
         }
     }
 }

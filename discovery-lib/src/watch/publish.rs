@@ -88,8 +88,8 @@ mod tests {
 
     fn snapshot(port: u16, as_of: Instant) -> Notice {
         let instance = Instance::at("web", "10.0.0.1".into(), port);
-        let instances = [Arc::new(instance)].into();
-        Notice::Answer(Snapshot { instances, index: 1, origin: Origin::Catalog, as_of })
+        let instances = [Arc::new(instance)];
+        Notice::Answer(Snapshot { index: 1, ..Snapshot::new(instances, Origin::Catalog, as_of) })
     }
 
     fn failure() -> Notice {
@@ -164,12 +164,7 @@ mod tests {
 
     #[test]
     fn an_empty_answer_is_an_answer() {
-        let empty = Snapshot {
-            instances: [].into(),
-            index: 9,
-            origin: Origin::Catalog,
-            as_of: Instant::now(),
-        };
+        let empty = Snapshot { index: 9, ..Snapshot::new([], Origin::Catalog, Instant::now()) };
         let watched = check([(snapshot(80, Instant::now()), true), (Notice::Answer(empty), true)]);
         assert!(watched.snapshot.unwrap().instances.is_empty());
     }

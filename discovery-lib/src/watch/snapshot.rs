@@ -1,10 +1,10 @@
 //! The values that a watch publishes: always the full set, never a difference, so that a missed one does not matter.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{Error, Instance};
+use crate::{CheckResult, Error, Instance, ServiceId, agent::LeftOut};
 
 /// The origin of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +34,17 @@ pub struct Snapshot {
     /// The time at which the answer was surely true: its arrival, less the delay of the answering server behind its leader. For a blocking
     /// query whose wait ended without a change, the time at which the query was sent: the server states its delay as of then.
     pub as_of: Instant,
+    /// What explains the instances and decides nothing.
+    pub(crate) details: Arc<Details>,
+}
+
+/// The parts of an answer that only explain it. A change of them alone wakes no watch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Details {
+    /// The checks by node and id.
+    pub(crate) checks: HashMap<(Arc<str>, ServiceId), Box<[CheckResult]>>,
+    /// The records that can't be used.
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
 impl Snapshot {
@@ -43,7 +54,21 @@ impl Snapshot {
         origin: Origin,
         as_of: Instant,
     ) -> Self {
-        Self { instances: instances.into_iter().collect(), index: 0, origin, as_of }
+        let instances = instances.into_iter().collect();
+        Self { instances, index: 0, origin, as_of, details: Arc::default() }
+    }
+
+    /// The checks of an instance and of its node, in Consul's order; empty if the answer has none (DNS, fixed lists).
+    #[must_use]
+    pub fn checks(&self, instance: &Instance) -> &[CheckResult] {
+        let key = (Arc::clone(&instance.node), instance.id.clone());
+        self.details.checks.get(&key).map_or(&[], |checks| checks)
+    }
+
+    /// The records of the answer that can't be used, and why.
+    #[must_use]
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.details.left_out
     }
 
     /// The age of the answer. It grows without limit while Consul can't be reached.

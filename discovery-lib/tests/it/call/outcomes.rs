@@ -54,14 +54,14 @@ async fn a_call_that_must_not_be_repeated_is_never_the_probe_of_an_ejected_insta
     let (bad, good) = (Server::always(BAD).await, Server::always(OK).await);
     let pool = Pool::fixed("service2", [bad.address, good.address]);
     let client = client(&pool);
-    let ejected_until =
-        || pool.explain().instances.iter().find_map(|it| it.member.and_then(|it| it.ejected_until));
+    let ejection =
+        || pool.explain().instances.iter().find_map(|it| it.member.and_then(|it| it.ejection));
     // All are held at the same time, so that each member has a share of them.
     let picks: Vec<_> = (0..40).map(|_| pool.pick().unwrap()).collect();
     for pick in picks {
         if pick.instance().port == bad.address.port() { pick.fail() } else { pick.succeed() }
     }
-    sleep_until(ejected_until().unwrap() + Duration::from_millis(1)).await;
+    sleep_until(ejection().unwrap().until + Duration::from_millis(1)).await;
     for _ in 0..CALLS {
         let answer = client.request(request(Method::POST)).await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
@@ -170,7 +170,7 @@ async fn an_abandoned_call_leaks_nothing_and_ejects_no_instance() {
     }
     super::eventually(|| server.open() == 0).await;
     let member = pool.explain().instances[0].member.unwrap();
-    assert_eq!(member.ejected_until, None);
+    assert_eq!(member.ejection, None);
     assert_eq!(member.rank, discovery::Rank::Passing);
 }
 
@@ -261,7 +261,7 @@ async fn a_dropped_answer_ejects_no_instance_unless_it_stalled() {
         }
         assert_eq!(in_flight(&pool), 0);
         let members = pool.explain().instances;
-        let is_out = members.iter().any(|it| it.member.unwrap().ejected_until.is_some());
+        let is_out = members.iter().any(|it| it.member.unwrap().ejection.is_some());
         assert_eq!(is_out, is_ejected, "waited {waits:?}");
     }
 }

@@ -188,7 +188,7 @@ async fn a_body_that_fails_is_an_error_of_the_caller() {
         let source = std::error::Error::source(&error).map(ToString::to_string);
         assert_eq!(source, fails.then(|| "disk failed".to_owned()));
     }
-    assert_eq!(pool.explain().instances[0].member.unwrap().ejected_until, None);
+    assert_eq!(pool.explain().instances[0].member.unwrap().ejection, None);
 }
 
 #[tokio::test]

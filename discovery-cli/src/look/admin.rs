@@ -1,0 +1,76 @@
+//! `/explain` of a running program's admin listener.
+
+use std::{error::Error, fmt, net::SocketAddr, time::Duration};
+
+use program::printable;
+use serde_json::Value;
+
+/// Deadline of the whole answer. The program has it in memory.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a program explains: itself, and its pools.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    at: SocketAddr,
+    answer: Value,
+}
+
+impl Admin {
+    /// Asks the admin listener at this address.
+    ///
+    /// # Errors
+    /// One sentence: there is none, or it is not one of these programs.
+    pub(crate) async fn ask(at: SocketAddr) -> Result<Self, String> {
+        let answer = fetch(at).await.map_err(|err| {
+            let cause = root(&err);
+            format!("no program answers at {at}: {cause}; set --admin to its ADMIN address")
+        })?;
+        if answer["calls"].is_array() {
+            Ok(Self { at, answer })
+        } else {
+            Err(format!(
+                "{at} is not the admin listener of a program: set --admin to its ADMIN address"
+            ))
+        }
+    }
+
+    /// The explanation of one service.
+    ///
+    /// # Errors
+    /// The program does not call it: the sentence names those that it calls.
+    pub(crate) fn explanation(&self, service: &str) -> Result<Value, String> {
+        let calls = self.answer["calls"].as_array().into_iter().flatten();
+        if let Some(found) = calls.clone().find(|it| it["service"] == service) {
+            return Ok(found.clone());
+        }
+        let known: Vec<_> = calls.filter_map(|it| it["service"].as_str()).collect();
+        let known = match known.len() {
+            0 => "no service".to_owned(),
+            _ => known.join(", "),
+        };
+        Err(format!("{self} does not call {service}: it calls {known}"))
+    }
+}
+
+impl fmt::Display for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.answer["id"].as_str() {
+            Some(id) => write!(f, "{} at {}", printable(id), self.at),
+            None => write!(f, "the program at {}", self.at),
+        }
+    }
+}
+
+/// The innermost cause, which is specific.
+fn root(err: &reqwest::Error) -> String {
+    let causes = std::iter::successors(err.source(), |&err| err.source());
+    causes.last().map_or_else(|| err.to_string(), ToString::to_string)
+}
+
+async fn fetch(at: SocketAddr) -> Result<Value, reqwest::Error> {
+    let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_WITHIN).build()?;
+    let answer = client.get(format!("http://{at}/explain")).send().await?;
+    // Another server answers with something else; that is not an error of the connection.
+    let body = answer.bytes().await?;
+    Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
+}

@@ -1,0 +1,83 @@
+//! Pages of reports, as they are printed.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn page(report: Value) -> String {
+    serde_json::from_value::<Report>(report).unwrap().to_string()
+}
+
+fn line(port: u16, rank: &Value) -> Value {
+    json!({
+        "address": format!("10.0.0.1:{port}"), "id": format!("web-{port}"), "node": "larry", "status": "passing", "weight": 1,
+        "rank": rank, "latency_ms": null, "in_flight": 0, "ejected_for_ms": null, "reserve_for_ms": null,
+    })
+}
+
+fn headline(ranks: &[Value]) -> String {
+    let lines: Vec<_> = ranks.iter().map(|rank| line(80, rank)).collect();
+    let snapshot = json!({ "origin": "catalog", "index": 7, "age_ms": 12 });
+    let report =
+        json!({ "service": "web", "snapshot": snapshot, "failure": null, "instances": lines });
+    page(report).lines().next().unwrap().to_owned()
+}
+
+#[test]
+fn the_first_line_is_where_the_next_call_goes() {
+    for (ranks, expected) in [
+        (&["passing", "passing", "ejected"][..], "goes to one of 2 passing instances"),
+        (&["passing"], "goes to its only passing instance"),
+        (&["warning", "spare"], "goes to its only warning instance: none is passing"),
+        (&["spare", "ejected"], "goes to its only weight 0 instance: there is no other"),
+        (
+            &["ejected", "ejected", "reserve"],
+            "goes to one of 2 ejected instances: all are ejected, so none is left out",
+        ),
+        (
+            &["reserve"],
+            "goes to its only recently healthy instance: Consul has no healthy instance",
+        ),
+        (&["", ""], "fails: all 2 instances are critical or in maintenance"),
+        (&[""], "fails: its only instance is critical or in maintenance"),
+        (&[], "fails: there is no instance"),
+    ] {
+        let ranks =
+            ranks.iter().map(|rank| if rank.is_empty() { Value::Null } else { json!(rank) });
+        let ranks: Vec<_> = ranks.collect();
+        assert_eq!(headline(&ranks), format!("web: the next call {expected}"));
+    }
+}
+
+#[test]
+fn all_that_is_known_is_on_the_page() {
+    let mut measured = line(80, &json!("passing"));
+    measured["latency_ms"] = json!(1.26);
+    measured["in_flight"] = json!(3);
+    measured["checks"] = json!([{"name": "Serf Health Status", "status": "passing", "output": "Agent alive and reachable"}]);
+    let mut ejected = line(81, &json!("ejected"));
+    ejected["ejected_since_ms"] = json!(3_400);
+    ejected["ejected_for_ms"] = json!(900);
+    ejected["ejected_because"] = json!("5 failures in a row");
+    let mut due = ejected.clone();
+    due["ejected_for_ms"] = json!(0);
+    let mut reserve = line(82, &json!("reserve"));
+    reserve["reserve_for_ms"] = json!(59_000);
+    let mut never = line(83, &Value::Null);
+    never["in_flight"] = Value::Null;
+    never["status"] = json!("critical");
+    never["checks"] = json!([{"name": "Service 'web' check", "status": "critical", "output": ""}]);
+    insta::assert_snapshot!(page(json!({
+        "service": "web",
+        "snapshot": { "origin": "catalog", "index": 7, "age_ms": 150_000 },
+        "failure": "no agent can be reached at 127.0.0.1:8500",
+        "instances": [measured, ejected, due, reserve, never],
+        "left_out": [{ "node": "moe", "id": "web-9", "why": "it has no port, so it can't be called" }],
+    })));
+}
+
+#[test]
+fn a_report_without_an_answer_has_a_page() {
+    let report = json!({ "service": "web", "snapshot": null, "failure": null, "instances": [] });
+    assert_eq!(page(report), "web: the next call fails: no answer yet\nThere was no answer yet.\n");
+}
