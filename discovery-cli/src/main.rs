@@ -1,6 +1,7 @@
 //! The `discovery` command.
 
 mod command;
+mod doctor;
 mod lifeline;
 mod look;
 mod print;

@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 mod agent;
+mod doctor;
 mod explain;
 mod ports;
 mod resolve;
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     Resolve(resolve::Resolve),
     Watch(watch::Watch),
     Explain(explain::Explain),
+    Doctor(doctor::Doctor),
 }
 
 impl Command {
@@ -39,7 +41,8 @@ impl Command {
             | Self::Services(_)
             | Self::Resolve(_)
             | Self::Watch(_)
-            | Self::Explain(_) => "error",
+            | Self::Explain(_)
+            | Self::Doctor(_) => "error",
         }
     }
 
@@ -51,6 +54,7 @@ impl Command {
             Self::Resolve(resolve) => resolve.run().await,
             Self::Watch(watch) => watch.run().await,
             Self::Explain(explain) => explain.run().await,
+            Self::Doctor(doctor) => doctor.run().await,
         };
         outcome.or_else(|err| match err.downcast_ref::<io::Error>() {
             // The reader closed the pipe, as `| head` does.

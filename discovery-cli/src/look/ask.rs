@@ -45,6 +45,11 @@ pub(crate) struct Sight {
 }
 
 impl Ask {
+    /// The file with the ACL token.
+    pub(crate) fn token_file(&self) -> Option<&str> {
+        self.token_file.as_deref().filter(|path| !path.is_empty())
+    }
+
     pub(crate) fn consul(self) -> Result<Consul, Error> {
         let Self { http_addr, dns_addr, token_file, datacenter } = self;
         let mut settings = Settings::from_vars(|name| match name {
@@ -59,7 +64,7 @@ impl Ask {
 }
 
 impl Consul {
-    pub(super) fn discovery(&self) -> &Discovery {
+    pub(crate) fn discovery(&self) -> &Discovery {
         &self.0
     }
 

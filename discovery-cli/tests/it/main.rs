@@ -5,6 +5,7 @@
 mod asking;
 mod chain;
 mod connection_limit;
+mod doctor;
 mod explain;
 mod process;
 mod services;

@@ -17,6 +17,7 @@ mod transport;
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use consul_wire::{
     agent::{AgentSelf, AgentService, ServiceRegistration},
     catalog, query,
@@ -35,7 +36,7 @@ pub use read::{Answer, LeftOut, ReadOptions};
 use crate::{Error, Host, Query, ServiceId, instance::INCARNATION};
 use exchange::{Http, Sockets};
 use request::Request;
-use transport::Transport;
+use transport::{Reply, Transport};
 
 /// Registration: an agent without a quorum answers after some 7 s, and still registers.
 pub(crate) const REGISTER_WITHIN: Duration = Duration::from_secs(10);
@@ -279,6 +280,15 @@ impl AgentClient {
         let request = Request::get("/v1/status/leader", READ_WITHIN);
         let leader: String = self.transport.send(request).await?.success()?.json()?;
         Ok((!leader.is_empty()).then_some(leader))
+    }
+
+    /// Sends a GET for which there is no method here. `path` has its query string, everything escaped. Any status is a response; the body of a
+    /// response that is no success is shortened.
+    ///
+    /// # Errors
+    /// No answer (in time).
+    pub async fn get(&self, path: &str, within: Duration) -> Result<http::Response<Bytes>, Error> {
+        self.transport.send(Request::get(path, within)).await.map(Reply::into_response)
     }
 
     async fn done(&self, request: Request) -> Result<(), Error> {

@@ -113,6 +113,13 @@ impl Transport {
 }
 
 impl Reply {
+    pub(super) fn into_response(self) -> http::Response<Bytes> {
+        let mut response = http::Response::new(self.body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+
     /// # Errors
     /// The status is not a success.
     pub(super) fn success(self) -> Result<Self, Error> {
