@@ -85,6 +85,13 @@ impl PoolOptions {
     }
 
     /// Consecutive failures that eject an instance: 1 to 63, default 5. Fewer eject sooner, and also for a short disturbance.
+    ///
+    /// ```
+    /// use discovery::PoolOptions;
+    ///
+    /// // A single refused call ejects an instance.
+    /// let options = PoolOptions::new().consecutive_failures(1);
+    /// ```
     #[must_use]
     pub fn consecutive_failures(mut self, failures: u8) -> Self {
         self.breaker.failures_max = failures;
@@ -93,6 +100,14 @@ impl PoolOptions {
 
     /// The first ejection of an instance, and the longest; each further one is twice as long, with a jitter of up to a half more. 1 s to
     /// 1 h, default 1 s and 60 s. Longer ejections send fewer probes to a failed instance, and use a repaired one later.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use discovery::PoolOptions;
+    ///
+    /// // For instances that restart within seconds.
+    /// let options = PoolOptions::new().ejection(Duration::from_secs(1), Duration::from_secs(5));
+    /// ```
     #[must_use]
     pub fn ejection(mut self, min: Duration, max: Duration) -> Self {
         (self.breaker.ejected_min, self.breaker.ejected_max) = (min, max);
@@ -100,6 +115,17 @@ impl PoolOptions {
     }
 
     /// The success rate below which an instance is ejected, in percent: 0 (never) to 100, default 50.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use discovery::PoolOptions;
+    ///
+    /// // Below 90 % of at least 100 calls in 30 s.
+    /// let options = PoolOptions::new()
+    ///     .success_rate_min(90)
+    ///     .success_rate_window(Duration::from_secs(30))
+    ///     .success_rate_calls_min(100);
+    /// ```
     #[must_use]
     pub fn success_rate_min(mut self, percent: u8) -> Self {
         self.breaker.good_min_percent = percent;
@@ -121,6 +147,13 @@ impl PoolOptions {
     }
 
     /// The share of instances that may be ejected at the same time, in percent and rounded down: 0 (ejection is off) to 100, default 50.
+    ///
+    /// ```
+    /// use discovery::PoolOptions;
+    ///
+    /// // Ejection is off: only Consul's checks decide.
+    /// let options = PoolOptions::new().ejected_max(0);
+    /// ```
     #[must_use]
     pub fn ejected_max(mut self, percent: u8) -> Self {
         self.ejected_max_percent = percent;
@@ -136,6 +169,12 @@ impl PoolOptions {
     }
 
     /// The policy that chooses among eligible instances. Default: the power of two choices by latency and load.
+    ///
+    /// ```
+    /// use discovery::{PoolOptions, RoundRobin};
+    ///
+    /// let options = PoolOptions::new().policy(RoundRobin::default());
+    /// ```
     #[must_use]
     pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
         self.policy = PolicyKind::Custom(std::sync::Arc::new(policy));
@@ -144,6 +183,12 @@ impl PoolOptions {
 
     /// The source of random numbers. Default: a generator per thread, seeded from entropy. A seeded source reproduces the picks of a test, and
     /// is shared by all threads.
+    ///
+    /// ```
+    /// use discovery::{PoolOptions, Random};
+    ///
+    /// let options = PoolOptions::new().random(Random::seeded(7));
+    /// ```
     #[must_use]
     pub fn random(mut self, random: Random) -> Self {
         self.random = Some(random);
