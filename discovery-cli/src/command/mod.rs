@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 mod agent;
+mod ambassador;
 mod doctor;
 mod explain;
 mod ports;
@@ -25,6 +26,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Up(up::Up),
     Agent(agent::Agent),
+    Ambassador(Box<ambassador::Ambassador>),
     Services(services::Services),
     Resolve(resolve::Resolve),
     Watch(watch::Watch),
@@ -36,7 +38,7 @@ impl Command {
     /// The log level, if RUST_LOG is not set.
     pub(crate) fn log_level(&self) -> &'static str {
         match self {
-            Self::Agent(_) => "info",
+            Self::Agent(_) | Self::Ambassador(_) => "info",
             Self::Up(_)
             | Self::Services(_)
             | Self::Resolve(_)
@@ -50,6 +52,7 @@ impl Command {
         let outcome = match self {
             Self::Up(up) => up.run().await,
             Self::Agent(agent) => agent.run().await,
+            Self::Ambassador(ambassador) => ambassador.run().await,
             Self::Services(services) => services.run().await,
             Self::Resolve(resolve) => resolve.run().await,
             Self::Watch(watch) => watch.run().await,

@@ -51,6 +51,11 @@ impl Ask {
     }
 
     pub(crate) fn consul(self) -> Result<Consul, Error> {
+        Ok(Consul(Discovery::new(self.settings()?)?))
+    }
+
+    /// The settings of the Consul client.
+    pub(crate) fn settings(self) -> Result<Settings, Error> {
         let Self { http_addr, dns_addr, token_file, datacenter } = self;
         let mut settings = Settings::from_vars(|name| match name {
             "CONSUL_HTTP_ADDR" => http_addr.clone(),
@@ -59,7 +64,7 @@ impl Ask {
             _ => env::var_os(name).map(|value| value.to_string_lossy().into_owned()),
         })?;
         settings.datacenter = datacenter;
-        Ok(Consul(Discovery::new(settings)?))
+        Ok(settings)
     }
 }
 

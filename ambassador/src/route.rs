@@ -1,0 +1,55 @@
+//! A route in service: its configuration, sockets, pool, limit and counters.
+
+use std::sync::Arc;
+
+use discovery::{Discovery, Pool};
+
+use crate::{Route, counters::Counters, listen::Listeners, places::Places};
+
+/// A route that workers serve. It never changes: with other options or another service, it is replaced by one that has the same sockets.
+#[derive(Debug)]
+pub(crate) struct ActiveRoute {
+    pub(crate) config: Route,
+    pub(crate) listeners: Arc<Listeners>,
+    /// None if each request names its service.
+    pub(crate) pool: Option<Pool>,
+    pub(crate) places: Arc<Places>,
+    /// One per worker.
+    pub(crate) counters: Arc<[Counters]>,
+}
+
+impl ActiveRoute {
+    /// A route with new sockets.
+    pub(crate) fn new(
+        config: Route,
+        listeners: Listeners,
+        discovery: &Discovery,
+        workers: usize,
+    ) -> Self {
+        let pool = pool(&config, discovery);
+        let places = Places::new(config.options.connections_max);
+        let counters = (0..workers).map(|_| Counters::default()).collect();
+        Self { config, listeners: Arc::new(listeners), pool, places, counters }
+    }
+
+    /// The same sockets, connections and counters with another configuration.
+    pub(crate) fn with(&self, config: Route, discovery: &Discovery) -> Self {
+        self.places.set_max(config.options.connections_max);
+        Self {
+            pool: pool(&config, discovery),
+            listeners: Arc::clone(&self.listeners),
+            places: Arc::clone(&self.places),
+            counters: Arc::clone(&self.counters),
+            config,
+        }
+    }
+
+    /// The name of the service in logs.
+    pub(crate) fn service(&self) -> &str {
+        self.config.target.query().map_or("*", |query| &query.service)
+    }
+}
+
+fn pool(config: &Route, discovery: &Discovery) -> Option<Pool> {
+    config.target.query().map(|query| discovery.pool(query.clone()))
+}

@@ -1,0 +1,176 @@
+//! Accepts the connections of one route on one worker, within the limits, and starts their tasks.
+
+use std::{io, rc::Rc, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream},
+    task::spawn_local,
+    time::sleep,
+};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{error, warn};
+
+use super::{
+    Context, Drain,
+    context::{Full, Open},
+};
+use crate::{Target, http, listen::Socket, route::ActiveRoute, stream::Stream, tcp, udp};
+
+/// After an error of `accept` that is not the connection's own, such as too many open files.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// One route being served by one worker.
+#[derive(Debug)]
+pub(super) struct Accepting {
+    door: Rc<Door>,
+    tasks: Vec<AbortOnDropHandle<()>>,
+}
+
+/// What a new connection needs.
+#[derive(Debug)]
+struct Door {
+    route: Arc<ActiveRoute>,
+    context: Rc<Context>,
+    drain: Drain,
+    /// For HTTP routes.
+    proxy: Option<Rc<http::Proxy>>,
+}
+
+/// A listener of the runtime.
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Accepting {
+    /// Starts a task per socket.
+    pub(super) fn start(route: &Arc<ActiveRoute>, context: &Rc<Context>) -> Self {
+        let proxy = match &route.config.target {
+            Target::Http(_) | Target::HttpByHost => {
+                Some(Rc::new(http::Proxy::new(Arc::clone(route), Rc::clone(context))))
+            }
+            Target::Tcp(_) | Target::Udp(_) => None,
+        };
+        let (route, context) = (Arc::clone(route), Rc::clone(context));
+        let door = Rc::new(Door { route, context, drain: Drain::default(), proxy });
+        let tasks = door.sockets().into_iter().map(|socket| {
+            let door = Rc::clone(&door);
+            AbortOnDropHandle::new(spawn_local(async move {
+                if let Err(error) = serve(socket, &door).await {
+                    error!(service = door.route.service(), %error, "a socket can't be served");
+                }
+            }))
+        });
+        Self { tasks: tasks.collect(), door }
+    }
+
+    /// Accepts no more, and tells the connections to end. Those that the system has queued are served.
+    pub(super) fn stop(&mut self) {
+        self.tasks.clear();
+        for socket in self.door.sockets() {
+            while let Ok(Some(stream)) = accept_queued(&socket) {
+                self.door.welcome(stream);
+            }
+        }
+        self.door.drain.begin();
+    }
+}
+
+impl Door {
+    fn sockets(&self) -> Vec<Socket> {
+        let Context { index, count, .. } = *self.context;
+        self.route.listeners.of_worker(index, count).unwrap_or_else(|error| {
+            error!(service = self.route.service(), %error, "sockets can't be shared with a worker");
+            Vec::new()
+        })
+    }
+
+    /// Serves a connection, or resets it at a limit.
+    fn welcome(&self, stream: Stream) {
+        let counters = self.context.counters(&self.route);
+        counters.accepted.add(1);
+        match self.context.open(&self.route) {
+            Ok(open) => self.serve(stream, open),
+            Err(full) => {
+                match full {
+                    Full::Route => counters.over_route_limit.add(1),
+                    Full::Total => counters.over_total_limit.add(1),
+                }
+                stream.reset();
+            }
+        }
+    }
+
+    fn serve(&self, stream: Stream, open: Open) {
+        match &self.proxy {
+            Some(proxy) => {
+                let (proxy, drain) = (Rc::clone(proxy), self.drain.clone());
+                spawn_local(async move {
+                    proxy.serve(stream, drain).await;
+                    drop(open);
+                });
+            }
+            None => {
+                let (route, context) = (Arc::clone(&self.route), Rc::clone(&self.context));
+                let drain = self.drain.clone();
+                spawn_local(async move {
+                    tcp::serve(stream, &route, &context, drain).await;
+                    drop(open);
+                });
+            }
+        }
+    }
+}
+
+async fn serve(socket: Socket, door: &Door) -> io::Result<()> {
+    let listener = match socket {
+        Socket::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
+        Socket::Unix(listener) => Listener::Unix(UnixListener::from_std(listener)?),
+        Socket::Udp(socket) => {
+            let socket = UdpSocket::from_std(socket)?;
+            udp::serve(socket, &door.route, &door.context, &door.drain).await;
+            return Ok(());
+        }
+    };
+    loop {
+        let accepted = match &listener {
+            Listener::Tcp(listener) => listener.accept().await.map(|(it, _)| Stream::Tcp(it)),
+            Listener::Unix(listener) => listener.accept().await.map(|(it, _)| Stream::Unix(it)),
+        };
+        match accepted {
+            Ok(stream) => door.welcome(stream),
+            Err(error) if is_of_connection(&error) => {}
+            Err(error) => {
+                warn!(service = door.route.service(), %error, "accept failed");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// A connection from the queue of a socket; None if there is none.
+fn accept_queued(socket: &Socket) -> io::Result<Option<Stream>> {
+    let accepted = match socket {
+        Socket::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
+            stream.set_nonblocking(true)?;
+            TcpStream::from_std(stream).map(Stream::Tcp)
+        }),
+        Socket::Unix(listener) => listener.accept().and_then(|(stream, _)| {
+            stream.set_nonblocking(true)?;
+            UnixStream::from_std(stream).map(Stream::Unix)
+        }),
+        Socket::Udp(_) => return Ok(None),
+    };
+    match accepted {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The client was gone before it was accepted.
+fn is_of_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}

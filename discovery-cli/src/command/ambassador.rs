@@ -1,0 +1,92 @@
+//! `ambassador`: local ports that stand for services.
+
+use std::{num::NonZeroUsize, thread, time::Duration};
+
+use ambassador::{Ambassador as Running, Config, Error, ProxyProtocol, Route, RouteOptions};
+use discovery::{Discovery, Source, shutdown_signal};
+use program::{Outcome, duration};
+
+use crate::look::Ask;
+
+/// Listens on local ports that stand for services, for programs that know nothing of Consul
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example: discovery ambassador 6379=redis 127.0.0.1:3306=mariadb ./run/app.sock=app 80=http:*
+
+LISTEN is PORT (on all addresses of this machine), IP:PORT, udp:PORT, udp:IP:PORT, or the path of a
+unix socket, with a slash. SERVICE is the name of a service, with tag=TAG and dc=DATACENTER after
+commas where only those instances are meant. With http: in front, each HTTP/1.1 request goes to an
+instance, not each connection; http:* takes the service from the Host of a request.")]
+pub(crate) struct Ambassador {
+    /// Ports and the services that they stand for
+    #[arg(required = true, value_name = "LISTEN=SERVICE")]
+    routes: Vec<Route>,
+    /// How to find instances: catalog (Consul's HTTP API), dns, or fixed:HOST:PORT,...
+    #[arg(long, env = "RESOLVE", value_name = "HOW", default_value = "catalog")]
+    resolve: Source,
+    #[command(flatten)]
+    ask: Ask,
+    /// Connections of each port; one more is reset at once
+    #[arg(long, value_name = "N", default_value_t = RouteOptions::default().connections_max)]
+    port_connections: usize,
+    /// Connections of all ports
+    #[arg(long, value_name = "N", default_value_t = Config::CONNECTIONS_MAX)]
+    connections: usize,
+    /// Time for a connection to an instance; then another one is tried
+    #[arg(long, value_name = "TIME", default_value = "250ms", value_parser = duration)]
+    connect_timeout: Duration,
+    /// Reset connections without traffic for this long; unset: never
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    idle_timeout: Option<Duration>,
+    /// Reset connections this long after their instance has left; unset: never
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    linger: Option<Duration>,
+    /// Send each client address to the same instance while the instances stay the same
+    #[arg(long)]
+    sticky: bool,
+    /// Tell instances the client's address by a PROXY header: v1 or v2
+    #[arg(long, value_name = "VERSION")]
+    proxy_protocol: Option<ProxyProtocol>,
+    /// Time for connections to end after a shutdown signal
+    #[arg(long, env = "DRAIN", value_name = "TIME", default_value = "2s", value_parser = duration)]
+    drain: Duration,
+}
+
+impl Ambassador {
+    pub(super) async fn run(self) -> Outcome {
+        let mut signals = shutdown_signal();
+        let config = self.config()?;
+        let drain = self.drain;
+        let discovery = Discovery::new(self.ask.settings()?.source(self.resolve))?;
+        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let mut ambassador = Running::start(&config, discovery, threads)?;
+        tokio::select! {
+            signal = signals.next() => signal?,
+            () = ambassador.failed() => return Err("a worker thread has ended".into()),
+        }
+        tokio::select! {
+            () = ambassador.drain(drain) => Ok(()),
+            signal = signals.next() => {
+                signal?;
+                Err("a second signal ended it at once".into())
+            }
+        }
+    }
+
+    /// What was typed, as one value.
+    fn config(&self) -> Result<Config, Error> {
+        let routes = self.routes.iter().map(|route| {
+            let mut route = route.clone();
+            route.options.connections_max = self.port_connections;
+            route.options.connect_timeout = self.connect_timeout;
+            route.options.idle_timeout = self.idle_timeout;
+            route.options.linger = self.linger;
+            route.options.sticky = self.sticky;
+            route.options.proxy_protocol = self.proxy_protocol;
+            route
+        });
+        let mut config = Config::new(routes.collect())?;
+        config.connections_max = self.connections;
+        Ok(config)
+    }
+}
