@@ -1,8 +1,10 @@
 //! A route in service: its configuration, sockets, pool, limit and counters.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use discovery::{Discovery, Pool};
+use http_connections::Seldom;
+use tokio::time::Instant;
 
 use crate::{Route, counters::Counters, listen::Listeners, places::Places};
 
@@ -16,6 +18,8 @@ pub(crate) struct ActiveRoute {
     pub(crate) places: Arc<Places>,
     /// One per worker.
     pub(crate) counters: Arc<[Counters]>,
+    /// Limits what is logged about refused connections.
+    warned: Mutex<Seldom>,
 }
 
 impl ActiveRoute {
@@ -29,7 +33,14 @@ impl ActiveRoute {
         let pool = pool(&config, discovery);
         let places = Places::new(config.options.connections_max);
         let counters = (0..workers).map(|_| Counters::default()).collect();
-        Self { config, listeners: Arc::new(listeners), pool, places, counters }
+        Self {
+            config,
+            listeners: Arc::new(listeners),
+            pool,
+            places,
+            counters,
+            warned: Mutex::default(),
+        }
     }
 
     /// The same sockets, connections and counters with another configuration.
@@ -40,8 +51,15 @@ impl ActiveRoute {
             listeners: Arc::clone(&self.listeners),
             places: Arc::clone(&self.places),
             counters: Arc::clone(&self.counters),
+            warned: Mutex::default(),
             config,
         }
+    }
+
+    /// Whether a refused connection is to be logged: once a minute.
+    pub(crate) fn may_warn(&self) -> bool {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        warned.is_due(Instant::now())
     }
 
     /// The name of the service in logs.

@@ -168,7 +168,8 @@ impl PoolOptions {
         self
     }
 
-    /// The policy that chooses among eligible instances. Default: the power of two choices by latency and load.
+    /// The policy that chooses among eligible instances. Default: the power of two choices by latency and load; rendezvous hashing for a pick
+    /// with a key ([`PickOptions::key`](crate::PickOptions::key)).
     ///
     /// ```
     /// use discovery::{PoolOptions, RoundRobin};

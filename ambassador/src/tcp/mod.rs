@@ -1,45 +1,124 @@
 //! TCP: connects a client to an instance and relays bytes both ways.
 
+mod activity;
 mod buffers;
+mod flow;
+mod header;
+mod outcome;
 mod relay;
+mod sticky;
 
-use std::rc::Rc;
+use std::{future::pending, rc::Rc};
 
-use discovery::CallOptions;
-use tracing::debug;
+use discovery::{CallOptions, InFlight, Pick, Pool};
+use tokio::{io::AsyncWriteExt as _, select, time::Instant};
+use tracing::{debug, warn};
 
 use crate::{
+    RouteOptions,
     route::ActiveRoute,
     stream::Stream,
     worker::{Context, Drain},
 };
+use activity::Activity;
 pub(crate) use buffers::Buffers;
-use relay::{Relay, Traffic};
+use outcome::{Cut, Ended};
+pub(crate) use relay::{Relay, Traffic};
 
 /// Serves a client's connection to its end. Nothing is read from it before an instance has accepted.
 pub(crate) async fn serve(
     client: Stream,
     route: &ActiveRoute,
     context: &Rc<Context>,
-    _drain: Drain,
+    drain: Drain,
 ) {
-    let counters = context.counters(route);
+    let (options, counters) = (&route.config.options, context.counters(route));
     let Some(pool) = &route.pool else { return };
-    let mut options = CallOptions::default();
-    options.connect_timeout = route.config.options.connect_timeout;
-    let (instance, pick) = match pool.connect_with(&options).await {
+    // On the heap, so that a connection that relays does not keep the memory of one that connects.
+    let (instance, pick) = match Box::pin(connect(pool, &client, options)).await {
         Ok(connected) => connected,
         Err(error) => {
             counters.not_connected.add(1);
-            debug!(service = route.service(), %error, "no instance for a connection");
+            if route.may_warn() {
+                warn!(service = route.service(), %error, "no instance for a connection: it is reset");
+            }
             return client.reset();
         }
     };
-    let in_flight = pick.judge(discovery::Verdict::SUCCESS);
+    let activity = Activity::new(options.idle_timeout.is_some(), Instant::now());
     let traffic = Traffic { to_instance: &counters.to_instances, to_client: &counters.to_clients };
-    let relay = Relay::new(client, Stream::Tcp(instance), &context.buffers, traffic);
-    if let Err(broken) = relay.await {
-        debug!(service = route.service(), %broken, "connection broken");
+    let relay = Relay::new(client, instance, &context.buffers, traffic).noting(&activity);
+    let ended = run(relay, pick, &activity, options, &drain).await;
+    match &ended {
+        Ended::InOrder => {}
+        Ended::Cut(_) => counters.cut.add(1),
+        Ended::Broken(_) => counters.broken.add(1),
     }
-    drop(in_flight);
+    debug!(service = route.service(), %ended, "connection ended");
+}
+
+/// Connects to an instance, and tells it the client's address if it is to know.
+async fn connect(
+    pool: &Pool,
+    client: &Stream,
+    options: &RouteOptions,
+) -> Result<(Stream, Pick), discovery::Error> {
+    let mut call = CallOptions::default().connect_timeout(options.connect_timeout);
+    let ends =
+        if options.sticky || options.proxy_protocol.is_some() { client.ends() } else { None };
+    if options.sticky {
+        call.key = ends.map(|ends| sticky::key(ends.peer.ip()));
+    }
+    let (mut stream, pick) = pool.connect_with(&call).await?;
+    if let Some(version) = options.proxy_protocol {
+        // It fits into the buffer of a new connection. One that fails is noticed by the relay.
+        stream.write_all(&header::header(version, ends)).await.ok();
+    }
+    Ok((Stream::Tcp(stream), pick))
+}
+
+/// Relays until an end or a limit, and reports what came of it.
+async fn run(
+    mut relay: Relay<'_>,
+    pick: Pick,
+    activity: &Activity,
+    options: &RouteOptions,
+    drain: &Drain,
+) -> Ended {
+    let mut in_flight = pick.judge(discovery::Verdict::SUCCESS);
+    select! {
+        biased;
+        ended = &mut relay => match ended {
+            Ok(()) => Ended::InOrder,
+            Err(broken) => Ended::Broken(broken),
+        },
+        cut = limits(activity, options, &in_flight, drain) => Ended::Cut(cut),
+    }
+}
+
+/// Waits until the connection is to be cut.
+async fn limits(
+    activity: &Activity,
+    options: &RouteOptions,
+    in_flight: &InFlight,
+    drain: &Drain,
+) -> Cut {
+    let idle = async {
+        match options.idle_timeout {
+            Some(timeout) => activity.idle(timeout).await,
+            None => pending().await,
+        }
+    };
+    let linger = async {
+        let Some(linger) = options.linger else { return pending().await };
+        select! {
+            () = in_flight.gone() => {}
+            () = drain.begun() => {}
+        }
+        activity.linger(linger).await;
+    };
+    select! {
+        () = idle => Cut::Idle,
+        () = linger => Cut::Linger,
+    }
 }

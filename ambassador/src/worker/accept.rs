@@ -97,6 +97,10 @@ impl Door {
                     Full::Route => counters.over_route_limit.add(1),
                     Full::Total => counters.over_total_limit.add(1),
                 }
+                if self.route.may_warn() {
+                    let (service, listen) = (self.route.service(), &self.route.listeners.at);
+                    warn!(service, %listen, limit = ?full, "connections over the limit are reset");
+                }
                 stream.reset();
             }
         }

@@ -1,13 +1,14 @@
 //! Choosing an instance: `ranks` decides which members are eligible, a policy chooses among these.
 //!
-//! The members of each rank are prepared once per change of the pool. One file per policy: `p2c` (the default), `round_robin`; `custom` adapts
-//! the public [`Policy`] trait.
+//! The members of each rank are prepared once per change of the pool. One file per policy: `p2c` (the default), `rendezvous`
+//! (the default for a call with a key), `round_robin`; `custom` adapts the public [`Policy`] trait.
 
 mod alias;
 mod custom;
 mod p2c;
 mod policy;
 mod ranks;
+mod rendezvous;
 mod round_robin;
 
 use std::sync::Arc;

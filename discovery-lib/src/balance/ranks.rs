@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
-use super::{Chooser, PolicyKind, RandomDraws, alias::Alias, custom::Custom, p2c::TwoChoices};
+use super::{
+    Chooser, PolicyKind, RandomDraws, alias::Alias, custom::Custom, p2c::TwoChoices,
+    rendezvous::Rendezvous,
+};
 use crate::member::{Admission, Member, MemberId, Moment, Rank};
 
 /// The members of a pool by the rank of their status in Consul, best first.
@@ -77,7 +80,10 @@ impl Ranks {
         request: Request<'_>,
     ) -> Option<Choice<'_>> {
         match &self.policy {
-            PolicyKind::TwoChoices => self.pick_by(&TwoChoices, draws, now, request),
+            PolicyKind::TwoChoices => match request.key {
+                None => self.pick_by(&TwoChoices, draws, now, request),
+                Some(key) => self.pick_by(&Rendezvous { key }, draws, now, request),
+            },
             PolicyKind::Custom(policy) => {
                 let custom = Custom { policy: &**policy, key: request.key };
                 self.pick_by(&custom, draws, now, request)

@@ -62,6 +62,9 @@ pub struct CallOptions {
     /// How long an idle connection is kept. Default 4 s, at most 1 h. It must be less than the idle timeout of the servers (5 s in Node.js and
     /// Uvicorn): a request that meets a close cannot be told from one that was served.
     pub idle_timeout: Duration,
+    /// Calls with the same key go to the same instance, while the instances are the same ([`PickOptions::key`](crate::PickOptions::key)).
+    /// Default none: each call goes to the instance with the least load.
+    pub key: Option<u64>,
 }
 
 impl Default for CallOptions {
@@ -80,6 +83,7 @@ impl Default for CallOptions {
             hedge: None,
             idle_max: 256,
             idle_timeout: Duration::from_secs(4),
+            key: None,
         }
     }
 }
@@ -113,6 +117,7 @@ setters! {
     retry_window: Duration,
     idle_max: u32,
     idle_timeout: Duration,
+    key: Option<u64>,
 }
 
 impl CallOptions {

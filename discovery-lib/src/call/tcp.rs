@@ -27,8 +27,8 @@ impl Pool {
     }
 
     /// Connects as [`Pool::connect`] does, with other options: [`connect_timeout`](CallOptions::connect_timeout),
-    /// [`call_timeout`](CallOptions::call_timeout), [`ready_timeout`](CallOptions::ready_timeout) and
-    /// [`tries_max`](CallOptions::tries_max). The others have no effect.
+    /// [`call_timeout`](CallOptions::call_timeout), [`ready_timeout`](CallOptions::ready_timeout),
+    /// [`tries_max`](CallOptions::tries_max) and [`key`](CallOptions::key). The others have no effect.
     ///
     /// # Errors
     ///

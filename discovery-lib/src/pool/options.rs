@@ -47,7 +47,8 @@ impl<'a> PickOptions<'a> {
         self
     }
 
-    /// A key for policies that choose by it; the default policy ignores it.
+    /// A key. By the default policy, calls with the same key go to the same instance while the set of instances stays the same, and only the
+    /// keys of an instance that leaves move to others (rendezvous hashing).
     #[must_use]
     pub fn key(mut self, key: u64) -> Self {
         self.request.key = Some(key);

@@ -207,6 +207,7 @@ impl Tries {
         self.apart_from.truncate(self.failed);
         self.apart_from.extend(self.outstanding.iter().flatten().map(|it| it.member));
         let picking = PickOptions::new().apart_from(&self.apart_from);
+        let picking = self.options.key.map_or(picking, |key| picking.key(key));
         if self.started == 0 && self.is_repeatable { picking.repeatable() } else { picking }
     }
 
