@@ -27,15 +27,21 @@ const IDLE_MAX: Duration = Duration::from_secs(90);
 /// Timeout for sent bytes that are not acknowledged; then the connection is closed.
 const UNTAKEN_MAX: Duration = Duration::from_secs(30);
 
-/// Serves at most `connections_max` connections at once until it is drained, then finishes the requests in flight.
-pub(super) async fn serve(listener: TcpListener, answers: Answers, connections_max: usize) {
+/// Serves at most `connections_max` connections at once until `stopped`, then finishes the requests in flight.
+pub(super) async fn serve(
+    listener: TcpListener,
+    answers: Answers,
+    connections_max: usize,
+    stopped: impl Future<Output = ()>,
+) {
     let answers = Arc::new(answers);
     let stop = CancellationToken::new();
     let mut acceptor = Acceptor::new(listener, limits(connections_max), stop.clone());
     let mut connections = JoinSet::new();
+    let mut stopped = pin!(stopped);
     loop {
         tokio::select! {
-            () = answers.lifecycle.drained() => break,
+            () = &mut stopped => break,
             Some(ended) = connections.join_next() => report(ended),
             (stream, remote, permit) = acceptor.next() => {
                 connections.spawn(connection(stream, remote, permit, answers.clone()));

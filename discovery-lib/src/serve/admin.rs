@@ -49,7 +49,7 @@ impl Routes {
     }
 }
 
-fn typed(body: String, content_type: &'static str) -> Response<Bytes> {
+pub(super) fn typed(body: String, content_type: &'static str) -> Response<Bytes> {
     let mut response = text(StatusCode::OK, body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

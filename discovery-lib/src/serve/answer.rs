@@ -27,7 +27,8 @@ const BODY_WITHIN: Duration = Duration::from_secs(30);
 pub(super) struct Answers {
     pub(super) routes: Routes,
     pub(super) statuses: Arc<Statuses>,
-    pub(super) lifecycle: Lifecycle,
+    /// None for a server that is no instance of a service.
+    pub(super) lifecycle: Option<Lifecycle>,
 }
 
 impl Answers {
@@ -56,7 +57,7 @@ impl Answers {
 
     /// Addresses are reused: requests may still arrive for the service that had this one before.
     fn misdirected(&self, head: &Parts) -> Option<Response<Bytes>> {
-        let service = self.lifecycle.service();
+        let service = self.lifecycle.as_ref()?.service();
         let meant = head.headers.get(SERVICE)?;
         (!meant.as_bytes().eq_ignore_ascii_case(service.as_bytes()))
             .then(|| text(StatusCode::MISDIRECTED_REQUEST, format!("this is {service}\n")))
@@ -65,24 +66,25 @@ impl Answers {
     /// Puts the name of this instance before those of upstream instances, and closes the connection during shutdown. Only a handler knows
     /// whether it served the request, so `Discovery-Leaving` is not added here.
     fn sign(&self, response: &mut Response<Bytes>) {
+        let Some(lifecycle) = &self.lifecycle else { return };
         let headers = response.headers_mut();
-        if let Some(own) = self.own_name() {
+        if let Some(own) = own_name(lifecycle) {
             let others: Vec<_> = headers.get_all(INSTANCE).iter().cloned().collect();
             headers.insert(INSTANCE, own);
             for other in others {
                 headers.append(INSTANCE, other);
             }
         }
-        if self.lifecycle.is_shutting_down() {
+        if lifecycle.is_shutting_down() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
     }
+}
 
-    /// `<id>@<node>`; before the node is known, `<id>@`. None for an id that is not a valid header value.
-    fn own_name(&self) -> Option<HeaderValue> {
-        let node = self.lifecycle.node().unwrap_or_default();
-        HeaderValue::try_from(format!("{}@{node}", self.lifecycle.id())).ok()
-    }
+/// `<id>@<node>`; before the node is known, `<id>@`. None for an id that is not a valid header value.
+fn own_name(lifecycle: &Lifecycle) -> Option<HeaderValue> {
+    let node = lifecycle.node().unwrap_or_default();
+    HeaderValue::try_from(format!("{}@{node}", lifecycle.id())).ok()
 }
 
 fn malformed(head: &Parts) -> Option<Response<Bytes>> {

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::AtomicU64;
 
+use bytes::Bytes;
+use http::{HeaderMap, Response};
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -10,7 +12,7 @@ use prometheus_client::{
 use tokio::time::Instant;
 use tracing::error;
 
-use super::{format::Format, statuses::Statuses, word::word};
+use super::{admin::typed, format::Format, statuses::Statuses, word::word};
 use crate::{Lifecycle, Pool, Rank, registration::RegistrationState};
 
 /// Every state has a series, so that a state that ended goes to 0.
@@ -29,7 +31,31 @@ const RANKS: [Rank; 5] = [Rank::Passing, Rank::Warning, Rank::Spare, Rank::Eject
 
 type Labels = Vec<(&'static str, String)>;
 
-/// All metrics, as of now.
+/// The metrics of a program, as of now, for `/metrics` of an [`AdminServer`](super::AdminServer). All names begin with `discovery_`.
+#[derive(Debug)]
+pub struct Metrics(Registry);
+
+impl Metrics {
+    /// The members of these pools by rank, and the age of their last answer.
+    pub fn of_pools(pools: &[Pool]) -> Self {
+        let mut registry = Registry::with_prefix("discovery");
+        register_pools(&mut registry, pools);
+        Self(registry)
+    }
+
+    /// For more metrics.
+    pub fn registry(&mut self) -> &mut Registry {
+        &mut self.0
+    }
+
+    /// The response to a scrape with these headers, in the format that it prefers.
+    pub fn response(&self, headers: &HeaderMap) -> Response<Bytes> {
+        let format = Format::wanted(headers);
+        typed(text(&self.0, format), format.content_type())
+    }
+}
+
+/// All metrics of a server, as of now.
 pub(super) fn render(
     lifecycle: &Lifecycle,
     statuses: &Statuses,
@@ -43,14 +69,22 @@ pub(super) fn render(
         "1 for the state of the registration",
         registration(lifecycle),
     );
+    register_pools(&mut registry, pools);
+    text(&registry, format)
+}
+
+fn register_pools(registry: &mut Registry, pools: &[Pool]) {
     registry.register("members", "Members of a pool, by rank", members(pools));
     registry.register(
         "snapshot_age_seconds",
         "Age of the last answer about the instances of a service",
         ages(pools),
     );
+}
+
+fn text(registry: &Registry, format: Format) -> String {
     let mut body = String::new();
-    if let Err(err) = encode(&mut body, &registry) {
+    if let Err(err) = encode(&mut body, registry) {
         error!(error = %err, "encoding of metrics failed");
     }
     format.of_openmetrics(body)

@@ -6,6 +6,7 @@
 
 mod accept;
 mod admin;
+mod admin_server;
 mod answer;
 #[cfg(feature = "metrics")]
 mod format;
@@ -28,7 +29,10 @@ use tracing::info;
 
 use crate::{Lifecycle, Pool};
 use admin::Admin;
+pub use admin_server::AdminServer;
 use answer::Answers;
+#[cfg(feature = "metrics")]
+pub use metrics::Metrics;
 use routes::Routes;
 use statuses::Statuses;
 
@@ -135,14 +139,14 @@ impl Server {
         let answers = |routes: Routes, statuses| Answers {
             routes: routes.with_health(&lifecycle),
             statuses,
-            lifecycle: lifecycle.clone(),
+            lifecycle: Some(lifecycle.clone()),
         };
         if let Ok(at) = listener.local_addr() {
             info!(service = %lifecycle.service(), instance = %lifecycle.id(), %at, "serving");
         }
         lifecycle.set_accepting();
         let main = answers(self.routes, Arc::clone(&statuses));
-        let main = accept::serve(listener, main, accept::CONNECTIONS_MAX);
+        let main = accept::serve(listener, main, accept::CONNECTIONS_MAX, lifecycle.drained());
         match self.admin {
             None => main.await,
             Some(Admin { listener, pools }) => {
@@ -151,7 +155,8 @@ impl Server {
                 #[cfg(feature = "metrics")]
                 let routes = routes.with_metrics(lifecycle.clone(), statuses, pools);
                 let admin = answers(routes, Arc::default());
-                tokio::join!(main, accept::serve(listener, admin, admin::CONNECTIONS_MAX));
+                let drained = lifecycle.drained();
+                tokio::join!(main, accept::serve(listener, admin, admin::CONNECTIONS_MAX, drained));
             }
         }
     }
