@@ -2,12 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use discovery::Discovery;
+use discovery::{Discovery, serve::AdminServer};
 use tokio::{sync::watch, time::timeout};
 use tracing::{info, warn};
 
 use crate::{
     Config, Error, Listen,
+    admin::{self, View},
+    descriptors,
     listen::Listeners,
     places::Places,
     route::ActiveRoute,
@@ -34,7 +36,7 @@ impl Ambassador {
     /// Outside of a tokio runtime. The pools are fed by that runtime.
     pub fn start(config: &Config, discovery: Discovery, threads: usize) -> Result<Self, Error> {
         let threads = threads.max(1);
-        let places = Places::new(config.connections_max);
+        let places = Places::new(descriptors::possible(config.connections_max));
         let routes = config.routes.iter().map(|route| {
             let listeners = Listeners::bind(&route.listen, threads)?;
             Ok(Arc::new(ActiveRoute::new(route.clone(), listeners, &discovery, threads)))
@@ -77,7 +79,7 @@ impl Ambassador {
         let is_new =
             |route: &&Arc<ActiveRoute>| !old.routes.iter().any(|it| Arc::ptr_eq(it, route));
         routes.iter().filter(is_new).for_each(|route| listening(route));
-        self.places.set_max(config.connections_max);
+        self.places.set_max(descriptors::possible(config.connections_max));
         self.plan_tx.send_modify(|plan| plan.routes = routes);
         Ok(())
     }
@@ -88,12 +90,26 @@ impl Ambassador {
         self.plan_tx.borrow().routes.iter().map(|route| route.listeners.at.clone()).collect()
     }
 
+    /// The server of `/health`, `/ready` (200 once every route knows its instances), `/explain` (JSON) and `/metrics`.
+    #[must_use]
+    pub fn admin(&self) -> AdminServer {
+        let places = Arc::clone(&self.places);
+        admin::server(&View { plan_rx: self.plan_tx.subscribe(), places })
+    }
+
     /// Waits until every route has its first list of instances, which may be empty. Cancel safe.
     pub async fn ready(&self) {
+        self.known().await;
+    }
+
+    /// As [`Ambassador::ready`], for the routes as they are now.
+    pub(crate) fn known(&self) -> impl Future<Output = ()> + use<> {
         let routes = Arc::clone(&self.plan_tx.borrow().routes);
-        for pool in routes.iter().filter_map(|route| route.pool.as_ref()) {
-            // Fails only if its source ends, which that of a `Discovery` does not.
-            pool.ready().await.ok();
+        async move {
+            for pool in routes.iter().filter_map(|route| route.pool.as_ref()) {
+                // Fails only if its source ends, which that of a `Discovery` does not.
+                pool.ready().await.ok();
+            }
         }
     }
 

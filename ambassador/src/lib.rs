@@ -12,14 +12,18 @@
 
 #![warn(missing_docs)]
 
+mod admin;
 mod ambassador;
 mod config;
 mod counters;
+mod descriptors;
 mod error;
 mod http;
 mod listen;
+mod metrics;
 mod places;
 mod route;
+mod run;
 mod stream;
 mod tcp;
 mod udp;

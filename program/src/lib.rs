@@ -19,5 +19,5 @@ pub use health::health;
 pub use listen::{listen, refused};
 pub use logging::log;
 pub use printable::printable;
-pub use start::{Outcome, chain, start};
+pub use start::{Outcome, Usage, chain, start};
 pub use usage::parse;

@@ -1,6 +1,6 @@
 //! The life of a process: logging, runtime, work, exit code.
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, fmt, process::ExitCode};
 
 use super::{log, printable};
 
@@ -9,6 +9,18 @@ pub type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// The exit code for an invalid setting, as for a wrong flag.
 const EXIT_USAGE: u8 = 2;
+
+/// Wrong usage that shows only after the arguments are parsed: exit code 2.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Usage {}
 
 /// Runs `work` on a new multi-threaded runtime, with logging to stderr ([`log`]) at level `fallback` unless RUST_LOG is set.
 ///
@@ -26,8 +38,8 @@ pub fn start(fallback: &str, work: impl Future<Output = Outcome>) -> ExitCode {
     match runtime.block_on(work) {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
-            let usage =
-                err.downcast_ref::<discovery::Error>().is_some_and(discovery::Error::is_setting);
+            let usage = err.is::<Usage>()
+                || err.downcast_ref::<discovery::Error>().is_some_and(discovery::Error::is_setting);
             let code = if usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE };
             end(&chain(&*err), code)
         }
@@ -53,7 +65,7 @@ fn end(text: &str, code: ExitCode) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use std::{fmt, io, num::ParseIntError};
+    use std::{io, num::ParseIntError};
 
     use super::*;
 

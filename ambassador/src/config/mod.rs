@@ -84,7 +84,7 @@ pub enum ProxyProtocol {
 }
 
 impl Config {
-    /// Connections of all routes together, unless told otherwise.
+    /// Connections of all routes together, unless told otherwise; fewer if the limit on open files requires that.
     pub const CONNECTIONS_MAX: usize = 65_536;
 
     /// These routes, with the default limits.

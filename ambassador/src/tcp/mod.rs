@@ -10,7 +10,7 @@ mod sticky;
 
 use std::{future::pending, rc::Rc};
 
-use discovery::{CallOptions, InFlight, Pick, Pool};
+use discovery::{CallOptions, InFlight, Pick, Pool, Verdict};
 use tokio::{io::AsyncWriteExt as _, select, time::Instant};
 use tracing::{debug, warn};
 
@@ -22,7 +22,7 @@ use crate::{
 };
 use activity::Activity;
 pub(crate) use buffers::Buffers;
-use outcome::{Cut, Ended};
+use outcome::{Cut, Ended, Opinion};
 pub(crate) use relay::{Relay, Traffic};
 
 /// Serves a client's connection to its end. Nothing is read from it before an instance has accepted.
@@ -77,7 +77,7 @@ async fn connect(
     Ok((Stream::Tcp(stream), pick))
 }
 
-/// Relays until an end or a limit, and reports what came of it.
+/// Relays until an end or a limit, and reports what that says about the instance as soon as it is known.
 async fn run(
     mut relay: Relay<'_>,
     pick: Pick,
@@ -85,15 +85,24 @@ async fn run(
     options: &RouteOptions,
     drain: &Drain,
 ) -> Ended {
-    let mut in_flight = pick.judge(discovery::Verdict::SUCCESS);
-    select! {
-        biased;
-        ended = &mut relay => match ended {
-            Ok(()) => Ended::InOrder,
-            Err(broken) => Ended::Broken(broken),
-        },
-        cut = limits(activity, options, &in_flight, drain) => Ended::Cut(cut),
+    // Its latency is that of the connection. What follows waits for the client as well.
+    let mut in_flight = pick.judge(Verdict::ANSWERED);
+    let mut is_judged = false;
+    let ended = loop {
+        select! {
+            biased;
+            ended = &mut relay => break ended.into(),
+            opinion = activity.formed(), if !is_judged => {
+                in_flight.judge(opinion.verdict());
+                is_judged = true;
+            }
+            cut = limits(activity, options, &in_flight, drain) => break Ended::Cut(cut),
+        }
+    };
+    if !is_judged {
+        in_flight.judge(activity.opinion().unwrap_or(Opinion::Unknown).verdict());
     }
+    ended
 }
 
 /// Waits until the connection is to be cut.

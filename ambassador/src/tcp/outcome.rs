@@ -2,6 +2,8 @@
 
 use std::{fmt, io, time::Duration};
 
+use discovery::Verdict;
+
 use super::activity::End;
 
 /// An instance that closes a connection within this time, without a byte and before the client does, has failed: so does a port that is
@@ -50,6 +52,22 @@ pub(crate) fn opinion(has_answered: bool, first_end: Option<(End, Duration)>) ->
         None => None,
         Some((End::Instance, elapsed)) if elapsed < AT_ONCE => Some(Opinion::Failed),
         Some((End::Instance | End::Client, _)) => Some(Opinion::Unknown),
+    }
+}
+
+impl Opinion {
+    pub(crate) fn verdict(self) -> Verdict {
+        match self {
+            Self::Works => Verdict::SUCCESS,
+            Self::Failed => Verdict::FAILURE,
+            Self::Unknown => Verdict::NOTHING,
+        }
+    }
+}
+
+impl From<Result<(), Broken>> for Ended {
+    fn from(ended: Result<(), Broken>) -> Self {
+        ended.map_or_else(Self::Broken, |()| Self::InOrder)
     }
 }
 

@@ -1,10 +1,10 @@
 //! `ambassador`: local ports that stand for services.
 
-use std::{num::NonZeroUsize, thread, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
 
 use ambassador::{Ambassador as Running, Config, Error, ProxyProtocol, Route, RouteOptions};
 use discovery::{Discovery, Source, shutdown_signal};
-use program::{Outcome, duration};
+use program::{Outcome, Usage, address, duration, listen};
 
 use crate::look::Ask;
 
@@ -50,27 +50,24 @@ pub(crate) struct Ambassador {
     /// Time for connections to end after a shutdown signal
     #[arg(long, env = "DRAIN", value_name = "TIME", default_value = "2s", value_parser = duration)]
     drain: Duration,
+    /// Address of a separate listener for /metrics, /explain and /ready; unset: none
+    #[arg(long, env = "ADMIN", value_name = "IP:PORT", value_parser = address)]
+    admin: Option<SocketAddr>,
 }
 
 impl Ambassador {
     pub(super) async fn run(self) -> Outcome {
-        let mut signals = shutdown_signal();
-        let config = self.config()?;
-        let drain = self.drain;
-        let discovery = Discovery::new(self.ask.settings()?.source(self.resolve))?;
+        let signals = shutdown_signal();
+        let config = self.config().map_err(|err| Usage(err.to_string()))?;
+        let Self { ask, resolve, drain, admin, .. } = self;
+        let admin = match admin {
+            Some(at) => Some(listen(at, "--admin (ADMIN)").await?),
+            None => None,
+        };
+        let discovery = Discovery::new(ask.settings()?.source(resolve))?;
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let mut ambassador = Running::start(&config, discovery, threads)?;
-        tokio::select! {
-            signal = signals.next() => signal?,
-            () = ambassador.failed() => return Err("a worker thread has ended".into()),
-        }
-        tokio::select! {
-            () = ambassador.drain(drain) => Ok(()),
-            signal = signals.next() => {
-                signal?;
-                Err("a second signal ended it at once".into())
-            }
-        }
+        let ambassador = Running::start(&config, discovery, threads)?;
+        Ok(ambassador.serve_until(signals, drain, admin).await?)
     }
 
     /// What was typed, as one value.

@@ -41,6 +41,26 @@ async fn a_wrong_value_is_reported_with_its_flag_and_the_expected_form() {
             "--allow-host is \"consul:8500\": expected a host name without a port, like consul",
         ),
         (
+            &["ambassador", "6379"],
+            "<LISTEN=SERVICE>... is \"6379\": expected LISTEN=SERVICE, like 6379=redis",
+        ),
+        (
+            &["ambassador", "redis=6379"],
+            "<LISTEN=SERVICE>... is \"redis=6379\": `redis` can't be listened on: expected PORT, IP:PORT or a path with a slash, like 6379, 127.0.0.1:6379 or ./redis.sock",
+        ),
+        (
+            &["ambassador", "80=http:w*"],
+            "<LISTEN=SERVICE>... is \"80=http:w*\": `w*` is not a service: expected 1 to 63 letters, digits, -, _ and .",
+        ),
+        (
+            &["ambassador", "6379=redis", "6379=valkey"],
+            "[::]:6379 is listed twice, for redis and for valkey",
+        ),
+        (
+            &["ambassador", "6379=redis", "--proxy-protocol", "v3"],
+            "--proxy-protocol is \"v3\": expected v1 or v2",
+        ),
+        (
             &["services", "--http-addr", "localhost"],
             "CONSUL_HTTP_ADDR is \"localhost\": a port is missing, perhaps localhost:8500",
         ),
@@ -74,7 +94,8 @@ async fn a_wrong_variable_is_reported_with_its_name() {
 
 #[tokio::test]
 async fn help_has_an_example_for_every_command() {
-    for command in ["", "up", "agent", "services", "resolve", "watch", "explain", "doctor"] {
+    for command in ["", "up", "agent", "ambassador", "services", "resolve", "watch", "explain", "doctor"]
+    {
         let arguments: Vec<_> =
             [command, "--help"].into_iter().filter(|it| !it.is_empty()).collect();
         let output = done(&mut discovery(&arguments)).await;

@@ -1,0 +1,102 @@
+//! The metrics of the routes, read from the counters of the workers at each scrape.
+
+use std::sync::Arc;
+
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
+};
+
+use crate::{
+    counters::{Count, Counters},
+    places::Places,
+    route::ActiveRoute,
+};
+
+type Labels = Vec<(&'static str, String)>;
+
+/// A number of each worker's counters, to be added up.
+type Read = fn(&Counters) -> &Count;
+
+/// Why connections are refused, and where that is counted.
+const REFUSALS: [(&str, Read); 3] = [
+    ("route limit", |it| &it.over_route_limit),
+    ("total limit", |it| &it.over_total_limit),
+    ("no instance", |it| &it.not_connected),
+];
+const DIRECTIONS: [(&str, Read); 2] =
+    [("to instance", |it| &it.to_instances), ("to client", |it| &it.to_clients)];
+/// How connections end that do not end in order.
+const BREAKS: [(&str, Read); 2] = [("broken", |it| &it.broken), ("cut", |it| &it.cut)];
+
+/// Adds the metrics of these routes. Each has the labels `listen` and `service`.
+pub(crate) fn register(registry: &mut Registry, routes: &[Arc<ActiveRoute>], places: &Places) {
+    let one: [(&str, Read); 1] = [("", |it| &it.accepted)];
+    let counters = |label, reads: &[(&'static str, Read)]| counters(routes, label, reads);
+    registry.register("connections", "Connections that are open", open(routes));
+    registry.register(
+        "connections_limit",
+        "Connections that may be open on all routes",
+        gauge(places.max()),
+    );
+    registry.register(
+        "accepted",
+        "Connections accepted, the refused ones included",
+        counters(None, &one),
+    );
+    registry.register(
+        "refused",
+        "Connections that were reset without an instance, by reason",
+        counters(Some("reason"), &REFUSALS),
+    );
+    registry.register(
+        "interrupted",
+        "Connections that did not end in order: broken by an end, or cut at a limit",
+        counters(Some("how"), &BREAKS),
+    );
+    registry.register_with_unit(
+        "relayed",
+        "Bytes of TCP connections, by direction",
+        Unit::Bytes,
+        counters(Some("direction"), &DIRECTIONS),
+    );
+}
+
+fn labels(route: &ActiveRoute) -> Labels {
+    vec![("listen", route.listeners.at.to_string()), ("service", route.service().to_owned())]
+}
+
+fn counters(
+    routes: &[Arc<ActiveRoute>],
+    label: Option<&'static str>,
+    reads: &[(&'static str, Read)],
+) -> Family<Labels, Counter> {
+    let family = Family::<Labels, Counter>::default();
+    for route in routes {
+        for (value, read) in reads {
+            let mut labels = labels(route);
+            labels.extend(label.map(|label| (label, (*value).to_owned())));
+            let sum = route.counters.iter().map(|counters| read(counters).get()).sum();
+            family.get_or_create(&labels).inc_by(sum);
+        }
+    }
+    family
+}
+
+fn open(routes: &[Arc<ActiveRoute>]) -> Family<Labels, Gauge> {
+    let family = Family::<Labels, Gauge>::default();
+    for route in routes {
+        family.get_or_create(&labels(route)).set(to_i64(route.places.taken()));
+    }
+    family
+}
+
+fn gauge(value: usize) -> Gauge {
+    let gauge = Gauge::default();
+    gauge.set(to_i64(value));
+    gauge
+}
+
+fn to_i64(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
