@@ -7,13 +7,14 @@ use std::{
     time::Duration,
 };
 
+use datagrams::Datagrams;
 use http::StatusCode;
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tracing::{debug, warn};
 
 use crate::{
     Error, checks,
-    dns::{self, Datagrams, Resolver},
+    dns::{self, Resolver},
     engine::{Engine, Stage},
     fault::{FaultMode, Faults},
     http::{Api, Hosts, serve},
@@ -223,7 +224,7 @@ impl Builder {
         let http = listen::tcp("HTTP", self.http_listen).await?;
         let (udp, tcp) = listen::udp_and_tcp("DNS", self.dns_listen).await?;
         let http_addr = listen::local_addr("HTTP", self.http_listen, http.local_addr())?;
-        let dns_addr = listen::local_addr("DNS", self.dns_listen, udp.local_addr())?;
+        let dns_addr = listen::local_addr("DNS", self.dns_listen, udp.socket().local_addr())?;
         let engine = Arc::new(Engine::new(identity, state, store.is_some()));
         let api = Arc::new(Api::new(Arc::clone(&engine), Hosts::new(&self.allowed_hosts)));
         let mut agent = Agent {

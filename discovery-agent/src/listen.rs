@@ -2,9 +2,10 @@
 
 use std::{io, net::SocketAddr};
 
+use datagrams::Datagrams;
 use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 
-use crate::{Error, dns::Datagrams};
+use crate::Error;
 
 /// The accept backlog. The kernel has a limit of its own.
 const BACKLOG: u32 = 1024;
@@ -25,7 +26,7 @@ pub(crate) async fn udp_and_tcp(
         tries -= 1;
         let both = async {
             let udp = Datagrams::new(UdpSocket::bind(addr).await?)?;
-            let tcp = bind_tcp(udp.local_addr()?)?;
+            let tcp = bind_tcp(udp.socket().local_addr()?)?;
             Ok((udp, tcp))
         };
         match both.await {

@@ -2,7 +2,6 @@
 
 mod answer;
 mod answers;
-mod datagrams;
 mod message;
 mod name;
 mod permits;
@@ -18,7 +17,6 @@ use std::sync::Arc;
 
 use self::answers::Answers;
 pub(crate) use self::{
-    datagrams::Datagrams,
     message::{Transport, code as bare_answer},
     tcp::serve_tcp,
     udp::serve_udp,

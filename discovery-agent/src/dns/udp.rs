@@ -2,13 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use datagrams::{Batch, Datagrams};
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::{
-    QUESTION_BYTES_MAX, Resolver, Transport,
-    datagrams::{Batch, Datagrams},
-};
+use super::{QUESTION_BYTES_MAX, Resolver, Transport};
 
 /// The pause after an error of the socket itself.
 const ERROR_REST: Duration = Duration::from_millis(10);
