@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::udp;
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);
@@ -36,4 +38,6 @@ pub(crate) struct Counters {
     pub(crate) to_instances: Count,
     /// Bytes from instances to clients.
     pub(crate) to_clients: Count,
+    /// For UDP routes.
+    pub(crate) udp: udp::Counts,
 }

@@ -14,6 +14,8 @@ use std::{
 use tokio::{net::lookup_host, sync::watch, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::{Error, Host, Instance, Pool, error::Kind};
+
 /// How long an answer is cached. Longer makes fewer look-ups; calls to a host that moved fail for this long.
 const KEPT: Duration = Duration::from_secs(5);
 /// How long a failure is cached.
@@ -102,6 +104,25 @@ impl Asked {
 
     fn is_running(&self) -> bool {
         self.found_rx.borrow().is_none() && self.found_rx.has_changed().is_ok()
+    }
+}
+
+impl Pool {
+    /// The addresses of an instance, at least one: its own, or those of its host name, which are cached for 5 s. For protocols other than
+    /// TCP; see [`Pool::connect`] for TCP. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// Its host name has no address ([`Error::is_no_instance`]).
+    pub async fn addresses(&self, instance: &Instance) -> Result<Vec<SocketAddr>, Error> {
+        let name = match &instance.host {
+            Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, instance.port)]),
+            Host::Name(name) => name,
+        };
+        let found = self.names().find(name).await.map_err(|why| {
+            Error::new(Kind::NoInstance, format!("{instance} has no address")).because(why)
+        })?;
+        Ok(found.iter().map(|address| SocketAddr::new(address.ip(), instance.port)).collect())
     }
 }
 

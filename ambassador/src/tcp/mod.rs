@@ -21,7 +21,7 @@ use crate::{
     worker::{Context, Drain},
 };
 use activity::Activity;
-pub(crate) use buffers::Buffers;
+pub(crate) use buffers::{Buffer, Buffers};
 use outcome::{Cut, Ended, Opinion};
 pub(crate) use relay::{Relay, Traffic};
 

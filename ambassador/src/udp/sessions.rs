@@ -39,6 +39,10 @@ impl<K: Copy + Eq + Hash, T> Sessions<K, T> {
         self.slots.len()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().map(|slot| &slot.value)
+    }
+
     /// The session of a datagram that passes now, in either direction.
     pub(super) fn touch(&mut self, key: &K, now: Instant) -> Option<&mut T> {
         let at = *self.index.get(key)?;
@@ -115,7 +119,10 @@ impl<K: Copy + Eq + Hash, T> Sessions<K, T> {
     fn renumber(&mut self, from: usize, to: usize) {
         let Slot { key, older, newer, .. } = self.slots[to];
         self.index.insert(key, to);
-        debug_assert!(older != Some(from) && newer != Some(from), "a slot is not its own neighbour");
+        debug_assert!(
+            older != Some(from) && newer != Some(from),
+            "a slot is not its own neighbour"
+        );
         self.set_newer(older, Some(to));
         self.set_older(newer, Some(to));
     }

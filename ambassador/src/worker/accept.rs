@@ -1,9 +1,9 @@
 //! Accepts the connections of one route on one worker, within the limits, and starts their tasks.
 
-use std::{io, rc::Rc, sync::Arc, time::Duration};
+use std::{io, net::UdpSocket as StdUdpSocket, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::{
-    net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     task::spawn_local,
     time::sleep,
 };
@@ -54,15 +54,14 @@ impl Accepting {
         };
         let (route, context) = (Arc::clone(route), Rc::clone(context));
         let door = Rc::new(Door { route, context, drain: Drain::default(), proxy });
-        let tasks = door.sockets().into_iter().map(|socket| {
-            let door = Rc::clone(&door);
-            AbortOnDropHandle::new(spawn_local(async move {
-                if let Err(error) = serve(socket, &door).await {
-                    error!(service = door.route.service(), %error, "a socket can't be served");
-                }
-            }))
-        });
-        Self { tasks: tasks.collect(), door }
+        let mut tasks = Vec::new();
+        for socket in door.sockets() {
+            match socket {
+                Socket::Udp(socket) => door.serve_datagrams(socket),
+                Socket::Tcp(_) | Socket::Unix(_) => tasks.push(door.serve_connections(socket)),
+            }
+        }
+        Self { tasks, door }
     }
 
     /// Accepts no more, and tells the connections to end. Those that the system has queued are served.
@@ -84,6 +83,29 @@ impl Door {
             error!(service = self.route.service(), %error, "sockets can't be shared with a worker");
             Vec::new()
         })
+    }
+
+    /// Accepts connections until the task is dropped.
+    fn serve_connections(self: &Rc<Self>, socket: Socket) -> AbortOnDropHandle<()> {
+        let door = Rc::clone(self);
+        AbortOnDropHandle::new(spawn_local(async move {
+            if let Err(error) = serve(socket, &door).await {
+                error!(service = door.route.service(), %error, "a socket can't be served");
+            }
+        }))
+    }
+
+    /// Relays datagrams until the drain. As a connection, the task may then finish.
+    fn serve_datagrams(&self, socket: StdUdpSocket) {
+        let (route, context) = (Arc::clone(&self.route), Rc::clone(&self.context));
+        let (drain, open) = (self.drain.clone(), self.context.hold());
+        spawn_local(async move {
+            let service = Arc::clone(&route);
+            if let Err(error) = udp::serve(socket, route, context, drain).await {
+                error!(service = service.service(), %error, "a socket can't be served");
+            }
+            drop(open);
+        });
     }
 
     /// Serves a connection, or resets it at a limit.
@@ -131,11 +153,7 @@ async fn serve(socket: Socket, door: &Door) -> io::Result<()> {
     let listener = match socket {
         Socket::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
         Socket::Unix(listener) => Listener::Unix(UnixListener::from_std(listener)?),
-        Socket::Udp(socket) => {
-            let socket = UdpSocket::from_std(socket)?;
-            udp::serve(socket, &door.route, &door.context, &door.drain).await;
-            return Ok(());
-        }
+        Socket::Udp(_) => return Ok(()),
     };
     loop {
         let accepted = match &listener {

@@ -29,7 +29,7 @@ pub(crate) struct Drain(CancellationToken);
 #[derive(Debug)]
 pub(crate) struct Open {
     context: Rc<Context>,
-    _places: (Place, Place),
+    _places: Option<(Place, Place)>,
 }
 
 /// Which limit was reached.
@@ -59,8 +59,15 @@ impl Context {
     pub(super) fn open(self: &Rc<Self>, route: &ActiveRoute) -> Result<Open, Full> {
         let of_route = route.places.take().ok_or(Full::Route)?;
         let of_all = self.shared.places.take().ok_or(Full::Total)?;
+        let mut open = self.hold();
+        open._places = Some((of_route, of_all));
+        Ok(open)
+    }
+
+    /// Work that the worker finishes as it does connections, without a place under the limits.
+    pub(super) fn hold(self: &Rc<Self>) -> Open {
         self.open.set(self.open.get() + 1);
-        Ok(Open { context: Rc::clone(self), _places: (of_route, of_all) })
+        Open { context: Rc::clone(self), _places: None }
     }
 
     /// Waits until there is no connection.
