@@ -1,0 +1,5 @@
+//! Tests of the public API, with real sockets.
+
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+
+mod udp;
