@@ -7,14 +7,19 @@ use tokio::{sync::watch, time::timeout};
 use tracing::{info, warn};
 
 use crate::{
-    Config, Error, Listen,
+    Config, Error, Listen, Takeover,
     admin::{self, View},
+    config::{Diff, Step},
     descriptors,
     listen::Listeners,
     places::Places,
     route::ActiveRoute,
+    takeover::{self, Inherited},
     worker::{Plan, Shared, Stage, Workers},
 };
+
+/// The time until a successor must know the instances of its routes.
+const KNOWN_WITHIN: Duration = Duration::from_secs(30);
 
 /// A running ambassador. Dropping it closes its ports and resets its connections.
 #[derive(Debug)]
@@ -35,10 +40,52 @@ impl Ambassador {
     /// # Panics
     /// Outside of a tokio runtime. The pools are fed by that runtime.
     pub fn start(config: &Config, discovery: Discovery, threads: usize) -> Result<Self, Error> {
+        Self::start_with(config, discovery, threads, &mut Inherited::default())
+    }
+
+    /// As [`Ambassador::start`], with the sockets of the predecessor, if there is one: it serves them until the instances of all routes are
+    /// known here, and then no more. Sockets that it has and this configuration does not are closed by it.
+    ///
+    /// # Errors
+    /// As [`Ambassador::start`]; or the instances are not known within 30 s. The predecessor goes on as before.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime. The pools are fed by that runtime.
+    pub async fn take_over(
+        config: &Config,
+        discovery: Discovery,
+        threads: usize,
+        takeover: &mut Takeover,
+    ) -> Result<Self, Error> {
+        if takeover.has_predecessor() {
+            timeout(KNOWN_WITHIN, known(config, &discovery)).await.map_err(|_| {
+                Error::system(format!(
+                    "the instances are not known after {KNOWN_WITHIN:?}: the running ambassador goes on"
+                ))
+            })?;
+        }
+        let mut inherited = takeover.inherit();
+        let this = Self::start_with(config, discovery, threads, &mut inherited)?;
+        let routes = Arc::clone(&this.plan_tx.borrow().routes);
+        let served: Vec<&Listen> = routes.iter().map(|route| &route.listeners.at).collect();
+        takeover.taken(&served, inherited).await?;
+        routes.iter().for_each(|route| route.listeners.own_path());
+        Ok(this)
+    }
+
+    fn start_with(
+        config: &Config,
+        discovery: Discovery,
+        threads: usize,
+        inherited: &mut Inherited,
+    ) -> Result<Self, Error> {
         let threads = threads.max(1);
         let places = Places::new(descriptors::possible(config.connections_max));
         let routes = config.routes.iter().map(|route| {
-            let listeners = Listeners::bind(&route.listen, threads)?;
+            let listeners = match inherited.take(&route.listen) {
+                Some(sockets) => Listeners::adopt(route.listen.clone(), sockets),
+                None => Listeners::bind(&route.listen, threads)?,
+            };
             Ok(Arc::new(ActiveRoute::new(route.clone(), listeners, &discovery, threads)))
         });
         let routes = routes.collect::<Result<Arc<[_]>, Error>>()?;
@@ -58,30 +105,49 @@ impl Ambassador {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn apply(&self, config: &Config) -> Result<(), Error> {
-        let old = self.plan_tx.borrow().clone();
-        let kept = |listen: &Listen| old.routes.iter().find(|it| it.config.listen == *listen);
+        let old = self.plan_tx.borrow().routes.clone();
+        let diff = Diff::between(old.iter().map(|route| &route.config), &config.routes);
+        let count = self.workers.count();
         // All sockets are bound before anything changes.
-        let bind = |route: &crate::Route| match kept(&route.listen) {
-            Some(_) => Ok(None),
-            None => Listeners::bind(&route.listen, self.workers.count()).map(Some),
-        };
-        let bound = config.routes.iter().map(bind).collect::<Result<Vec<_>, Error>>()?;
-        let routes = config.routes.iter().zip(bound).map(|(route, bound)| {
-            let (discovery, count) = (&self.discovery, self.workers.count());
-            match (bound, kept(&route.listen)) {
-                (None, Some(old)) if old.config == *route => Arc::clone(old),
-                (None, Some(old)) => Arc::new(old.with(route.clone(), discovery)),
-                (Some(new), _) => Arc::new(ActiveRoute::new(route.clone(), new, discovery, count)),
-                (None, None) => unreachable!("what is not kept was bound"),
-            }
+        let bound = config.routes.iter().zip(&diff.steps).map(|(route, step)| match step {
+            Step::Add => Listeners::bind(&route.listen, count).map(Some),
+            Step::Keep(_) | Step::Change(_) => Ok(None),
         });
-        let routes: Arc<[_]> = routes.collect();
-        let is_new =
-            |route: &&Arc<ActiveRoute>| !old.routes.iter().any(|it| Arc::ptr_eq(it, route));
-        routes.iter().filter(is_new).for_each(|route| listening(route));
+        let mut bound = bound.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten();
+        let routes = config.routes.iter().zip(&diff.steps).filter_map(|(route, step)| {
+            let route = match *step {
+                Step::Keep(number) => return Some(Arc::clone(&old[number])),
+                Step::Change(number) => old[number].with(route.clone(), &self.discovery),
+                Step::Add => ActiveRoute::new(route.clone(), bound.next()?, &self.discovery, count),
+            };
+            listening(&route);
+            Some(Arc::new(route))
+        });
+        let routes = routes.collect();
         self.places.set_max(descriptors::possible(config.connections_max));
         self.plan_tx.send_modify(|plan| plan.routes = routes);
+        for route in diff.removed.into_iter().map(|number| &old[number]) {
+            info!(service = route.service(), listen = %route.listeners.at, "no longer listening");
+            route.listeners.close();
+        }
         Ok(())
+    }
+
+    /// Waits until a successor serves the sockets of this ambassador. Then end it with [`Ambassador::retire`]. A successor that fails changes
+    /// nothing. Cancel safe, unless a successor is about to take over: that one fails then.
+    ///
+    /// # Errors
+    /// The socket for takeovers can't be used.
+    pub fn successor<'t>(
+        &self,
+        takeover: &'t Takeover,
+    ) -> impl Future<Output = Result<(), Error>> + use<'t> {
+        let plan_rx = self.plan_tx.subscribe();
+        async move {
+            let Some(listeners) = takeover.listeners() else { return std::future::pending().await };
+            let waited = takeover::successor(listeners, plan_rx).await;
+            waited.map_err(|err| Error::system(format!("cannot listen for a successor: {err}")))
+        }
     }
 
     /// Where the routes listen, in their order, with the ports that the system chose.
@@ -121,10 +187,31 @@ impl Ambassador {
     /// Stops accepting, and waits until all connections have ended, at most this long. Those that are left are reset.
     pub async fn drain(mut self, within: Duration) {
         info!(connections = self.places.taken(), ?within, "draining");
-        self.plan_tx.send_modify(|plan| plan.stage = Stage::Draining);
+        self.stop();
         if timeout(within, self.workers.all_ended()).await.is_err() {
             warn!(connections = self.places.taken(), "connections cut after the drain");
         }
+    }
+
+    /// Stops accepting, and waits until all connections have ended. Each may go on for the time of [`linger`](crate::RouteOptions::linger).
+    /// Cancel safe; [`Ambassador::drain`] ends it earlier.
+    pub async fn retire(&mut self) {
+        info!(connections = self.places.taken(), "retiring");
+        self.stop();
+        self.workers.all_ended().await;
+    }
+
+    fn stop(&self) {
+        self.plan_tx.send_modify(|plan| plan.stage = Stage::Draining);
+        self.plan_tx.borrow().routes.iter().for_each(|route| route.listeners.close());
+    }
+}
+
+/// Waits until the instances of all routes are known.
+async fn known(config: &Config, discovery: &Discovery) {
+    for query in config.routes.iter().filter_map(|route| route.target.query()) {
+        // Fails only if its source ends, which that of a `Discovery` does not.
+        discovery.pool(query.clone()).ready().await.ok();
     }
 }
 

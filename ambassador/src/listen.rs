@@ -1,17 +1,21 @@
 //! The listening sockets of a route: one per worker, in a group that the system spreads connections over (`SO_REUSEPORT`). A unix socket has no
 //! such group: the workers share it.
 //!
-//! All sockets are made here. Workers use duplicates, so that a socket stays open, with the connections in its queue, as long as its
-//! [`Listeners`] exists.
+//! All sockets are made here, except those of a predecessor. Workers use duplicates, so that a socket stays open, with the connections in its
+//! queue, until its [`Listeners`] is closed and all workers are done with it.
 
 use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
-    os::unix::{
-        fs::MetadataExt as _,
-        net::{UnixListener, UnixStream},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::{
+            fs::MetadataExt as _,
+            net::{UnixListener, UnixStream},
+        },
     },
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -31,9 +35,9 @@ const KEEPALIVE_PROBES: u32 = 3;
 pub(crate) struct Listeners {
     /// Where they listen, with the port that the system chose.
     pub(crate) at: Listen,
-    sockets: Vec<Socket>,
+    sockets: Mutex<Vec<Socket>>,
     /// Removes the path of a unix socket.
-    _path: Option<OwnPath>,
+    path: Mutex<Option<OwnPath>>,
 }
 
 /// A socket that does not block.
@@ -62,38 +66,84 @@ impl Listeners {
             Listen::Tcp(at) => {
                 let (at, sockets) = group(*at, Type::STREAM, workers).map_err(refused)?;
                 let sockets = sockets.into_iter().map(|it| Socket::Tcp(it.into())).collect();
-                Ok(Self { at: Listen::Tcp(at), sockets, _path: None })
+                Ok(Self::adopt(Listen::Tcp(at), sockets))
             }
             Listen::Udp(at) => {
                 let (at, sockets) = group(*at, Type::DGRAM, workers).map_err(refused)?;
                 let sockets = sockets.into_iter().map(|it| Socket::Udp(it.into())).collect();
-                Ok(Self { at: Listen::Udp(at), sockets, _path: None })
+                Ok(Self::adopt(Listen::Udp(at), sockets))
             }
             Listen::Unix(path) => {
-                let (socket, path) = unix(path).map_err(refused)?;
-                let sockets = vec![Socket::Unix(socket)];
-                Ok(Self { at: listen.clone(), sockets, _path: Some(path) })
+                let socket = unix(path).map_err(refused)?;
+                let listeners = Self::adopt(listen.clone(), vec![Socket::Unix(socket)]);
+                listeners.own_path();
+                Ok(listeners)
             }
         }
     }
 
+    /// Sockets that exist already. The path of a unix socket is not removed.
+    pub(crate) fn adopt(at: Listen, sockets: Vec<Socket>) -> Self {
+        Self { at, sockets: Mutex::new(sockets), path: Mutex::default() }
+    }
+
+    /// From now on, the path of a unix socket is removed when this is closed.
+    pub(crate) fn own_path(&self) {
+        if let Listen::Unix(path) = &self.at
+            && let Ok(id) = file_id(path)
+        {
+            *lock(&self.path) = Some(OwnPath { path: path.clone(), id });
+        }
+    }
+
+    /// The path of a unix socket stays when this is closed: it belongs to another process.
+    pub(crate) fn leave_path(&self) {
+        std::mem::forget(lock(&self.path).take());
+    }
+
+    /// Closes the sockets. Duplicates stay open.
+    pub(crate) fn close(&self) {
+        lock(&self.path).take();
+        lock(&self.sockets).clear();
+    }
+
+    /// Duplicates of all sockets.
+    pub(crate) fn sockets(&self) -> io::Result<Vec<Socket>> {
+        lock(&self.sockets).iter().map(Socket::try_clone).collect()
+    }
+
     /// Duplicates of the sockets that a worker accepts from. Every socket has at least one worker, and every worker at least one socket.
     pub(crate) fn of_worker(&self, worker: usize, workers: usize) -> io::Result<Vec<Socket>> {
-        let count = self.sockets.len();
-        let own = self.sockets.iter().skip(worker).step_by(workers);
-        let shared = (worker >= count).then(|| &self.sockets[worker % count]);
+        let sockets = lock(&self.sockets);
+        let own = sockets.iter().skip(worker).step_by(workers);
+        let is_extra = worker >= sockets.len();
+        let shared = sockets.get(worker % sockets.len().max(1)).filter(|_| is_extra);
         own.chain(shared).map(Socket::try_clone).collect()
     }
 }
 
 impl Socket {
-    fn try_clone(&self) -> io::Result<Self> {
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Tcp(socket) => Self::Tcp(socket.try_clone()?),
             Self::Unix(socket) => Self::Unix(socket.try_clone()?),
             Self::Udp(socket) => Self::Udp(socket.try_clone()?),
         })
     }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+            Self::Udp(socket) => socket.as_fd(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A group of sockets with one address.
@@ -142,7 +192,7 @@ fn bound(at: SocketAddr, kind: Type, group: Group) -> io::Result<socket2::Socket
 }
 
 /// `[::]`, or `0.0.0.0` on a system without IPv6.
-fn possible(at: SocketAddr) -> SocketAddr {
+pub(crate) fn possible(at: SocketAddr) -> SocketAddr {
     let is_all = at.is_ipv6() && at.ip().is_unspecified();
     if is_all && socket2::Socket::new(Domain::IPV6, Type::STREAM, None).is_err() {
         return (Ipv4Addr::UNSPECIFIED, at.port()).into();
@@ -165,7 +215,7 @@ pub(crate) fn keepalive() -> TcpKeepalive {
 }
 
 /// Binds a unix socket. A socket that nobody listens on, left by a process that was killed, is replaced.
-fn unix(path: &Path) -> io::Result<(UnixListener, OwnPath)> {
+fn unix(path: &Path) -> io::Result<UnixListener> {
     let listener = match UnixListener::bind(path) {
         Err(err) if err.kind() == io::ErrorKind::AddrInUse && is_abandoned(path) => {
             fs::remove_file(path)?;
@@ -174,8 +224,7 @@ fn unix(path: &Path) -> io::Result<(UnixListener, OwnPath)> {
         bound => bound?,
     };
     listener.set_nonblocking(true)?;
-    let id = file_id(path)?;
-    Ok((listener, OwnPath { path: path.to_owned(), id }))
+    Ok(listener)
 }
 
 fn is_abandoned(path: &Path) -> bool {

@@ -1,5 +1,7 @@
 //! What an ambassador does: its routes and limits, as one value. It can be replaced while the ambassador runs.
 
+mod diff;
+mod file;
 mod parse;
 
 use std::{collections::HashMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
@@ -7,6 +9,7 @@ use std::{collections::HashMap, fmt, net::SocketAddr, path::PathBuf, time::Durat
 use discovery::Query;
 
 use crate::Error;
+pub(crate) use diff::{Diff, Step};
 
 /// The routes and limits of an ambassador, checked as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +123,13 @@ impl Route {
             return Err(Error::config(format!("{listen} can't stand for {target}")));
         }
         Ok(Self { listen, target, options: RouteOptions::default() })
+    }
+}
+
+impl Route {
+    /// Whether both can't listen at the same time.
+    fn is_in_the_way_of(&self, other: &Self) -> bool {
+        self.listen == other.listen && !self.listen.is_any_port()
     }
 }
 

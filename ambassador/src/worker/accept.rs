@@ -23,6 +23,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Accepting {
     door: Rc<Door>,
+    /// Duplicates of its sockets.
+    sockets: Vec<Socket>,
     tasks: Vec<AbortOnDropHandle<()>>,
 }
 
@@ -54,21 +56,24 @@ impl Accepting {
         };
         let (route, context) = (Arc::clone(route), Rc::clone(context));
         let door = Rc::new(Door { route, context, drain: Drain::default(), proxy });
-        let mut tasks = Vec::new();
-        for socket in door.sockets() {
-            match socket {
-                Socket::Udp(socket) => door.serve_datagrams(socket),
-                Socket::Tcp(_) | Socket::Unix(_) => tasks.push(door.serve_connections(socket)),
+        let (sockets, mut tasks) = (door.sockets(), Vec::new());
+        for socket in &sockets {
+            match socket.try_clone() {
+                Ok(Socket::Udp(socket)) => door.serve_datagrams(socket),
+                Ok(socket) => tasks.push(door.serve_connections(socket)),
+                Err(error) => {
+                    error!(service = door.route.service(), %error, "a socket can't be served")
+                }
             }
         }
-        Self { tasks, door }
+        Self { tasks, sockets, door }
     }
 
     /// Accepts no more, and tells the connections to end. Those that the system has queued are served.
     pub(super) fn stop(&mut self) {
         self.tasks.clear();
-        for socket in self.door.sockets() {
-            while let Ok(Some(stream)) = accept_queued(&socket) {
+        for socket in &self.sockets {
+            while let Ok(Some(stream)) = accept_queued(socket) {
                 self.door.welcome(stream);
             }
         }

@@ -1,0 +1,145 @@
+//! A running ambassador hands its listening sockets to its successor, another process of the same user.
+//!
+//! Both have the same sockets for a moment, so none is ever closed with connections in its queue: a connection is accepted by one of them. The
+//! predecessor stops to accept when the successor does, and ends with its last connection. Until then it goes on as before: whatever fails, and
+//! whenever the successor ends, nothing has changed for it.
+//!
+//! A UDP client gets a new session, and maybe another instance, with its next datagram: sessions are not handed over. The predecessor still
+//! relays answers that are missing.
+//!
+//! The socket for takeovers is handed over as well, so the next successor finds it at the same path. Only its user can connect to it (mode
+//! 0600), and both sides check the user of the other one.
+
+mod channel;
+mod give;
+mod take;
+mod wire;
+
+use std::{
+    fmt, fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use tokio::net::UnixStream;
+
+use crate::{
+    Error, Listen,
+    listen::{Listeners, Socket},
+};
+use channel::Channel;
+pub(crate) use give::successor;
+use wire::Name;
+
+/// The permissions of the socket: its user alone.
+const MODE: u32 = 0o600;
+
+/// The place where ambassadors follow each other: a unix socket.
+#[derive(Debug)]
+pub struct Takeover {
+    path: PathBuf,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Another ambassador serves these sockets.
+    Taking { predecessor: Channel, inherited: Inherited },
+    /// This one listens for its successor.
+    Listening(Listeners),
+}
+
+/// Sockets of a predecessor that are not in use yet.
+#[derive(Debug, Default)]
+pub(crate) struct Inherited(Vec<(Name, Socket)>);
+
+impl Takeover {
+    /// Asks the ambassador that listens at `path` for its sockets. Without one, this one will listen there for its successor.
+    ///
+    /// # Errors
+    /// The path can't be used, or the other ambassador refuses or does not answer. It goes on as before.
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        let stage = match UnixStream::connect(path).await {
+            Ok(stream) => {
+                let (predecessor, inherited) =
+                    take::sockets(stream).await.map_err(|err| refused(path, &err))?;
+                Stage::Taking { predecessor, inherited }
+            }
+            Err(err) if is_nobody(&err) => Stage::Listening(listen(path)?),
+            Err(err) => return Err(refused(path, &err)),
+        };
+        Ok(Self { path: path.to_owned(), stage })
+    }
+
+    /// Whether there is a running ambassador to take over from.
+    #[must_use]
+    pub fn has_predecessor(&self) -> bool {
+        matches!(self.stage, Stage::Taking { .. })
+    }
+
+    /// The sockets of the predecessor.
+    pub(crate) fn inherit(&mut self) -> Inherited {
+        match &mut self.stage {
+            Stage::Taking { inherited, .. } => std::mem::take(inherited),
+            Stage::Listening(_) => Inherited::default(),
+        }
+    }
+
+    /// Tells the predecessor that these sockets are served here, and listens for a successor in its place.
+    ///
+    /// # Errors
+    /// The predecessor has given up: it goes on, so this one must not.
+    pub(crate) async fn taken(
+        &mut self,
+        served: &[&Listen],
+        mut rest: Inherited,
+    ) -> Result<(), Error> {
+        let Stage::Taking { predecessor, .. } = &self.stage else { return Ok(()) };
+        let own = rest.0.iter().position(|(name, _)| *name == Name::Takeover);
+        let own = own.map(|at| rest.0.swap_remove(at).1);
+        let names = served.iter().map(|at| Name::of(at)).chain([Name::Takeover]).collect();
+        take::confirm(predecessor, names).await.map_err(|err| refused(&self.path, &err))?;
+        let listeners = match own {
+            Some(socket) => Listeners::adopt(Listen::Unix(self.path.clone()), vec![socket]),
+            None => listen(&self.path)?,
+        };
+        listeners.own_path();
+        self.stage = Stage::Listening(listeners);
+        Ok(())
+    }
+
+    /// The socket on which a successor connects. None while there is a predecessor.
+    pub(crate) fn listeners(&self) -> Option<&Listeners> {
+        match &self.stage {
+            Stage::Listening(listeners) => Some(listeners),
+            Stage::Taking { .. } => None,
+        }
+    }
+}
+
+impl Inherited {
+    /// The sockets of a route. None if the predecessor has none.
+    pub(crate) fn take(&mut self, listen: &Listen) -> Option<Vec<Socket>> {
+        let name = Name::of(listen);
+        let (its, rest) = std::mem::take(&mut self.0).into_iter().partition(|it| it.0 == name);
+        self.0 = rest;
+        let its: Vec<(Name, Socket)> = its;
+        (!its.is_empty()).then(|| its.into_iter().map(|(_, socket)| socket).collect())
+    }
+}
+
+fn listen(path: &Path) -> Result<Listeners, Error> {
+    let listeners = Listeners::bind(&Listen::Unix(path.to_owned()), 1)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(MODE))
+        .map_err(|err| refused(path, &err))?;
+    Ok(listeners)
+}
+
+/// There is no socket, or nobody listens on it.
+fn is_nobody(err: &io::Error) -> bool {
+    matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+fn refused(path: &Path, err: &impl fmt::Display) -> Error {
+    Error::system(format!("cannot take over at {}: {err}", path.display()))
+}
