@@ -144,8 +144,8 @@ impl Ambassador {
     ) -> impl Future<Output = Result<(), Error>> + use<'t> {
         let plan_rx = self.plan_tx.subscribe();
         async move {
-            let Some(listeners) = takeover.listeners() else { return std::future::pending().await };
-            let waited = takeover::successor(listeners, plan_rx).await;
+            let Some(own) = takeover.own() else { return std::future::pending().await };
+            let waited = takeover::successor(own, plan_rx).await;
             waited.map_err(|err| Error::system(format!("cannot listen for a successor: {err}")))
         }
     }

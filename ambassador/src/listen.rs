@@ -10,7 +10,7 @@ use std::{
     os::{
         fd::{AsFd, BorrowedFd},
         unix::{
-            fs::MetadataExt as _,
+            fs::{FileTypeExt as _, MetadataExt as _},
             net::{UnixListener, UnixStream},
         },
     },
@@ -89,10 +89,12 @@ impl Listeners {
 
     /// From now on, the path of a unix socket is removed when this is closed.
     pub(crate) fn own_path(&self) {
+        let mut own = lock(&self.path);
         if let Listen::Unix(path) = &self.at
+            && own.is_none()
             && let Ok(id) = file_id(path)
         {
-            *lock(&self.path) = Some(OwnPath { path: path.clone(), id });
+            *own = Some(OwnPath { path: path.clone(), id });
         }
     }
 
@@ -227,8 +229,12 @@ fn unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Whether it is a socket that nobody listens on. A connection to any other file is refused, too.
 fn is_abandoned(path: &Path) -> bool {
-    UnixStream::connect(path).is_err_and(|err| err.kind() == io::ErrorKind::ConnectionRefused)
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    is_socket
+        && UnixStream::connect(path)
+            .is_err_and(|err| err.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// Device and inode.

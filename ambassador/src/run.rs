@@ -1,16 +1,37 @@
-//! The life of an ambassador: serves until a signal, then drains.
+//! The life of an ambassador: serves until a signal or a successor, then drains.
 
-use std::time::Duration;
+use std::{future::pending, path::Path, time::Duration};
 
 use discovery::ShutdownSignal;
-use tokio::{net::TcpListener, select, sync::oneshot};
-use tracing::info;
+use tokio::{
+    net::TcpListener,
+    select,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
+use tracing::{error, info};
 
-use crate::{Ambassador, Error};
+use crate::{Ambassador, Config, Error, Takeover};
+
+/// What may change a running ambassador.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Changes<'a> {
+    /// The file of its configuration, which SIGHUP reads again.
+    pub file: Option<&'a Path>,
+    /// Where a successor takes over.
+    pub takeover: Option<&'a Takeover>,
+}
+
+/// Why an ambassador stops to serve.
+enum Ended {
+    Signal,
+    /// A successor serves its sockets.
+    Succeeded,
+}
 
 impl Ambassador {
-    /// Serves until the first signal, then drains for at most `drain`. A second signal ends it at once. The routes of [`Ambassador::admin`] are
-    /// served on `admin` all the time.
+    /// Serves until the first signal, then drains for at most `drain`; or until a successor has taken over, then until its last connection has
+    /// ended. A second signal ends it at once. The routes of [`Ambassador::admin`] are served on `admin`, until a successor does.
     ///
     /// # Errors
     /// The process can't listen for signals, a worker has ended by itself, or a second signal came.
@@ -19,6 +40,7 @@ impl Ambassador {
         mut signals: ShutdownSignal,
         drain: Duration,
         admin: Option<TcpListener>,
+        changes: Changes<'_>,
     ) -> Result<(), Error> {
         let (ended_tx, ended_rx) = oneshot::channel::<()>();
         let server = self.admin();
@@ -28,30 +50,65 @@ impl Ambassador {
             }
         };
         let life = async {
-            let ended = self.live(&mut signals).await;
-            let ended = match ended {
-                Ok(()) => self.leave(signals, drain).await,
-                Err(error) => Err(error),
-            };
-            drop(ended_tx);
-            ended
+            match self.live(&mut signals, changes).await? {
+                Ended::Signal => {
+                    let left = self.leave(signals, drain).await;
+                    drop(ended_tx);
+                    left
+                }
+                Ended::Succeeded => {
+                    drop(ended_tx);
+                    self.make_way(signals, drain).await
+                }
+            }
         };
         tokio::join!(life, admin).0
     }
 
-    /// Serves until a signal.
-    async fn live(&mut self, signals: &mut ShutdownSignal) -> Result<(), Error> {
-        let known = self.known();
-        let logs = async {
-            known.await;
-            info!("ready: the instances of every route are known");
-            std::future::pending::<()>().await;
+    async fn live(
+        &mut self,
+        signals: &mut ShutdownSignal,
+        changes: Changes<'_>,
+    ) -> Result<Ended, Error> {
+        let mut hangups = match changes.file {
+            Some(_) => Some(signal(SignalKind::hangup()).map_err(system)?),
+            None => None,
         };
-        select! {
-            signal = signals.next() => signal.map_err(|err| Error::system(err.to_string())),
-            () = self.failed() => Err(Error::system("a worker has ended by itself")),
-            () = logs => Ok(()),
+        let mut ready = std::pin::pin!(self.known());
+        let mut is_ready = false;
+        let successor = changes.takeover.map(|takeover| self.successor(takeover));
+        let mut successor = std::pin::pin!(or_never(successor));
+        loop {
+            select! {
+                signal = signals.next() => return signal.map(|()| Ended::Signal).map_err(system),
+                () = self.failed() => return Err(Error::system("a worker has ended by itself")),
+                () = &mut ready, if !is_ready => {
+                    is_ready = true;
+                    info!("ready: the instances of every route are known");
+                }
+                _ = or_never(hangups.as_mut().map(Signal::recv)) => self.reload(changes.file),
+                taken = &mut successor => return taken.map(|()| Ended::Succeeded),
+            }
         }
+    }
+
+    /// Applies the file as it is now, if it can be.
+    fn reload(&self, file: Option<&Path>) {
+        let Some(path) = file else { return };
+        let file = path.display();
+        match Config::read(path).and_then(|config| self.apply(&config)) {
+            Ok(()) => info!(%file, "configuration applied"),
+            Err(error) => error!(%file, %error, "configuration refused; the current one stays"),
+        }
+    }
+
+    /// A successor accepts: waits for the connections, or for a signal.
+    async fn make_way(mut self, mut signals: ShutdownSignal, drain: Duration) -> Result<(), Error> {
+        select! {
+            () = self.retire() => return Ok(()),
+            signal = signals.next() => signal.map_err(system)?,
+        }
+        self.leave(signals, drain).await
     }
 
     async fn leave(self, mut signals: ShutdownSignal, drain: Duration) -> Result<(), Error> {
@@ -59,5 +116,17 @@ impl Ambassador {
             () = self.drain(drain) => Ok(()),
             _ = signals.next() => Err(Error::system("a second signal ended it at once")),
         }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn system(err: impl ToString) -> Error {
+    Error::system(err.to_string())
+}
+
+async fn or_never<T>(future: Option<impl Future<Output = T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
     }
 }

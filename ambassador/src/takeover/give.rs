@@ -15,6 +15,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
+    Own,
     channel::{Channel, FRAME_WITHIN, invalid},
     wire::{Message, Name, SOCKETS_PER_FRAME, VERSION},
 };
@@ -32,8 +33,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// The socket can't be used.
-pub(crate) async fn successor(own: &Listeners, plan: watch::Receiver<Plan>) -> io::Result<()> {
-    let listener = match own.sockets()?.pop() {
+pub(crate) async fn successor(own: Own<'_>, plan: watch::Receiver<Plan>) -> io::Result<()> {
+    let listener = match own.listeners.sockets()?.pop() {
         Some(Socket::Unix(listener)) => UnixListener::from_std(listener)?,
         _ => return Err(invalid("no unix socket")),
     };
@@ -53,7 +54,7 @@ pub(crate) async fn successor(own: &Listeners, plan: watch::Receiver<Plan>) -> i
 
 async fn hand_over(
     stream: UnixStream,
-    own: &Listeners,
+    own: Own<'_>,
     plan: &watch::Receiver<Plan>,
 ) -> io::Result<()> {
     let channel = Channel::new(stream)?;
@@ -76,7 +77,7 @@ async fn hand_over(
     info!(sockets = names.len(), "a successor has taken over");
     let is_taken = |listeners: &&Arc<Listeners>| names.contains(&Name::of(&listeners.at));
     routes.iter().filter(is_taken).for_each(|listeners| listeners.leave_path());
-    own.leave_path();
+    own.listeners.leave_path();
     // The successor goes on without the answer, too.
     channel.send(&Message::Released, &[]).await.ok();
     Ok(())
@@ -84,7 +85,7 @@ async fn hand_over(
 
 async fn send_sockets(
     channel: &Channel,
-    own: &Listeners,
+    own: Own<'_>,
     routes: &[Arc<Listeners>],
 ) -> io::Result<()> {
     let mut sockets: Vec<(Name, Socket)> = Vec::new();
@@ -92,7 +93,10 @@ async fn send_sockets(
         let name = Name::of(&listeners.at);
         sockets.extend(listeners.sockets()?.into_iter().map(|socket| (name.clone(), socket)));
     }
-    sockets.extend(own.sockets()?.into_iter().map(|socket| (Name::Takeover, socket)));
+    sockets.extend(own.listeners.sockets()?.into_iter().map(|socket| (Name::Takeover, socket)));
+    if let Some((name, socket)) = own.admin {
+        sockets.push((name.clone(), socket.try_clone()?));
+    }
     let mut chunks = sockets.chunks(SOCKETS_PER_FRAME).peekable();
     while let Some(chunk) = chunks.next() {
         let names = chunk.iter().map(|(name, _)| name.clone()).collect();

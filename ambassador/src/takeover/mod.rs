@@ -17,7 +17,8 @@ mod wire;
 
 use std::{
     fmt, fs, io,
-    os::unix::fs::PermissionsExt as _,
+    net::{SocketAddr, TcpListener},
+    os::{fd::AsFd as _, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -39,6 +40,8 @@ const MODE: u32 = 0o600;
 pub struct Takeover {
     path: PathBuf,
     stage: Stage,
+    /// A duplicate of the admin listener, for the successor.
+    admin: Option<(Name, Socket)>,
 }
 
 #[derive(Debug)]
@@ -68,13 +71,32 @@ impl Takeover {
             Err(err) if is_nobody(&err) => Stage::Listening(listen(path)?),
             Err(err) => return Err(refused(path, &err)),
         };
-        Ok(Self { path: path.to_owned(), stage })
+        Ok(Self { path: path.to_owned(), stage, admin: None })
     }
 
     /// Whether there is a running ambassador to take over from.
     #[must_use]
     pub fn has_predecessor(&self) -> bool {
         matches!(self.stage, Stage::Taking { .. })
+    }
+
+    /// The admin listener of the predecessor, if it has one at this address.
+    pub fn admin(&mut self, at: SocketAddr) -> Option<TcpListener> {
+        let Stage::Taking { inherited, .. } = &mut self.stage else { return None };
+        match inherited.take_named(&Name::Admin(at))?.pop() {
+            Some(Socket::Tcp(listener)) => Some(listener),
+            _ => None,
+        }
+    }
+
+    /// Hands this admin listener over to a successor, too.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub fn keep_admin(&mut self, listener: &tokio::net::TcpListener) -> io::Result<()> {
+        let duplicate = listener.as_fd().try_clone_to_owned()?;
+        self.admin = Some((Name::Admin(listener.local_addr()?), Socket::Tcp(duplicate.into())));
+        Ok(())
     }
 
     /// The sockets of the predecessor.
@@ -108,20 +130,30 @@ impl Takeover {
         Ok(())
     }
 
-    /// The socket on which a successor connects. None while there is a predecessor.
-    pub(crate) fn listeners(&self) -> Option<&Listeners> {
+    /// The socket on which a successor connects, and the admin listener. None while there is a predecessor.
+    pub(crate) fn own(&self) -> Option<Own<'_>> {
         match &self.stage {
-            Stage::Listening(listeners) => Some(listeners),
+            Stage::Listening(listeners) => Some(Own { listeners, admin: self.admin.as_ref() }),
             Stage::Taking { .. } => None,
         }
     }
 }
 
+/// The sockets of an ambassador beside those of its routes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Own<'a> {
+    listeners: &'a Listeners,
+    admin: Option<&'a (Name, Socket)>,
+}
+
 impl Inherited {
     /// The sockets of a route. None if the predecessor has none.
     pub(crate) fn take(&mut self, listen: &Listen) -> Option<Vec<Socket>> {
-        let name = Name::of(listen);
-        let (its, rest) = std::mem::take(&mut self.0).into_iter().partition(|it| it.0 == name);
+        self.take_named(&Name::of(listen))
+    }
+
+    fn take_named(&mut self, name: &Name) -> Option<Vec<Socket>> {
+        let (its, rest) = std::mem::take(&mut self.0).into_iter().partition(|it| it.0 == *name);
         self.0 = rest;
         let its: Vec<(Name, Socket)> = its;
         (!its.is_empty()).then(|| its.into_iter().map(|(_, socket)| socket).collect())

@@ -53,7 +53,7 @@ pub(super) async fn confirm(channel: &Channel, names: Vec<Name>) -> io::Result<(
 fn socket(name: &Name, fd: OwnedFd) -> io::Result<Socket> {
     let is_listening = || rustix::net::sockopt::socket_acceptconn(&fd);
     let (is_right, socket) = match name {
-        Name::Tcp(at) => {
+        Name::Tcp(at) | Name::Admin(at) => {
             let is_listening = is_listening()?;
             let socket = std::net::TcpListener::from(fd);
             (is_listening && socket.local_addr()? == *at, Socket::Tcp(socket))

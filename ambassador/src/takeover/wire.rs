@@ -58,6 +58,8 @@ pub(super) enum Name {
     Udp(std::net::SocketAddr),
     /// Absolute.
     Unix(PathBuf),
+    /// The admin listener.
+    Admin(std::net::SocketAddr),
     /// The socket for takeovers itself.
     Takeover,
 }

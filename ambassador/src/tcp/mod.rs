@@ -6,7 +6,7 @@ mod flow;
 mod header;
 mod outcome;
 mod relay;
-mod sticky;
+pub(crate) mod sticky;
 
 use std::{future::pending, rc::Rc};
 

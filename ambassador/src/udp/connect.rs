@@ -17,6 +17,7 @@ use super::{
     session::{Sent, Session, Way},
     upstream::{Connected, Upstream},
 };
+use crate::tcp::sticky;
 
 /// Instances that are tried for one datagram.
 const TRIES_MAX: usize = 3;
@@ -34,7 +35,7 @@ impl Port {
     ) {
         let mut tried: Vec<MemberId> = lost.into_iter().collect();
         for _ in 0..TRIES_MAX {
-            let pick = match self.pick(&tried) {
+            let pick = match self.pick(ends, &tried) {
                 Ok(pick) => pick,
                 Err(error) => {
                     debug!(service = self.route.service(), %error, "no instance for a datagram");
@@ -61,8 +62,11 @@ impl Port {
     }
 
     /// An instance that was not tried. If the one that was lost is the only one, that one: it may be back.
-    fn pick(&self, tried: &[MemberId]) -> Result<Pick, PickError> {
-        let options = PickOptions::new().repeatable();
+    fn pick(&self, ends: Ends, tried: &[MemberId]) -> Result<Pick, PickError> {
+        let mut options = PickOptions::new().repeatable();
+        if self.route.config.options.sticky {
+            options = options.key(sticky::key(ends.from.ip()));
+        }
         match self.pool.pick_with(options.apart_from(tried)) {
             Err(PickError::AllTried) if tried.len() == 1 => self.pool.pick_with(options),
             picked => picked,

@@ -2,4 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
+mod reload;
+mod takeover;
 mod udp;

@@ -1,12 +1,27 @@
 //! `ambassador`: local ports that stand for services.
 
-use std::{net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, thread, time::Duration};
 
-use ambassador::{Ambassador as Running, Config, Error, ProxyProtocol, Route, RouteOptions};
+use ambassador::{
+    Ambassador as Running, Changes, Config, Error, ProxyProtocol, Route, RouteOptions, Takeover,
+};
 use discovery::{Discovery, Source, shutdown_signal};
 use program::{Outcome, Usage, address, duration, listen};
+use tokio::net::TcpListener;
 
 use crate::look::Ask;
+
+/// The arguments that a file replaces.
+const IN_FILE: [&str; 8] = [
+    "routes",
+    "port_connections",
+    "connections",
+    "connect_timeout",
+    "idle_timeout",
+    "linger",
+    "sticky",
+    "proxy_protocol",
+];
 
 /// Listens on local ports that stand for services, for programs that know nothing of Consul
 #[derive(Debug, clap::Args)]
@@ -19,8 +34,15 @@ commas where only those instances are meant. With http: in front, each HTTP/1.1 
 instance, not each connection; http:* takes the service from the Host of a request.")]
 pub(crate) struct Ambassador {
     /// Ports and the services that they stand for
-    #[arg(required = true, value_name = "LISTEN=SERVICE")]
+    #[arg(required_unless_present = "config", value_name = "LISTEN=SERVICE")]
     routes: Vec<Route>,
+    /// TOML file with the routes and their limits, instead of arguments; read again on SIGHUP
+    #[arg(long, value_name = "FILE", conflicts_with_all = IN_FILE)]
+    config: Option<PathBuf>,
+    /// Unix socket: takes over the ports of the ambassador that listens there, and hands them over to
+    /// the next one, without a refused connection
+    #[arg(long, value_name = "PATH")]
+    takeover: Option<PathBuf>,
     /// How to find instances: catalog (Consul's HTTP API), dns, or fixed:HOST:PORT,...
     #[arg(long, env = "RESOLVE", value_name = "HOW", default_value = "catalog")]
     resolve: Source,
@@ -57,21 +79,35 @@ pub(crate) struct Ambassador {
 
 impl Ambassador {
     pub(super) async fn run(self) -> Outcome {
-        let signals = shutdown_signal();
+        let mut signals = shutdown_signal();
         let config = self.config().map_err(|err| Usage(err.to_string()))?;
-        let Self { ask, resolve, drain, admin, .. } = self;
+        let Self { ask, resolve, drain, admin, config: file, takeover, .. } = self;
+        let mut takeover = match takeover {
+            Some(path) => Some(Takeover::open(&path).await?),
+            None => None,
+        };
         let admin = match admin {
-            Some(at) => Some(listen(at, "--admin (ADMIN)").await?),
+            Some(at) => Some(admin_listener(at, takeover.as_mut()).await?),
             None => None,
         };
         let discovery = Discovery::new(ask.settings()?.source(resolve))?;
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let ambassador = Running::start(&config, discovery, threads)?;
-        Ok(ambassador.serve_until(signals, drain, admin).await?)
+        let ambassador = match &mut takeover {
+            Some(takeover) => tokio::select! {
+                taken = Running::take_over(&config, discovery, threads, takeover) => taken?,
+                signal = signals.next() => return Ok(signal?),
+            },
+            None => Running::start(&config, discovery, threads)?,
+        };
+        let changes = Changes { file: file.as_deref(), takeover: takeover.as_ref() };
+        Ok(ambassador.serve_until(signals, drain, admin, changes).await?)
     }
 
     /// What was typed, as one value.
     fn config(&self) -> Result<Config, Error> {
+        if let Some(path) = &self.config {
+            return Config::read(path);
+        }
         let routes = self.routes.iter().map(|route| {
             let mut route = route.clone();
             route.options.connections_max = self.port_connections;
@@ -86,4 +122,18 @@ impl Ambassador {
         config.connections_max = self.connections;
         Ok(config)
     }
+}
+
+/// The admin listener: that of the predecessor, if it has one at this address.
+async fn admin_listener(
+    at: SocketAddr,
+    takeover: Option<&mut Takeover>,
+) -> std::io::Result<TcpListener> {
+    let Some(takeover) = takeover else { return listen(at, "--admin (ADMIN)").await };
+    let listener = match takeover.admin(at) {
+        Some(listener) => TcpListener::from_std(listener)?,
+        None => listen(at, "--admin (ADMIN)").await?,
+    };
+    takeover.keep_admin(&listener)?;
+    Ok(listener)
 }

@@ -6,7 +6,7 @@ use discovery_agent::Agent;
 use tokio::{net::UdpSocket, time::timeout};
 
 use super::world::{
-    Echo, ambassador, answer, catalog, deregister, exchange, fixed, local_client, register,
+    Echo, ambassador, answer, catalog, exchange, fixed, local_client, maintain, register,
     until_answered,
 };
 
@@ -57,7 +57,7 @@ async fn a_session_goes_to_another_instance_when_its_own_leaves() {
     let client = local_client(port).await;
     let first = exchange(&client, b"x").await;
     let (own, moved) = if first == b"a x" { ("a", b"b x") } else { ("b", b"a x") };
-    deregister(&agent, own).await;
+    maintain(&agent, own).await;
     until_answered(&client, b"x", moved).await;
 }
 

@@ -82,8 +82,9 @@ pub(super) async fn register(agent: &Agent, id: &str, at: SocketAddr) {
     assert_eq!(answer.send(agent.http_addr()).await.unwrap().status, 200);
 }
 
-pub(super) async fn deregister(agent: &Agent, id: &str) {
-    let request = Request::put(format!("/v1/agent/service/deregister/{id}"));
+/// Sets an instance to maintenance, as one that leaves does.
+pub(super) async fn maintain(agent: &Agent, id: &str) {
+    let request = Request::put(format!("/v1/agent/service/maintenance/{id}?enable=true"));
     assert_eq!(request.send(agent.http_addr()).await.unwrap().status, 200);
 }
 
