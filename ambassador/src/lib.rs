@@ -33,5 +33,5 @@ mod worker;
 pub use ambassador::Ambassador;
 pub use config::{Config, Listen, ProxyProtocol, Route, RouteOptions, Target};
 pub use error::Error;
-pub use run::Changes;
+pub use run::{Changes, Reload};
 pub use takeover::Takeover;

@@ -1,6 +1,6 @@
 //! The life of an ambassador: serves until a signal or a successor, then drains.
 
-use std::{future::pending, path::Path, time::Duration};
+use std::{future::pending, path::PathBuf, time::Duration};
 
 use discovery::ShutdownSignal;
 use tokio::{
@@ -14,12 +14,39 @@ use tracing::{error, info};
 use crate::{Ambassador, Config, Error, Takeover};
 
 /// What may change a running ambassador.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub struct Changes<'a> {
-    /// The file of its configuration, which SIGHUP reads again.
-    pub file: Option<&'a Path>,
+    /// The file of its configuration.
+    pub reload: Option<Reload>,
     /// Where a successor takes over.
     pub takeover: Option<&'a Takeover>,
+}
+
+/// A file that is read again on SIGHUP.
+#[derive(Debug)]
+pub struct Reload {
+    file: PathBuf,
+    hangups: Signal,
+}
+
+impl Reload {
+    /// From now on, SIGHUP does not end the process.
+    ///
+    /// # Errors
+    /// The process can't listen for signals.
+    pub fn of(file: PathBuf) -> Result<Self, Error> {
+        let hangups = signal(SignalKind::hangup()).map_err(system)?;
+        Ok(Self { file, hangups })
+    }
+
+    /// Applies the file as it is now, if it can be.
+    fn apply(&self, ambassador: &Ambassador) {
+        let file = self.file.display();
+        match Config::read(&self.file).and_then(|config| ambassador.apply(&config)) {
+            Ok(()) => info!(%file, "configuration applied"),
+            Err(error) => error!(%file, %error, "configuration refused; the current one stays"),
+        }
+    }
 }
 
 /// Why an ambassador stops to serve.
@@ -70,13 +97,10 @@ impl Ambassador {
         signals: &mut ShutdownSignal,
         changes: Changes<'_>,
     ) -> Result<Ended, Error> {
-        let mut hangups = match changes.file {
-            Some(_) => Some(signal(SignalKind::hangup()).map_err(system)?),
-            None => None,
-        };
+        let Changes { mut reload, takeover } = changes;
         let mut ready = std::pin::pin!(self.known());
         let mut is_ready = false;
-        let successor = changes.takeover.map(|takeover| self.successor(takeover));
+        let successor = takeover.map(|takeover| self.successor(takeover));
         let mut successor = std::pin::pin!(or_never(successor));
         loop {
             select! {
@@ -86,19 +110,11 @@ impl Ambassador {
                     is_ready = true;
                     info!("ready: the instances of every route are known");
                 }
-                _ = or_never(hangups.as_mut().map(Signal::recv)) => self.reload(changes.file),
+                _ = or_never(reload.as_mut().map(|it| it.hangups.recv())) => {
+                    reload.iter().for_each(|it| it.apply(self));
+                }
                 taken = &mut successor => return taken.map(|()| Ended::Succeeded),
             }
-        }
-    }
-
-    /// Applies the file as it is now, if it can be.
-    fn reload(&self, file: Option<&Path>) {
-        let Some(path) = file else { return };
-        let file = path.display();
-        match Config::read(path).and_then(|config| self.apply(&config)) {
-            Ok(()) => info!(%file, "configuration applied"),
-            Err(error) => error!(%file, %error, "configuration refused; the current one stays"),
         }
     }
 

@@ -71,6 +71,7 @@ async fn hand_over(
     let routes: Vec<Arc<Listeners>> =
         plan.borrow().routes.iter().map(|route| Arc::clone(&route.listeners)).collect();
     send_sockets(&channel, own, &routes).await?;
+    info!("a successor has the sockets, and prepares to serve them");
     let (Message::Taken { names }, _) = channel.receive(TAKEN_WITHIN).await? else {
         return Err(invalid("the successor does not say what it has taken"));
     };

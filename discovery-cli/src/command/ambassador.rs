@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, thread, time::Duration};
 
 use ambassador::{
-    Ambassador as Running, Changes, Config, Error, ProxyProtocol, Route, RouteOptions, Takeover,
+    Ambassador as Running, Changes, Config, Error, ProxyProtocol, Reload, Route, RouteOptions,
+    Takeover,
 };
 use discovery::{Discovery, Source, shutdown_signal};
 use program::{Outcome, Usage, address, duration, listen};
@@ -82,6 +83,7 @@ impl Ambassador {
         let mut signals = shutdown_signal();
         let config = self.config().map_err(|err| Usage(err.to_string()))?;
         let Self { ask, resolve, drain, admin, config: file, takeover, .. } = self;
+        let reload = file.map(Reload::of).transpose()?;
         let mut takeover = match takeover {
             Some(path) => Some(Takeover::open(&path).await?),
             None => None,
@@ -99,7 +101,7 @@ impl Ambassador {
             },
             None => Running::start(&config, discovery, threads)?,
         };
-        let changes = Changes { file: file.as_deref(), takeover: takeover.as_ref() };
+        let changes = Changes { reload, takeover: takeover.as_ref() };
         Ok(ambassador.serve_until(signals, drain, admin, changes).await?)
     }
 

@@ -7,6 +7,7 @@ mod chain;
 mod connection_limit;
 mod doctor;
 mod explain;
+mod handover;
 mod process;
 mod services;
 mod terminal;

@@ -1,0 +1,167 @@
+//! `discovery ambassador` with other processes and files: takeovers and SIGHUP.
+
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+};
+
+use rustix::process::Signal;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::process::{Running, discovery, done, text};
+
+/// A TCP server that answers each connection with the bytes that it gets.
+async fn echo_server() -> (SocketAddr, AbortOnDropHandle<()>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let (mut from, mut to) = stream.split();
+                tokio::io::copy(&mut from, &mut to).await.ok();
+            });
+        }
+    });
+    (at, AbortOnDropHandle::new(task))
+}
+
+async fn echo(at: SocketAddr) -> io::Result<()> {
+    let mut stream = TcpStream::connect(at).await?;
+    stream.write_all(b"hello").await?;
+    let mut back = [0; 5];
+    stream.read_exact(&mut back).await?;
+    assert_eq!(&back, b"hello");
+    Ok(())
+}
+
+/// The addresses in the lines of an ambassador about its ports.
+fn listening(said: &str) -> Vec<SocketAddr> {
+    let address = |line: &str| {
+        let (_, rest) = line.split_once("listen=")?;
+        rest.split_whitespace().next()?.parse().ok()
+    };
+    said.lines().filter(|line| line.contains(" listening ")).filter_map(address).collect()
+}
+
+async fn ambassador(to: SocketAddr, arguments: &[&str]) -> (Running, SocketAddr) {
+    let resolve = format!("--resolve=fixed:{to}");
+    let all = [&["ambassador", &resolve, "--drain=1s"], arguments].concat();
+    let mut running = Running::start(&mut discovery(&all));
+    let at = running.hear(|said| listening(said).first().copied()).await;
+    (running, at)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_processes_in_a_row_take_over_without_a_failed_connection() {
+    let (to, _server) = echo_server().await;
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("takeover.sock").display().to_string();
+    let takeover = ["--takeover", &socket];
+    let (mut last, at) = ambassador(to, &[&["127.0.0.1:0=app"][..], &takeover].concat()).await;
+    let route = format!("{at}=app");
+    let (is_over, served) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let load = async {
+        while !is_over.load(Relaxed) {
+            echo(at).await?;
+            served.fetch_add(1, Relaxed);
+        }
+        io::Result::Ok(())
+    };
+    let takeovers = async {
+        for _ in 0..3 {
+            let (next, _) = ambassador(to, &[&[&*route][..], &takeover].concat()).await;
+            let (code, said) = std::mem::replace(&mut last, next).ended().await;
+            assert_eq!(code, Some(0), "{said}");
+            assert!(said.contains("a successor has taken over"), "{said}");
+            let before = served.load(Relaxed);
+            while served.load(Relaxed) < before + 100 {
+                tokio::task::yield_now().await;
+            }
+        }
+        is_over.store(true, Relaxed);
+    };
+    let ((), failed) = tokio::join!(takeovers, load);
+    failed.unwrap();
+    last.signal(Signal::TERM);
+    let (code, said) = last.ended().await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!Path::new(&socket).exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_successor_that_is_killed_changes_nothing() {
+    let (to, _server) = echo_server().await;
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("takeover.sock").display().to_string();
+    let (mut running, at) = ambassador(to, &["127.0.0.1:0=app", "--takeover", &socket]).await;
+    // It never knows the instances of its route, since there is no Consul.
+    let route = format!("{at}=app");
+    let arguments = ["ambassador", &*route, "--takeover", &socket, "--http-addr=127.0.0.1:1"];
+    let successor = Running::start(&mut discovery(&arguments));
+    running.hear_words("a successor has the sockets").await;
+    echo(at).await.unwrap();
+    drop(successor);
+    for _ in 0..20 {
+        echo(at).await.unwrap();
+    }
+    running.hear_words("takeover failed; this process goes on").await;
+    running.signal(Signal::TERM);
+    assert_eq!(running.ended().await.0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_is_read_again_on_sighup_and_a_wrong_one_changes_nothing() {
+    let (to, _server) = echo_server().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("routes.toml").display().to_string();
+    let route = |at: &str| format!("[[route]]\nlisten = \"{at}\"\nservice = \"app\"\n");
+    fs::write(&file, route("127.0.0.1:0")).unwrap();
+    let (mut running, at) = ambassador(to, &["--config", &file]).await;
+    echo(at).await.unwrap();
+
+    fs::write(&file, route("127.0.0.1:0") + "stiky = true\n").unwrap();
+    running.signal(Signal::HUP);
+    running.hear_words("configuration refused").await;
+    running.hear_words("routes.toml line 4: unknown field `stiky`").await;
+    echo(at).await.unwrap();
+
+    fs::write(&file, route("127.0.0.1:0") + &route("127.0.0.2:0")).unwrap();
+    running.signal(Signal::HUP);
+    running.hear_words("configuration applied").await;
+    let added = running.hear(|said| listening(said).get(1).copied()).await;
+    echo(added).await.unwrap();
+    echo(at).await.unwrap();
+    running.signal(Signal::TERM);
+    assert_eq!(running.ended().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn wrong_files_and_arguments_are_one_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("routes.toml").display().to_string();
+    fs::write(&file, "[[route]]\nlisten = \"80\"\n").unwrap();
+    for (arguments, expected) in [
+        (&["--config", &*file][..], "error: FILE line 1: missing field `service`\n"),
+        (
+            &["--config", "no-such.toml"],
+            "error: cannot read no-such.toml: No such file or directory (os error 2)\n",
+        ),
+        (
+            &["127.0.0.1:0=app", "--takeover", "/no/such/folder/sock"],
+            "error: the folder of /no/such/folder/sock does not exist: create it, or choose another path\n",
+        ),
+    ] {
+        let output = done(&mut discovery(&[&["ambassador"], arguments].concat())).await;
+        assert_eq!(text(&output.stderr).replace(&file, "FILE"), expected);
+        assert!(matches!(output.status.code(), Some(1 | 2)));
+    }
+    let output = done(&mut discovery(&["ambassador", "80=web", "--config", &file])).await;
+    assert_eq!(output.status.code(), Some(2));
+}
