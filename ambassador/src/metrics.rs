@@ -29,6 +29,17 @@ const DIRECTIONS: [(&str, Read); 2] =
 /// How connections end that do not end in order.
 const BREAKS: [(&str, Read); 2] = [("broken", |it| &it.broken), ("cut", |it| &it.cut)];
 
+const UDP_DIRECTIONS: [(&str, Read); 2] =
+    [("to instance", |it| &it.udp.to_instances), ("to client", |it| &it.udp.to_clients)];
+const UDP_DROPS: [(&str, Read); 2] =
+    [("no instance", |it| &it.udp.no_instance), ("not sent", |it| &it.udp.not_sent)];
+const UDP_SESSIONS: [(&str, Read); 4] = [
+    ("begun", |it| &it.udp.begun),
+    ("ended", |it| &it.udp.ended),
+    ("evicted", |it| &it.udp.evicted),
+    ("moved", |it| &it.udp.moved),
+];
+
 /// Adds the metrics of these routes. Each has the labels `listen` and `service`.
 pub(crate) fn register(registry: &mut Registry, routes: &[Arc<ActiveRoute>], places: &Places) {
     let one: [(&str, Read); 1] = [("", |it| &it.accepted)];
@@ -56,9 +67,24 @@ pub(crate) fn register(registry: &mut Registry, routes: &[Arc<ActiveRoute>], pla
     );
     registry.register_with_unit(
         "relayed",
-        "Bytes of TCP connections, by direction",
+        "Bytes of connections and datagrams, by direction",
         Unit::Bytes,
         counters(Some("direction"), &DIRECTIONS),
+    );
+    registry.register(
+        "datagrams",
+        "Datagrams of UDP routes that were relayed, by direction",
+        counters(Some("direction"), &UDP_DIRECTIONS),
+    );
+    registry.register(
+        "datagrams_dropped",
+        "Datagrams of UDP routes that were not relayed, by reason",
+        counters(Some("reason"), &UDP_DROPS),
+    );
+    registry.register(
+        "udp_sessions",
+        "Sessions of UDP routes: begun, ended (the evicted ones included), evicted at the limit, moved to another instance",
+        counters(Some("what"), &UDP_SESSIONS),
     );
 }
 

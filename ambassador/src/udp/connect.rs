@@ -51,7 +51,7 @@ impl Port {
             let mut session = Session::new(self.open(pick, address, ends));
             match session.send(datagram) {
                 Sent::Move(_) => tried.push(member),
-                sent @ (Sent::Sent | Sent::Dropped) => {
+                sent @ (Sent::Done | Sent::Dropped) => {
                     self.count(sent, datagram);
                     return self.keep(ends, session, now);
                 }

@@ -105,7 +105,7 @@ impl Port {
 
     pub(super) fn count(&self, sent: Sent, datagram: &[u8]) {
         match sent {
-            Sent::Sent => {
+            Sent::Done => {
                 self.counts().to_instances.add(1);
                 self.counters().to_instances.add(datagram.len() as u64);
             }

@@ -28,7 +28,7 @@ pub(super) enum Way {
 /// What became of a datagram of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sent {
-    Sent,
+    Done,
     Dropped,
     /// It was not sent: another instance is needed, if possible not this one.
     Move(Option<MemberId>),
@@ -45,7 +45,7 @@ impl Session {
         match &self.way {
             Way::Open(upstream) if !upstream.is_current() => Sent::Move(None),
             Way::Open(upstream) => match upstream.socket.send(datagram) {
-                Ok(()) => Sent::Sent,
+                Ok(()) => Sent::Done,
                 Err(NotSent::Dropped) => Sent::Dropped,
                 Err(NotSent::Unreachable) => Sent::Move(self.lose()),
             },

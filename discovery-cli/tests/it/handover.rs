@@ -8,6 +8,7 @@ use std::{
 };
 
 use rustix::process::Signal;
+use testkit::http::Request;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -63,7 +64,8 @@ async fn three_processes_in_a_row_take_over_without_a_failed_connection() {
     let (to, _server) = echo_server().await;
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("takeover.sock").display().to_string();
-    let takeover = ["--takeover", &socket];
+    let admin = testkit::ports::unused().unwrap().to_string();
+    let takeover = ["--takeover", &socket, "--admin", &admin];
     let (mut last, at) = ambassador(to, &[&["127.0.0.1:0=app"][..], &takeover].concat()).await;
     let route = format!("{at}=app");
     let (is_over, served) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -84,6 +86,8 @@ async fn three_processes_in_a_row_take_over_without_a_failed_connection() {
             while served.load(Relaxed) < before + 100 {
                 tokio::task::yield_now().await;
             }
+            let ready = Request::get("/ready").send(admin.parse().unwrap()).await.unwrap();
+            assert_eq!(ready.status, 200, "the admin listener is handed over, too");
         }
         is_over.store(true, Relaxed);
     };
