@@ -1,5 +1,18 @@
 //! HTTP/1.1: each request of a connection goes to an instance.
 
+mod buffer;
+mod chunked;
+mod fields;
+mod framing;
+mod refusal;
+mod request;
+mod response;
+mod scan;
+mod service;
+mod target;
+mod trailers;
+mod transfer;
+
 use std::{rc::Rc, sync::Arc};
 
 use crate::{
