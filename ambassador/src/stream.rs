@@ -6,11 +6,12 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 
@@ -46,33 +47,7 @@ impl Stream {
     /// As [`Stream::reset`], when it is dropped.
     pub(crate) fn reset_on_drop(&self) {
         // An error means that it is closed already. A unix socket has no reset; its end is all that the other end gets.
-        SockRef::from(self).set_linger(Some(std::time::Duration::ZERO)).ok();
-    }
-
-    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_read_ready(cx),
-            Self::Unix(stream) => stream.poll_read_ready(cx),
-        }
-    }
-
-    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_write_ready(cx),
-            Self::Unix(stream) => stream.poll_write_ready(cx),
-        }
-    }
-
-    /// Runs a system call. `WouldBlock` means that readiness must be waited for again.
-    pub(crate) fn try_io<T>(
-        &self,
-        interest: Interest,
-        call: impl FnOnce() -> io::Result<T>,
-    ) -> io::Result<T> {
-        match self {
-            Self::Tcp(stream) => stream.try_io(interest, call),
-            Self::Unix(stream) => stream.try_io(interest, call),
-        }
+        SockRef::from(self).set_linger(Some(Duration::ZERO)).ok();
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
+mod admin;
 mod reload;
 mod takeover;
+mod tcp;
 mod udp;
