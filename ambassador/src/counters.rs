@@ -40,4 +40,5 @@ pub(crate) struct Counters {
     pub(crate) to_clients: Count,
     /// For UDP routes.
     pub(crate) udp: udp::Counts,
+    pub(crate) http: crate::http::Metrics,
 }

@@ -72,6 +72,11 @@ pub struct RouteOptions {
     pub linger: Option<Duration>,
     /// Whether a client address always gets the same instance, while the instances are the same. Default: no.
     pub sticky: bool,
+    /// For HTTP: whether `X-Forwarded-For`, `-Proto` and `-Host` of a request are kept, and the client is appended. Default: yes. Otherwise they
+    /// are replaced: for clients that are not trusted.
+    pub trusts_callers: bool,
+    /// For `http:*`: the only services that requests may name. Default: all.
+    pub allow: Option<Vec<String>>,
     /// The header that tells the instance the address of the client. Default: none.
     pub proxy_protocol: Option<ProxyProtocol>,
 }
@@ -141,6 +146,8 @@ impl Default for RouteOptions {
             idle_timeout: None,
             linger: None,
             sticky: false,
+            trusts_callers: true,
+            allow: None,
             proxy_protocol: None,
         }
     }

@@ -13,7 +13,6 @@ pub(super) enum Kind {
     ForwardedFor,
     ForwardedProto,
     ForwardedHost,
-    RetryAfter,
     /// `Discovery-Leaving`, which is for one hop.
     Leaving,
     /// Other headers for one hop (RFC 9110, 7.6.1), and `Discovery-Service`, which this proxy sets.
@@ -31,7 +30,6 @@ pub(super) fn kind(name: &str) -> Kind {
         7 if is("upgrade") => Kind::Upgrade,
         10 if is("connection") => Kind::Connection,
         10 if is("keep-alive") => Kind::OneHop,
-        11 if is("retry-after") => Kind::RetryAfter,
         14 if is("content-length") => Kind::ContentLength,
         15 if is("x-forwarded-for") => Kind::ForwardedFor,
         16 if is("x-forwarded-host") => Kind::ForwardedHost,
@@ -113,7 +111,6 @@ mod tests {
             ("Upgrade", Kind::Upgrade),
             ("Expect", Kind::Expect),
             ("Host", Kind::Host),
-            ("Retry-After", Kind::RetryAfter),
             ("X-Forwarded-For", Kind::ForwardedFor),
             ("X-Forwarded-Proto", Kind::ForwardedProto),
             ("X-Forwarded-Host", Kind::ForwardedHost),

@@ -1,40 +1,156 @@
-//! HTTP/1.1: each request of a connection goes to an instance.
+//! HTTP/1.1: each request of a connection goes to an instance of its service.
+//!
+//! The path of a request:
+//!
+//! 1. [`connection`]: waits for a request on the client's connection, and reads its head ([`scan`]).
+//! 2. [`request`], [`target`], [`fields`]: the head is checked, and written for the instance. Its body is [framed](framing) once.
+//! 3. [`services`]: the service of the route, or the one that the Host names ([`service`]).
+//! 4. [`call`]: picks an instance, and another while the rules of discovery-lib allow it.
+//! 5. [`attempt`]: sends the request on a [kept](kept) connection or a new one, and reads the head of the [`response`].
+//! 6. [`forward`]: the answer goes to the client, and the connection to the instance is kept for the next request.
+//!
+//! Bodies are forwarded from the buffer where they were read ([`transfer`], [`chunked`]). A connection that is in use has two [buffers](buffer), an
+//! idle one none ([`scratch`]). A request needs no task, no channel, and usually no timer ([`alarm`]).
+//!
+//! What two parsers could frame differently is refused: with 400 from a client, with 502 from an instance. Nothing is forwarded as it came
+//! but targets, and names and values of headers.
+//!
+//! `Via` is not sent: servers such as nginx send uncompressed responses to proxies that name themselves.
 
+mod alarm;
+mod attempt;
 mod buffer;
+mod call;
 mod chunked;
+mod connection;
 mod fields;
+mod forward;
 mod framing;
+mod kept;
+mod metrics;
+mod patience;
 mod refusal;
 mod request;
 mod response;
 mod scan;
+mod scratch;
 mod service;
+mod services;
 mod target;
 mod trailers;
 mod transfer;
 
-use std::{rc::Rc, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+
+use discovery::{CallOptions, MemberId};
+use tokio::{
+    task::spawn_local,
+    time::{Instant, sleep},
+};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
+    counters::Counters,
     route::ActiveRoute,
     stream::Stream,
     worker::{Context, Drain},
 };
+use connection::Connection;
+use kept::Kept;
+pub(crate) use metrics::Metrics;
+use patience::Limits;
+use refusal::Refusal;
+use scratch::Spares;
+use services::{Service, Services};
+
+/// How long each end may be silent. Longer than discovery-lib's, since the programs behind an ambassador do not know of these limits: pages of a
+/// wiki take seconds, and clients on slow lines send for minutes.
+const LIMITS: Limits = Limits {
+    answer: Duration::from_secs(30),
+    instance: Duration::from_secs(60),
+    client: Duration::from_secs(30),
+};
+/// For a request and all its tries, up to the head of the answer. No try starts after it.
+const CALL_WITHIN: Duration = Duration::from_secs(60);
+/// How often connections and names that are not used are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// The proxy of one route on one worker, with its kept connections to instances.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     route: Arc<ActiveRoute>,
     context: Rc<Context>,
+    options: CallOptions,
+    services: Rc<Services>,
+    kept: Rc<Kept>,
+    spares: Spares,
+    /// Drops what is not used. It runs while there is anything.
+    sweeper: RefCell<Option<AbortOnDropHandle<()>>>,
 }
 
 impl Proxy {
     pub(crate) fn new(route: Arc<ActiveRoute>, context: Rc<Context>) -> Self {
-        Self { route, context }
+        let options = CallOptions::default()
+            .connect_timeout(route.config.options.connect_timeout)
+            .try_timeout(LIMITS.answer)
+            .stall_timeout(LIMITS.instance)
+            .call_timeout(CALL_WITHIN);
+        Self {
+            services: Rc::new(Services::of(&route, &options)),
+            kept: Rc::new(Kept::new(options.idle_max as usize, options.idle_timeout)),
+            route,
+            context,
+            options,
+            spares: Spares::default(),
+            sweeper: RefCell::default(),
+        }
     }
 
     /// Serves a client's connection to its end. After the drain has begun, answers say that they are the last.
     pub(crate) async fn serve(&self, stream: Stream, drain: Drain) {
-        let _ = (&self.route, &self.context, stream, drain);
+        Connection::new(self, stream, drain).run().await;
+    }
+
+    fn options(&self) -> &CallOptions {
+        &self.options
+    }
+
+    fn trusts_callers(&self) -> bool {
+        self.route.config.options.trusts_callers
+    }
+
+    fn counters(&self) -> &Counters {
+        self.context.counters(&self.route)
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.counters().http
+    }
+
+    /// The service of a request with this Host.
+    fn service(&self, host: Option<&str>, now: Instant) -> Result<Rc<Service>, Refusal> {
+        let allowed = self.route.config.options.allow.as_deref();
+        let service = self.services.find(host, allowed, &self.context, &self.options, now)?;
+        Ok(service)
+    }
+
+    /// Keeps a connection for the next request to this member.
+    fn keep(&self, member: MemberId, upstream: Stream) {
+        self.kept.put(member, upstream, Instant::now());
+        self.sweep();
+    }
+
+    /// Has what is not used dropped later.
+    fn sweep(&self) {
+        let mut sweeper = self.sweeper.borrow_mut();
+        if sweeper.as_ref().is_none_or(AbortOnDropHandle::is_finished) {
+            let (kept, services) = (Rc::clone(&self.kept), Rc::clone(&self.services));
+            *sweeper = Some(AbortOnDropHandle::new(spawn_local(async move {
+                let is_used = |now| kept.close_old(now) | services.drop_unused(now);
+                while is_used(Instant::now()) {
+                    sleep(SWEEP_EVERY).await;
+                }
+            })));
+        }
     }
 }

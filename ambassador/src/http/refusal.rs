@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use http::StatusCode;
+
 use super::trailers::write_header;
 
 /// Why a request is not forwarded. The text says what was wrong.
@@ -20,10 +22,33 @@ impl Refusal {
         Self::new(400, why)
     }
 
+    /// Appends it as a response with one line of text. Without its body if the method is HEAD.
+    pub(super) fn write(&self, out: &mut Vec<u8>, persistence: Persistence, is_head: bool) {
+        let reason = StatusCode::from_u16(self.status).ok().and_then(|it| it.canonical_reason());
+        let (status, reason, length) =
+            (self.status, reason.unwrap_or_default(), self.why.len() + 1);
+        let head = format!(
+            "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n"
+        );
+        out.extend_from_slice(head.as_bytes());
+        persistence.write(out);
+        out.extend_from_slice(b"\r\n");
+        if !is_head {
+            out.extend_from_slice(self.why.as_bytes());
+            out.push(b'\n');
+        }
+    }
+
+    /// A service that can't be called by name.
+    pub(super) fn not_found(service: &str, why: &str) -> Self {
+        Self { status: 404, why: format!("the service {service} {why}").into() }
+    }
+
     pub(super) const HEAD_LATE: Self =
         Self::new(408, "the head of the request was not complete in time");
     pub(super) const BODY_LATE: Self =
         Self::new(408, "no more of the body of the request came in time");
+    pub(super) const BARE_LINE_END: Self = Self::bad("a line of the head does not end in CRLF");
     pub(super) const HEAD_TOO_LONG: Self =
         Self::new(431, "the head of the request has more than 100 headers or 32 KiB");
     pub(super) const BODY_BROKEN: Self =
@@ -51,29 +76,6 @@ impl Persistence {
     }
 }
 
-/// Appends an answer with one line of text. Without its body if the method is HEAD.
-pub(super) fn write_answer(
-    out: &mut Vec<u8>,
-    status: u16,
-    text: &str,
-    persistence: Persistence,
-    is_head: bool,
-) {
-    let reason = http::StatusCode::from_u16(status).ok().and_then(|it| it.canonical_reason());
-    let length = text.len() + 1;
-    let head = format!(
-        "HTTP/1.1 {status} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n",
-        reason.unwrap_or_default()
-    );
-    out.extend_from_slice(head.as_bytes());
-    persistence.write(out);
-    out.extend_from_slice(b"\r\n");
-    if !is_head {
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'\n');
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,7 +88,7 @@ mod tests {
             (Persistence::Implied, true, "\r\n"),
         ] {
             let mut out = Vec::new();
-            write_answer(&mut out, 404, "no such service", persistence, is_head);
+            Refusal::new(404, "no such service").write(&mut out, persistence, is_head);
             let head = "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 16\r\n";
             assert_eq!(String::from_utf8(out).unwrap(), format!("{head}{expected}"));
         }

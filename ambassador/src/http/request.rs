@@ -117,6 +117,11 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// Whether the client waits for a 100 before it sends the body.
+    pub(super) fn expects_continue(&self) -> bool {
+        self.expects_continue
+    }
+
     /// Whether another protocol may follow on its connection.
     pub(super) fn is_upgrade(&self) -> bool {
         self.upgrade.is_some()
@@ -147,7 +152,6 @@ impl<'a> Request<'a> {
     fn is_forwarded(&self, header: &Header<'_>, hop: &Hop<'_>, seen: &mut Forwarded) -> bool {
         match kind(header.name) {
             Kind::EndToEnd => hop.trusts_callers || !names_earlier_hop(header.name),
-            Kind::RetryAfter => true,
             Kind::Expect => self.expects_continue,
             // Written with this hop.
             Kind::ForwardedFor => {

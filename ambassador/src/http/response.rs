@@ -1,7 +1,7 @@
 //! The head of a response: read as strictly as that of a request, and written for the client.
 
-use std::time::Duration;
-
+use discovery::tries::TryOutcome;
+use http::StatusCode;
 use httparse::{Header, Status};
 
 use super::{
@@ -18,9 +18,6 @@ use super::{
 pub(super) struct Response<'a> {
     pub(super) status: u16,
     pub(super) framing: Framing,
-    /// The instance is shutting down.
-    pub(super) is_leaving: bool,
-    pub(super) retry_after: Option<Duration>,
     version: Version,
     reason: &'a str,
     headers: &'a [Header<'a>],
@@ -68,15 +65,13 @@ impl<'a> Response<'a> {
         is_head: bool,
     ) -> Result<Self, Garbled> {
         let (mut lengths, mut connection) = (Lengths::default(), Connection::default());
-        let (mut is_leaving, mut retry_after, mut upgrade) = (false, None, None);
+        let mut upgrade = None;
         for header in headers {
             match kind(header.name) {
                 Kind::ContentLength => lengths.length(header),
                 Kind::TransferEncoding => lengths.coding(header),
                 Kind::Connection => connection.push(header.value).map_err(|_| Garbled)?,
                 Kind::Upgrade => upgrade = Some(header.value),
-                Kind::Leaving => is_leaving = true,
-                Kind::RetryAfter => retry_after = seconds(header.value),
                 _ => {}
             }
         }
@@ -88,18 +83,7 @@ impl<'a> Response<'a> {
             Some(Framing::Length(length)) if status >= 200 && status != 204 => Some(length),
             _ => None,
         };
-        Ok(Self {
-            status,
-            framing,
-            is_leaving,
-            retry_after,
-            version,
-            reason,
-            headers,
-            connection,
-            stated,
-            upgrade,
-        })
+        Ok(Self { status, framing, version, reason, headers, connection, stated, upgrade })
     }
 
     /// Whether the connection to the instance can be used again after this response.
@@ -109,6 +93,14 @@ impl<'a> Response<'a> {
                 Version::Http11 => !self.connection.has("close"),
                 Version::Http10 => self.connection.has("keep-alive"),
             }
+    }
+
+    /// What it means for the try.
+    pub(super) fn outcome(&self, status: StatusCode) -> TryOutcome {
+        TryOutcome::of_head(status, |name| {
+            let is_it = |header: &&Header<'_>| header.name.eq_ignore_ascii_case(name.as_str());
+            self.headers.iter().find(is_it).map(|header| header.value)
+        })
     }
 
     /// How its body is sent to a client of this version.
@@ -133,7 +125,6 @@ impl<'a> Response<'a> {
             let is_forwarded = matches!(
                 kind(header.name),
                 Kind::EndToEnd
-                    | Kind::RetryAfter
                     | Kind::ForwardedFor
                     | Kind::ForwardedProto
                     | Kind::ForwardedHost
@@ -173,11 +164,6 @@ impl<'a> Response<'a> {
             _ => {}
         }
     }
-}
-
-/// Whole seconds. A date is ignored: it would need synchronized clocks.
-fn seconds(value: &[u8]) -> Option<Duration> {
-    std::str::from_utf8(value).ok()?.parse().ok().map(Duration::from_secs)
 }
 
 #[cfg(test)]

@@ -116,11 +116,3 @@ fn ambiguous_heads_are_refused() {
         assert_eq!(forwarded(head, false, Version::Http11), Err(Garbled), "{head:?}");
     }
 }
-
-#[test]
-fn retry_after_is_read_in_seconds() {
-    for (value, expected) in [("7", Some(7)), ("-1", None), ("Fri, 31 Dec 1999 23:59:59 GMT", None)]
-    {
-        assert_eq!(seconds(value.as_bytes()), expected.map(Duration::from_secs), "{value}");
-    }
-}

@@ -37,6 +37,14 @@ impl<'a> ServiceName<'a> {
         };
         labels.next().is_none().then(|| Self { service: lower(service), datacenter })
     }
+
+    /// One text per service and datacenter.
+    pub(super) fn key(&self) -> Cow<'_, str> {
+        match &self.datacenter {
+            None => Cow::Borrowed(&*self.service),
+            Some(datacenter) => Cow::Owned(format!("{}.{datacenter}", self.service)),
+        }
+    }
 }
 
 fn lower(text: &str) -> Cow<'_, str> {

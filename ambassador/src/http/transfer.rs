@@ -65,6 +65,7 @@ pub(super) struct Transfer {
     is_replayable: bool,
     /// Whether anything was written to the present connection.
     has_begun: bool,
+    moved: u64,
 }
 
 /// What ended a transfer before its end.
@@ -75,7 +76,7 @@ pub(super) enum Broken {
     /// Its source sent a body that is not well-formed.
     Malformed,
     /// Its destination was closed, or failed.
-    Destination(io::Error),
+    Destination,
 }
 
 /// How far the buffer was decoded.
@@ -116,6 +117,7 @@ impl Transfer {
             direct_end: 0,
             is_replayable,
             has_begun: false,
+            moved: 0,
         }
     }
 
@@ -124,6 +126,16 @@ impl Transfer {
         self.out.clear();
         self.out.shrink_to(GATHERED_MAX);
         self.out
+    }
+
+    /// Whether everything is read from its source.
+    pub(super) fn is_read(&self) -> bool {
+        self.source == Source::Done
+    }
+
+    /// Bytes that were read and written so far.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved
     }
 
     /// Whether everything is read and written.
@@ -170,7 +182,7 @@ impl Transfer {
             let loaded = self.load(buffer);
             while self.has_output() {
                 let count = ready!(self.poll_write(cx, buffer, destination));
-                self.wrote(count.map_err(Broken::Destination)?, buffer);
+                self.wrote(count.map_err(|_| Broken::Destination)?, buffer);
             }
             match loaded {
                 Err(Malformed) => return Poll::Ready(Err(Broken::Malformed)),
@@ -181,7 +193,7 @@ impl Transfer {
             match ready!(buffer.poll_fill(cx, source)) {
                 Ok(0) if self.source == Source::UntilClose => self.end(&[]),
                 Ok(0) | Err(_) => return Poll::Ready(Err(Broken::Source)),
-                Ok(_) => {}
+                Ok(count) => self.moved += count as u64,
             }
         }
     }
@@ -281,6 +293,7 @@ impl Transfer {
 
     fn wrote(&mut self, count: usize, buffer: &mut Buffer) {
         self.has_begun = true;
+        self.moved += count as u64;
         let of_out = count.min(self.out.len() - self.written);
         self.written += of_out;
         let of_direct = (count - of_out).min(self.direct);

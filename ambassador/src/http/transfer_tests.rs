@@ -188,7 +188,7 @@ proptest! {
         let (mut from, mut buffer) = (pieces(&body, &reads), Buffer::new());
         let mut to = Pieces { accepts_max: breaks_at, ..pieces(b"", &writes) };
         let result = run(&mut transfer, &mut buffer, &mut from, &mut to);
-        prop_assume!(matches!(result, Err(Broken::Destination(_))));
+        prop_assume!(matches!(result, Err(Broken::Destination)));
         let is_kept = transfer.rewind();
         prop_assert!(is_kept || body.len() + 4 > REPLAYED_MAX - 1000);
         prop_assert!(!is_kept || !transfer.has_begun());

@@ -3,14 +3,26 @@
 use tokio::{net::TcpStream, time::Instant};
 
 use super::{
-    CallOptions,
+    CallOptions, TryError,
     connection::dial::dial,
-    tries::{Stop, Tries, TryOutcome},
+    tries::{Deadline, Stop, Tries, TryOutcome},
     upstream::first_pick,
 };
 use crate::{Error, Pick, Pool};
 
 impl Pool {
+    /// Connects to an instance that was picked from this pool, for callers with tries of their own ([`tries`](crate::tries)). The deadline
+    /// includes the resolution of its name ([`Limits::connect`](crate::tries::Limits::connect)). The result is for the caller to judge.
+    ///
+    /// Cancel safety: dropping the future cancels the connection attempt.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no connection.
+    pub async fn dial(&self, pick: &Pick, deadline: Deadline) -> Result<TcpStream, TryError> {
+        dial(pick.instance(), self.names(), deadline).await
+    }
+
     /// Connects to the best member, within 250 ms; when that fails, to another, at most ten in all. Before the first list
     /// of members it waits for that, at most 1 s.
     ///

@@ -1,0 +1,322 @@
+//! One try: sends a request to one instance, on a kept connection or a new one, up to the head of the response.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use discovery::{
+    MemberId, Pick, TryError,
+    tries::{Deadline, TryOutcome, is_repeatable},
+};
+use http::{Method, StatusCode};
+use tokio::{io::AsyncWrite, time::Instant};
+
+use super::{
+    LIMITS,
+    alarm::Alarm,
+    call::Plan,
+    connection::Connection,
+    framing::{Framing, Version},
+    kept::Check,
+    patience::{Patience, Wait},
+    refusal::{Persistence, Refusal},
+    request::HEADERS_MAX,
+    response::Response,
+    scan::Scan,
+    scratch::Scratch,
+    transfer::{Broken, Sending, Transfer, Waiting},
+};
+use crate::stream::Stream;
+
+/// Responses with 1xx before the final one.
+const INTERIM_MAX: usize = 8;
+
+/// The target of a try.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Try<'a> {
+    pub(super) pick: &'a Pick,
+    pub(super) connect: Deadline,
+    /// Whether a kept connection may be used.
+    pub(super) may_reuse: bool,
+    pub(super) now: Instant,
+}
+
+/// The head of a final response. The client's is written already, to the scratch.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) upstream: Stream,
+    pub(super) member: MemberId,
+    pub(super) head: AnswerHead,
+    pub(super) outcome: TryOutcome,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AnswerHead {
+    pub(super) status: u16,
+    pub(super) framing: Framing,
+    pub(super) sending: Sending,
+    /// Whether the connection to the instance can be used again.
+    pub(super) keeps_upstream: bool,
+    /// What the client was told.
+    pub(super) persistence: Persistence,
+}
+
+/// Why there is no response.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Try(TryOutcome),
+    Client(ClientFault),
+}
+
+/// Why a request can't be completed, through no fault of an instance.
+#[derive(Debug)]
+pub(super) enum ClientFault {
+    Gone,
+    Refused(Refusal),
+}
+
+/// What ended an exchange.
+enum Lost {
+    /// The connection was closed before anything was sent on it.
+    Unsent,
+    Sent(TryError),
+    Client(ClientFault),
+}
+
+impl Connection<'_> {
+    /// Sends the request and waits for the head of the response.
+    pub(super) async fn attempt(
+        &mut self,
+        target: Try<'_>,
+        plan: &Plan,
+        upload: &mut Transfer,
+        scratch: &mut Scratch,
+    ) -> Result<Answer, Fault> {
+        let Try { pick, connect, may_reuse, now } = target;
+        let member = pick.member();
+        let check = if is_repeatable(&plan.method) { Check::Known } else { Check::Asked };
+        while may_reuse && let Some(upstream) = self.proxy.kept.take(member, check, now) {
+            self.proxy.metrics().reused.add(1);
+            match self.exchange((member, upstream), plan, upload, scratch, now).await {
+                Ok(answer) => return Ok(answer),
+                Err(Lost::Unsent) => scratch.answers.clear(),
+                Err(Lost::Sent(why)) => {
+                    return Err(Fault::Try(TryOutcome::NoAnswer { why, reused: true }));
+                }
+                Err(Lost::Client(fault)) => return Err(Fault::Client(fault)),
+            }
+        }
+        let not_connected = |why| Fault::Try(TryOutcome::NotConnected(why));
+        let upstream = plan.service.pool.dial(pick, connect).await.map_err(not_connected)?;
+        self.proxy.metrics().opened.add(1);
+        let now = Instant::now();
+        let upstream = (member, Stream::Tcp(upstream));
+        match self.exchange(upstream, plan, upload, scratch, now).await {
+            Ok(answer) => Ok(answer),
+            Err(Lost::Unsent) => Err(not_connected(TryError::Closed)),
+            Err(Lost::Sent(why)) => Err(Fault::Try(TryOutcome::NoAnswer { why, reused: false })),
+            Err(Lost::Client(fault)) => Err(Fault::Client(fault)),
+        }
+    }
+
+    async fn exchange(
+        &mut self,
+        (member, mut upstream): (MemberId, Stream),
+        plan: &Plan,
+        upload: &mut Transfer,
+        scratch: &mut Scratch,
+        now: Instant,
+    ) -> Result<Answer, Lost> {
+        let mut exchange = Exchange {
+            upload,
+            is_upload_over: false,
+            scan: Scan::default(),
+            interim: Vec::new(),
+            interims: 0,
+            patience: Patience::new(LIMITS, Wait::Answer, now),
+        };
+        let (client, alarm) = (&mut self.client, &mut self.alarm);
+        let length =
+            poll_fn(|cx| exchange.poll(cx, client, &mut upstream, scratch, plan, alarm)).await?;
+        let is_upload_done = exchange.upload.is_done();
+        let (head, outcome) = self.read_head(scratch, plan, length, is_upload_done)?;
+        scratch.answers.consume(length);
+        Ok(Answer { upstream, member, head, outcome })
+    }
+
+    /// Reads the head of the final response, and writes the one for the client.
+    fn read_head(
+        &self,
+        scratch: &mut Scratch,
+        plan: &Plan,
+        length: usize,
+        is_upload_done: bool,
+    ) -> Result<(AnswerHead, TryOutcome), Lost> {
+        let garbled = || Lost::Sent(TryError::Garbled);
+        let mut room = [const { std::mem::MaybeUninit::uninit() }; HEADERS_MAX];
+        let bytes = &scratch.answers.filled()[..length];
+        let is_head = plan.method == Method::HEAD;
+        let response = Response::read(bytes, &mut room, is_head).map_err(|_| garbled())?;
+        let status = StatusCode::from_u16(response.status).map_err(|_| garbled())?;
+        let is_delimited = response.is_delimited(plan.version);
+        let persistence = self.persistence(plan, is_upload_done && is_delimited);
+        scratch.answer_head.clear();
+        response.write(&mut scratch.answer_head, plan.version, persistence);
+        let head = AnswerHead {
+            status: response.status,
+            framing: response.framing,
+            sending: response.sending(plan.version),
+            keeps_upstream: response.is_persistent() && is_upload_done,
+            persistence,
+        };
+        Ok((head, response.outcome(status)))
+    }
+}
+
+/// A request being sent, and the head of its response being read.
+struct Exchange<'a> {
+    upload: &'a mut Transfer,
+    /// Whether the request is sent, or the instance accepts no more of it.
+    is_upload_over: bool,
+    scan: Scan,
+    /// 1xx responses that are to be written to the client.
+    interim: Vec<u8>,
+    interims: usize,
+    patience: Patience,
+}
+
+impl Exchange<'_> {
+    /// Ready with the length of the head of the final response.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Stream,
+        upstream: &mut Stream,
+        scratch: &mut Scratch,
+        plan: &Plan,
+        alarm: &mut Alarm,
+    ) -> Poll<Result<usize, Lost>> {
+        self.poll_upload(cx, client, upstream, scratch)?;
+        let polled = self.poll_head(cx, upstream, scratch, plan);
+        self.poll_interim(cx, client)?;
+        if polled.is_ready() {
+            return polled;
+        }
+        let wait = match self.upload.waiting() {
+            _ if self.is_upload_over => Wait::Answer,
+            Waiting::Source => Wait::ClientSends,
+            Waiting::Destination => Wait::InstanceReads,
+        };
+        let until = self.patience.until(wait, self.upload.moved(), Instant::now);
+        ready!(alarm.poll(cx, until));
+        Poll::Ready(Err(self.late()))
+    }
+
+    fn late(&self) -> Lost {
+        let limit = self.patience.limit();
+        match self.patience.wait() {
+            Wait::ClientSends | Wait::ClientReads => {
+                Lost::Client(ClientFault::Refused(Refusal::BODY_LATE))
+            }
+            Wait::InstanceReads => Lost::Sent(TryError::Stalled(limit)),
+            Wait::Answer | Wait::InstanceSends => Lost::Sent(TryError::Silent(limit)),
+        }
+    }
+
+    fn poll_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Stream,
+        upstream: &mut Stream,
+        scratch: &mut Scratch,
+    ) -> Result<(), Lost> {
+        if self.is_upload_over {
+            return Ok(());
+        }
+        match self.upload.poll(cx, client, &mut scratch.requests, upstream) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => self.is_upload_over = true,
+            // The response may be there already: it is read.
+            Poll::Ready(Err(Broken::Destination)) if self.upload.has_begun() => {
+                self.is_upload_over = true;
+            }
+            Poll::Ready(Err(Broken::Destination)) => return Err(Lost::Unsent),
+            Poll::Ready(Err(Broken::Source)) => return Err(Lost::Client(ClientFault::Gone)),
+            Poll::Ready(Err(Broken::Malformed)) => {
+                return Err(Lost::Client(ClientFault::Refused(Refusal::BODY_BROKEN)));
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        upstream: &mut Stream,
+        scratch: &mut Scratch,
+        plan: &Plan,
+    ) -> Poll<Result<usize, Lost>> {
+        let answers = &mut scratch.answers;
+        loop {
+            match self.scan.head_end(answers.filled()) {
+                Err(_) => return Poll::Ready(Err(Lost::Sent(TryError::Garbled))),
+                Ok(Some(length)) => {
+                    if !self.is_interim(&answers.filled()[..length], plan)? {
+                        return Poll::Ready(Ok(length));
+                    }
+                    answers.consume(length);
+                    self.scan = Scan::default();
+                }
+                Ok(None) if answers.is_full() => {
+                    return Poll::Ready(Err(Lost::Sent(TryError::HeadTooLong)));
+                }
+                Ok(None) => {
+                    let count = ready!(answers.poll_fill(cx, upstream)).unwrap_or(0);
+                    // Bytes that nobody asked for are not an answer to this request.
+                    if !self.upload.has_begun() {
+                        return Poll::Ready(Err(Lost::Unsent));
+                    }
+                    if count == 0 {
+                        return Poll::Ready(Err(Lost::Sent(TryError::Closed)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a head is that of an interim response. One that the client understands is forwarded.
+    fn is_interim(&mut self, head: &[u8], plan: &Plan) -> Result<bool, Lost> {
+        if !matches!(head, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', b'1', ..]) {
+            return Ok(false);
+        }
+        let garbled = || Lost::Sent(TryError::Garbled);
+        let mut room = [const { std::mem::MaybeUninit::uninit() }; HEADERS_MAX];
+        let response = Response::read(head, &mut room, false).map_err(|_| garbled())?;
+        self.interims += 1;
+        let is_upgrade = response.status == 101;
+        if is_upgrade && plan.is_upgrade && self.is_upload_over {
+            return Ok(false);
+        }
+        if is_upgrade || self.interims > INTERIM_MAX {
+            return Err(garbled());
+        }
+        let is_expected = response.status != 100 || plan.expects_continue;
+        if plan.version >= Version::Http11 && is_expected {
+            response.write(&mut self.interim, plan.version, Persistence::Implied);
+        }
+        Ok(true)
+    }
+
+    fn poll_interim(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Result<(), Lost> {
+        while !self.interim.is_empty() {
+            match Pin::new(&mut *client).poll_write(cx, &self.interim) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(count)) if count > 0 => drop(self.interim.drain(..count)),
+                Poll::Ready(_) => return Err(Lost::Client(ClientFault::Gone)),
+            }
+        }
+        Ok(())
+    }
+}

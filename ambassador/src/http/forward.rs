@@ -1,0 +1,135 @@
+//! The answer of an instance on its way to the client, while the rest of the request may still be on its way to the instance.
+
+use std::{
+    future::poll_fn,
+    mem,
+    task::{Context, Poll, ready},
+};
+
+use discovery::{InFlight, Verdict};
+use tokio::time::Instant;
+
+use super::{
+    LIMITS,
+    alarm::Alarm,
+    attempt::{Answer, AnswerHead},
+    call::{Plan, Tunnel},
+    connection::{After, Connection},
+    patience::{Patience, Wait},
+    refusal::Persistence,
+    scratch::Scratch,
+    transfer::{Broken, Transfer, Waiting},
+};
+use crate::stream::Stream;
+
+/// What ended an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Complete,
+    /// The instance did not send all of it.
+    InstanceBroke,
+    /// The client does not take all of it.
+    ClientGone,
+}
+
+impl Connection<'_> {
+    /// Sends the answer to the client, to its end.
+    pub(super) async fn forward(
+        &mut self,
+        scratch: &mut Scratch,
+        plan: &Plan,
+        upload: &mut Transfer,
+        answer: Answer,
+        mut in_flight: InFlight,
+    ) -> After {
+        let Answer { mut upstream, member, head, .. } = answer;
+        self.proxy.metrics().response(head.status);
+        let out = mem::take(&mut scratch.answer_head);
+        let download = Transfer::new(out, head.framing, head.sending, false);
+        let is_upload_over = upload.is_done();
+        let patience = Patience::new(LIMITS, Wait::InstanceSends, Instant::now());
+        let mut forward = Forward { upload, is_upload_over, download, patience };
+        let (client, alarm) = (&mut self.client, &mut self.alarm);
+        let end =
+            poll_fn(|cx| forward.poll(cx, client, &mut upstream, scratch, &mut in_flight, alarm))
+                .await;
+        let is_upload_done = forward.upload.is_done();
+        scratch.answer_head = forward.download.into_out();
+        match end {
+            End::Complete if head.status == 101 => {
+                return After::Tunnel(Box::new(Tunnel { upstream, in_flight }));
+            }
+            End::Complete => {}
+            End::InstanceBroke => {
+                in_flight.judge(Verdict::FAILURE);
+                self.proxy.metrics().broken.add(1);
+                tracing::debug!(service = %plan.service.pool.service(), "the instance did not send all of its answer");
+                // The client must not take the part that it has for all of it.
+                self.client.reset_on_drop();
+                return After::Close;
+            }
+            End::ClientGone => return After::Close,
+        }
+        if head.keeps_upstream && scratch.answers.is_empty() {
+            self.proxy.keep(member, upstream);
+        }
+        after(head, is_upload_done, scratch.requests.is_empty())
+    }
+}
+
+fn after(head: AnswerHead, is_upload_done: bool, is_requests_empty: bool) -> After {
+    match head.persistence {
+        Persistence::Implied | Persistence::KeepAlive => After::Next,
+        Persistence::Close if is_upload_done && is_requests_empty => After::Close,
+        Persistence::Close => After::Linger,
+    }
+}
+
+/// An answer on its way.
+struct Forward<'a> {
+    upload: &'a mut Transfer,
+    is_upload_over: bool,
+    download: Transfer,
+    patience: Patience,
+}
+
+impl Forward<'_> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Stream,
+        upstream: &mut Stream,
+        scratch: &mut Scratch,
+        in_flight: &mut InFlight,
+        alarm: &mut Alarm,
+    ) -> Poll<End> {
+        if !self.is_upload_over {
+            // Whatever ended it, the answer has been decided on: it is forwarded, and the connection closed.
+            let polled = self.upload.poll(cx, client, &mut scratch.requests, upstream);
+            self.is_upload_over = polled.is_ready();
+        }
+        match self.download.poll(cx, upstream, &mut scratch.answers, client) {
+            Poll::Ready(Ok(())) => return Poll::Ready(End::Complete),
+            Poll::Ready(Err(Broken::Source | Broken::Malformed)) => {
+                return Poll::Ready(End::InstanceBroke);
+            }
+            Poll::Ready(Err(Broken::Destination)) => return Poll::Ready(End::ClientGone),
+            Poll::Pending => {}
+        }
+        let wait = match (self.download.waiting(), self.upload.waiting()) {
+            (Waiting::Destination, _) => Wait::ClientReads,
+            (Waiting::Source, Waiting::Source) if !self.is_upload_over => Wait::ClientSends,
+            (Waiting::Source, _) => Wait::InstanceSends,
+        };
+        if wait == Wait::InstanceSends {
+            in_flight.still_arriving(LIMITS.of(wait));
+        }
+        let moved = self.upload.moved() + self.download.moved();
+        let until = self.patience.until(wait, moved, Instant::now);
+        ready!(alarm.poll(cx, until));
+        Poll::Ready(match wait {
+            Wait::Answer | Wait::InstanceReads | Wait::InstanceSends => End::InstanceBroke,
+            Wait::ClientSends | Wait::ClientReads => End::ClientGone,
+        })
+    }
+}
