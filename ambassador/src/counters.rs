@@ -40,5 +40,6 @@ pub(crate) struct Counters {
     pub(crate) to_clients: Count,
     /// For UDP routes.
     pub(crate) udp: udp::Counts,
+    /// For HTTP routes.
     pub(crate) http: crate::http::Metrics,
 }

@@ -101,7 +101,7 @@ impl Connection<'_> {
             self.proxy.metrics().reused.add(1);
             match self.exchange((member, upstream), plan, upload, scratch, now).await {
                 Ok(answer) => return Ok(answer),
-                Err(Lost::Unsent) => scratch.answers.clear(),
+                Err(Lost::Unsent) => {}
                 Err(Lost::Sent(why)) => {
                     return Err(Fault::Try(TryOutcome::NoAnswer { why, reused: true }));
                 }
@@ -137,6 +137,8 @@ impl Connection<'_> {
             interims: 0,
             patience: Patience::new(LIMITS, Wait::Answer, now),
         };
+        // What the last instance sent is not of this one.
+        scratch.answers.clear();
         let (client, alarm) = (&mut self.client, &mut self.alarm);
         let length =
             poll_fn(|cx| exchange.poll(cx, client, &mut upstream, scratch, plan, alarm)).await?;

@@ -157,7 +157,6 @@ impl Connection<'_> {
                 (Ok(other), _) => {
                     (pick, now) = other;
                     upload.rewind();
-                    scratch.answers.clear();
                 }
                 (Err(_), Some(answer)) if outcome.retry() != Retry::Always => {
                     return Called::Answered(answer, in_flight);

@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::Instant,
-};
+use tokio::{io::AsyncWrite, time::Instant};
 
 use super::{
     Proxy,
@@ -78,8 +75,7 @@ impl<'p> Connection<'p> {
 
     /// Serves its requests, one after the other, to its end.
     pub(super) async fn run(mut self) {
-        while self.next().await {
-            let mut scratch = self.proxy.spares.take();
+        while let Some(mut scratch) = self.next().await {
             let after = self.burst(&mut scratch).await;
             match after {
                 After::Next => self.proxy.spares.put(scratch),
@@ -93,17 +89,26 @@ impl<'p> Connection<'p> {
         }
     }
 
-    /// Waits for the first byte of a request. False: there will be none.
-    async fn next(&mut self) -> bool {
-        let Self { client, alarm, drain, .. } = self;
+    /// Waits for the first bytes of a request, without a buffer. None: there will be none.
+    async fn next(&mut self) -> Option<Box<Scratch>> {
+        let Self { proxy, client, alarm, drain, .. } = self;
         let until = Instant::now() + IDLE_MAX;
         let mut draining = pin!(drain.begun());
         poll_fn(|cx| {
+            // The runtime may be wrong: then the read says so.
             if client.poll_read_ready(cx).is_ready() {
-                return Poll::Ready(true);
+                let mut scratch = proxy.spares.take();
+                let filled = scratch.requests.poll_fill(cx, client);
+                if let Poll::Ready(Ok(1..)) = filled {
+                    return Poll::Ready(Some(scratch));
+                }
+                proxy.spares.put(scratch);
+                if filled.is_ready() {
+                    return Poll::Ready(None);
+                }
             }
             let is_over = draining.as_mut().poll(cx).is_ready() || alarm.poll(cx, until).is_ready();
-            if is_over { Poll::Ready(false) } else { Poll::Pending }
+            if is_over { Poll::Ready(None) } else { Poll::Pending }
         })
         .await
     }

@@ -131,6 +131,9 @@ impl Proxy {
     fn service(&self, host: Option<&str>, now: Instant) -> Result<Rc<Service>, Refusal> {
         let allowed = self.route.config.options.allow.as_deref();
         let service = self.services.find(host, allowed, &self.context, &self.options, now)?;
+        if let Services::ByHost(_) = *self.services {
+            self.sweep();
+        }
         Ok(service)
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod admin;
+mod http;
 mod reload;
 mod takeover;
 mod tcp;
