@@ -22,6 +22,9 @@ use super::{
 };
 use crate::stream::Stream;
 
+/// Clients' connections of one worker and route that wait for their next request. Beyond it, answers close their connections.
+const IDLE_CLIENTS_MAX: usize = 4096;
+
 /// What a request is, after its head was read and rewritten.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -58,6 +61,9 @@ impl Connection<'_> {
             Err(refusal) => return self.refuse(scratch, &refusal).await,
         };
         scratch.requests.consume(length);
+        if upload.prepare(&mut scratch.requests).is_err() {
+            return self.refuse(scratch, &Refusal::BODY_BROKEN).await;
+        }
         let after = match self.call(&plan, &mut upload, scratch, now).await {
             Called::Answered(answer, in_flight) => {
                 self.forward(scratch, &plan, &mut upload, answer, in_flight).await
@@ -111,7 +117,8 @@ impl Connection<'_> {
 
     /// What the client is told about its connection. `is_read`: there is no unread part of its request.
     pub(super) fn persistence(&self, plan: &Plan, is_read: bool) -> Persistence {
-        if !plan.is_persistent || !is_read || self.drain.has_begun() {
+        let is_full = self.proxy.idle.get() >= IDLE_CLIENTS_MAX;
+        if !plan.is_persistent || !is_read || is_full || self.drain.has_begun() {
             Persistence::Close
         } else if plan.version == Version::Http10 {
             Persistence::KeepAlive

@@ -1,6 +1,7 @@
 //! The connection of a client, from one request to the next.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     net::IpAddr,
     pin::{Pin, pin},
@@ -58,6 +59,22 @@ pub(super) enum After {
     Tunnel(Box<Tunnel>),
 }
 
+/// Counts a connection that waits for a request.
+struct Idle<'p>(&'p Cell<usize>);
+
+impl<'p> Idle<'p> {
+    fn new(count: &'p Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 enum Head {
     /// So many bytes.
     Complete(usize),
@@ -94,6 +111,7 @@ impl<'p> Connection<'p> {
         let Self { proxy, client, alarm, drain, .. } = self;
         let until = Instant::now() + IDLE_MAX;
         let mut draining = pin!(drain.begun());
+        let _idle = Idle::new(&proxy.idle);
         poll_fn(|cx| {
             // The runtime may be wrong: then the read says so.
             if client.poll_read_ready(cx).is_ready() {

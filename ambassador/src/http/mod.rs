@@ -40,7 +40,12 @@ mod target;
 mod trailers;
 mod transfer;
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use discovery::{CallOptions, MemberId};
 use tokio::{
@@ -84,6 +89,8 @@ pub(crate) struct Proxy {
     services: Rc<Services>,
     kept: Rc<Kept>,
     spares: Spares,
+    /// Clients' connections that wait for a request.
+    idle: Cell<usize>,
     /// Drops what is not used. It runs while there is anything.
     sweeper: RefCell<Option<AbortOnDropHandle<()>>>,
 }
@@ -102,6 +109,7 @@ impl Proxy {
             context,
             options,
             spares: Spares::default(),
+            idle: Cell::new(0),
             sweeper: RefCell::default(),
         }
     }

@@ -128,6 +128,15 @@ impl Transfer {
         self.out
     }
 
+    /// Decodes what has arrived with the head.
+    ///
+    /// # Errors
+    ///
+    /// It is malformed: nothing of the message needs to be sent.
+    pub(super) fn prepare(&mut self, buffer: &mut Buffer) -> Result<(), Malformed> {
+        self.load(buffer).map(drop)
+    }
+
     /// Whether everything is read from its source.
     pub(super) fn is_read(&self) -> bool {
         self.source == Source::Done

@@ -297,7 +297,7 @@ const REFUSED: &[Row] = &[
         "a chunk size that is not one",
         &["POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n"],
         "400 [connection: close]",
-        "POST / HTTP/1.1 [transfer-encoding: chunked] (cut off)",
+        "nothing",
     ),
     request(
         "a chunk size of 17 digits",
@@ -305,19 +305,19 @@ const REFUSED: &[Row] = &[
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000001\r\na\r\n0\r\n\r\n",
         ],
         "400 [connection: close]",
-        "POST / HTTP/1.1 [transfer-encoding: chunked] (cut off)",
+        "nothing",
     ),
     request(
         "a chunk that is longer than its size",
         &["POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n"],
         "400 [connection: close]",
-        "POST / HTTP/1.1 [transfer-encoding: chunked] a (cut off)",
+        "nothing",
     ),
     request(
         "a bare LF after a chunk size",
         &["POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n"],
         "400 [connection: close]",
-        "POST / HTTP/1.1 [transfer-encoding: chunked] (cut off)",
+        "nothing",
     ),
     request(
         "a bare LF in a chunk extension",
@@ -325,8 +325,18 @@ const REFUSED: &[Row] = &[
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;\n1\r\na\r\n0\r\n\r\n",
         ],
         "400 [connection: close]",
-        "POST / HTTP/1.1 [transfer-encoding: chunked] (cut off)",
+        "nothing",
     ),
+    Row {
+        name: "a chunk that is malformed after the answer has begun",
+        sent: &[
+            "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "1\r\nabc\r\n0\r\n\r\n",
+        ],
+        answering: Interim("HTTP/1.1 100 Continue\r\n\r\n", ""),
+        client: "100, 400 [connection: close]",
+        instance: "POST / HTTP/1.1 [expect: 100-continue] [transfer-encoding: chunked] a (cut off)",
+    },
 ];
 
 /// Requests whose answer comes before their end.
