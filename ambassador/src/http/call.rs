@@ -137,7 +137,7 @@ impl Connection<'_> {
     ) -> Called {
         let service = &*plan.service;
         service.budget.request(now);
-        let mut tries = Tries::new(plan.method.clone(), self.proxy.options(), now);
+        let mut tries = Tries::new(plan.method.clone(), &self.options, now);
         let (mut pick, mut now) = match first_pick(service, &mut tries, now).await {
             Ok(picked) => picked,
             Err(refusal) => return Called::Failed(refusal),

@@ -1,6 +1,7 @@
 //! The connection of a client, from one request to the next.
 
 use std::{
+    borrow::Cow,
     cell::Cell,
     future::poll_fn,
     net::IpAddr,
@@ -9,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use discovery::CallOptions;
 use tokio::{io::AsyncWrite, time::Instant};
 
 use super::{
@@ -21,7 +23,7 @@ use super::{
 };
 use crate::{
     stream::Stream,
-    tcp::{Relay, Traffic},
+    tcp::{Relay, Traffic, sticky},
     worker::Drain,
 };
 
@@ -44,6 +46,8 @@ pub(super) struct Connection<'p> {
     pub(super) peer: Option<IpAddr>,
     pub(super) alarm: Alarm,
     pub(super) drain: Drain,
+    /// Those of the proxy, with the key of the client if it is to stay with one instance.
+    pub(super) options: Cow<'p, CallOptions>,
 }
 
 /// What follows a request.
@@ -86,8 +90,12 @@ enum Head {
 impl<'p> Connection<'p> {
     pub(super) fn new(proxy: &'p Proxy, client: Stream, drain: Drain) -> Self {
         let peer = client.ends().map(|ends| ends.peer.ip());
+        let mut options = Cow::Borrowed(proxy.options());
+        if let Some(key) = peer.filter(|_| proxy.route.config.options.sticky).map(sticky::key) {
+            options = Cow::Owned(proxy.options().clone().key(Some(key)));
+        }
         let alarm = Alarm::new(Instant::now() + HEAD_WITHIN);
-        Self { proxy, client, peer, alarm, drain }
+        Self { proxy, client, peer, alarm, drain, options }
     }
 
     /// Serves its requests, one after the other, to its end.
@@ -255,7 +263,7 @@ impl<'p> Connection<'p> {
             Traffic { to_instance: &counters.to_instances, to_client: &counters.to_clients };
         let relay = Relay::new(self.client, upstream, &self.proxy.context.buffers, traffic);
         if let Err(broken) = relay.await {
-            tracing::debug!(service = self.proxy.route.service(), %broken, "connection broken");
+            tracing::debug!(service = self.proxy.route.service(), error = ?broken, "connection broken");
         }
         drop(in_flight);
     }

@@ -218,10 +218,11 @@ impl Transfer {
 
     /// Decodes what is in the buffer: copies small pieces, up to a long one, which stays in the buffer.
     fn load(&mut self, buffer: &mut Buffer) -> Result<Loaded, Malformed> {
-        while self.direct == 0 && self.out.len() - self.written < GATHERED_MAX {
+        while self.direct + self.direct_end == 0 && self.out.len() - self.written < GATHERED_MAX {
             let bytes = buffer.filled();
             let step = match &mut self.source {
                 Source::Done => return Ok(Loaded::All),
+                Source::Length(0) => Step::End(0),
                 _ if bytes.is_empty() => return Ok(Loaded::NeedsMore),
                 Source::Length(left) => {
                     let count = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
@@ -239,9 +240,6 @@ impl Transfer {
                     self.end(&buffer.filled()[..count]);
                     buffer.consume(count);
                 }
-            }
-            if self.source == Source::Length(0) {
-                self.end(&[]);
             }
         }
         Ok(Loaded::Enough)

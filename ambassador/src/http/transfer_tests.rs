@@ -41,26 +41,28 @@ impl AsyncRead for Pieces {
 
 impl AsyncWrite for Pieces {
     fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
-        buf: &[u8],
+        bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.got.len() >= self.accepts_max {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let Some(size) = self.size() else { return Poll::Pending };
-        let count = size.min(buf.len());
-        self.got.extend_from_slice(&buf[..count]);
-        Poll::Ready(Ok(count))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let bytes: Vec<u8> = bufs.iter().flat_map(|slice| slice.iter().copied()).collect();
-        self.poll_write(cx, &bytes)
+        let before = self.got.len();
+        for buf in bufs {
+            let count = buf.len().min(size - (self.got.len() - before));
+            self.got.extend_from_slice(&buf[..count]);
+        }
+        Poll::Ready(Ok(self.got.len() - before))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -70,6 +70,12 @@ pub(crate) struct Ambassador {
     /// Tell instances the client's address by a PROXY header: v1 or v2
     #[arg(long, value_name = "VERSION")]
     proxy_protocol: Option<ProxyProtocol>,
+    /// With http:*, the only services that requests may name; unset: all
+    #[arg(long, value_name = "SERVICE,...", value_delimiter = ',')]
+    allow: Option<Vec<String>>,
+    /// Replace X-Forwarded-For, -Proto and -Host of HTTP requests instead of adding the client to them
+    #[arg(long)]
+    untrusted_callers: bool,
     /// Time for connections to end after a shutdown signal
     #[arg(long, env = "DRAIN", value_name = "TIME", default_value = "2s", value_parser = duration)]
     drain: Duration,
@@ -118,6 +124,8 @@ impl Ambassador {
             route.options.linger = self.linger;
             route.options.sticky = self.sticky;
             route.options.proxy_protocol = self.proxy_protocol;
+            route.options.allow.clone_from(&self.allow);
+            route.options.trusts_callers = !self.untrusted_callers;
             route
         });
         let mut config = Config::new(routes.collect())?;
