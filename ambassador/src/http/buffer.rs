@@ -67,18 +67,6 @@ impl Buffer {
         self.end += count;
         Poll::Ready(Ok(count))
     }
-
-    /// Appends bytes as if they had been read; returns how many fitted.
-    #[cfg(test)]
-    pub(super) fn fill(&mut self, bytes: &[u8]) -> usize {
-        let mut bytes = bytes;
-        let before = bytes.len();
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        while !bytes.is_empty() && !self.is_full() {
-            assert!(self.poll_fill(&mut cx, &mut bytes).is_ready());
-        }
-        before - bytes.len()
-    }
 }
 
 impl fmt::Debug for Buffer {

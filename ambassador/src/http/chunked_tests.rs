@@ -4,8 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// The data, the trailer section, and the length of the body.
+type Decoded = (Vec<u8>, Vec<u8>, usize);
+
 /// The data, the trailer section and the length of the body at the front, read in pieces that end at `cuts`. None: not complete.
-fn decode(bytes: &[u8], cuts: &[usize]) -> Result<Option<(Vec<u8>, Vec<u8>, usize)>, Malformed> {
+fn decode(bytes: &[u8], cuts: &[usize]) -> Result<Option<Decoded>, Malformed> {
     let (mut state, mut at, mut data) = (Chunked::Line, 0, Vec::new());
     for cut in cuts.iter().copied().chain([bytes.len()]) {
         let seen = &bytes[..cut.clamp(at, bytes.len())];

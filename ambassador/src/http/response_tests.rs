@@ -58,6 +58,16 @@ fn heads_are_written_for_the_client() {
             Version::Http11,
             ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", Plain, true),
         ),
+    ] {
+        let (text, sending, is_persistent) = expected;
+        assert_eq!(forwarded(head, is_head, client), Ok((text.into(), sending, is_persistent)));
+    }
+}
+
+#[test]
+fn heads_without_a_body_keep_its_length() {
+    use Sending::Plain;
+    for (head, is_head, client, expected) in [
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close, X-Mine\r\nX-Mine: 1\r\nKeep-Alive: timeout=5\r\nDiscovery-Leaving: true\r\n\r\n",
             true,

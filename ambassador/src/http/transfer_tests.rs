@@ -102,6 +102,11 @@ fn run(
     }
 }
 
+/// Bytes without a short period.
+fn data(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at * 31 % 251) as u8).collect()
+}
+
 fn in_chunks(data: &[u8], size: usize) -> Vec<u8> {
     let mut out = Vec::new();
     for chunk in data.chunks(size.max(1)) {
@@ -137,7 +142,7 @@ proptest! {
 
     #[test]
     fn a_message_arrives_whole_however_it_is_read_and_written(
-        data in prop::collection::vec(any::<u8>(), 0..100_000),
+        length in 0usize..100_000,
         chunk in 1usize..20_000,
         reads in prop::collection::vec(1usize..40_000, 1..6),
         writes in prop::collection::vec(1usize..40_000, 1..6),
@@ -145,6 +150,7 @@ proptest! {
         is_chunked_out in any::<bool>(),
         is_replayable in any::<bool>(),
     ) {
+        let data = data(length);
         let (framing, body) = match framing {
             0 => (Framing::Length(data.len() as u64), data.clone()),
             1 => (Framing::Chunked, in_chunks(&data, chunk)),
@@ -175,12 +181,13 @@ proptest! {
     /// The destination breaks at any byte; the next one gets the whole message, if it was short enough to be kept.
     #[test]
     fn a_message_that_was_kept_is_sent_again_from_its_start(
-        data in prop::collection::vec(any::<u8>(), 1..100_000),
+        length in 1usize..100_000,
         reads in prop::collection::vec(1usize..40_000, 1..6),
         writes in prop::collection::vec(1usize..40_000, 1..6),
         breaks_at in 0usize..100_000,
         is_chunked in any::<bool>(),
     ) {
+        let data = data(length);
         let (framing, body) = match is_chunked {
             true => (Framing::Chunked, in_chunks(&data, 3000)),
             false => (Framing::Length(data.len() as u64), data.clone()),
