@@ -39,6 +39,32 @@ const UDP_SESSIONS: [(&str, Read); 4] = [
     ("evicted", |it| &it.udp.evicted),
     ("moved", |it| &it.udp.moved),
 ];
+/// Responses to clients of HTTP routes, by the first digit of the status.
+const RESPONSES: [(&str, Read); 5] = [
+    ("1xx", |it| &it.http.responses[0]),
+    ("2xx", |it| &it.http.responses[1]),
+    ("3xx", |it| &it.http.responses[2]),
+    ("4xx", |it| &it.http.responses[3]),
+    ("5xx", |it| &it.http.responses[4]),
+];
+/// Responses that the ambassador made itself.
+const OWN_RESPONSES: [(&str, Read); 2] =
+    [("refused", |it| &it.http.refused), ("no answer", |it| &it.http.failed)];
+/// Tries of HTTP requests that failed.
+const FAILED_TRIES: [(&str, Read); 6] = [
+    ("not connected", |it| &it.http.tries.not_connected),
+    ("closed", |it| &it.http.tries.closed),
+    ("late", |it| &it.http.tries.late),
+    ("garbled", |it| &it.http.tries.garbled),
+    ("elsewhere", |it| &it.http.tries.elsewhere),
+    ("answered", |it| &it.http.tries.answered),
+];
+/// The connections to instances on which HTTP requests are sent.
+const UPSTREAMS: [(&str, Read); 3] = [
+    ("opened", |it| &it.http.opened),
+    ("reused", |it| &it.http.reused),
+    ("upgraded", |it| &it.http.upgraded),
+];
 
 /// Adds the metrics of these routes. Each has the labels `listen` and `service`.
 pub(crate) fn register(registry: &mut Registry, routes: &[Arc<ActiveRoute>], places: &Places) {
@@ -71,6 +97,16 @@ pub(crate) fn register(registry: &mut Registry, routes: &[Arc<ActiveRoute>], pla
         Unit::Bytes,
         counters(Some("direction"), &DIRECTIONS),
     );
+    if routes.iter().any(|route| route.is_udp()) {
+        register_udp(registry, routes);
+    }
+    if routes.iter().any(|route| route.is_http()) {
+        register_http(registry, routes);
+    }
+}
+
+fn register_udp(registry: &mut Registry, routes: &[Arc<ActiveRoute>]) {
+    let counters = |label, reads: &[(&'static str, Read)]| counters(routes, label, reads);
     registry.register(
         "datagrams",
         "Datagrams of UDP routes that were relayed, by direction",
@@ -85,6 +121,36 @@ pub(crate) fn register(registry: &mut Registry, routes: &[Arc<ActiveRoute>], pla
         "udp_sessions",
         "Sessions of UDP routes: begun, ended (the evicted ones included), evicted at the limit, moved to another instance",
         counters(Some("what"), &UDP_SESSIONS),
+    );
+}
+
+fn register_http(registry: &mut Registry, routes: &[Arc<ActiveRoute>]) {
+    let broken: [(&str, Read); 1] = [("", |it| &it.http.broken)];
+    let counters = |label, reads: &[(&'static str, Read)]| counters(routes, label, reads);
+    registry.register(
+        "http_responses",
+        "Responses to clients, by status",
+        counters(Some("status"), &RESPONSES),
+    );
+    registry.register(
+        "http_own_responses",
+        "Responses made by the ambassador: to requests that it refused, or that no instance answered",
+        counters(Some("reason"), &OWN_RESPONSES),
+    );
+    registry.register(
+        "http_failed_tries",
+        "Tries of requests that failed, by reason",
+        counters(Some("reason"), &FAILED_TRIES),
+    );
+    registry.register(
+        "http_broken_responses",
+        "Responses that were cut off, since the instance did not send all of them",
+        counters(None, &broken),
+    );
+    registry.register(
+        "http_upstream_connections",
+        "Connections to instances: opened, reused for another request, upgraded to another protocol",
+        counters(Some("event"), &UPSTREAMS),
     );
 }
 

@@ -6,7 +6,7 @@ use discovery::{Discovery, Pool};
 use http_connections::Seldom;
 use tokio::time::Instant;
 
-use crate::{Route, counters::Counters, listen::Listeners, places::Places};
+use crate::{Route, Target, counters::Counters, listen::Listeners, places::Places};
 
 /// A route that workers serve. It never changes: with other options or another service, it is replaced by one that has the same sockets.
 #[derive(Debug)]
@@ -60,6 +60,16 @@ impl ActiveRoute {
     pub(crate) fn may_warn(&self) -> bool {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         warned.is_due(Instant::now())
+    }
+
+    /// Whether its connections are HTTP.
+    pub(crate) fn is_http(&self) -> bool {
+        matches!(self.config.target, Target::Http(_) | Target::HttpByHost)
+    }
+
+    /// Whether it relays datagrams.
+    pub(crate) fn is_udp(&self) -> bool {
+        matches!(self.config.listen, Listen::Udp(_))
     }
 
     /// The name of the service in logs.

@@ -154,8 +154,9 @@ impl Connection<'_> {
             if !upload.is_replayable() {
                 tries.body_taken();
             }
-            let next = tries.ended(&pick, &outcome, Instant::now());
-            let in_flight = pick.judge(outcome.verdict());
+            let ended_at = Instant::now();
+            let next = tries.ended(&pick, &outcome, ended_at);
+            let in_flight = pick.judge_at(outcome.verdict(), ended_at);
             if next != Err(Stop::Answered) {
                 self.proxy.metrics().failed_try(&outcome);
                 debug!(service = %service.pool.service(), tried = ?tries.tried().last(), "try failed");

@@ -122,7 +122,7 @@ impl Forward<'_> {
             (Waiting::Source, _) => Wait::InstanceSends,
         };
         if wait == Wait::InstanceSends {
-            in_flight.still_arriving(LIMITS.of(wait));
+            in_flight.still_arriving(LIMITS.of(wait), Instant::now());
         }
         let moved = self.upload.moved() + self.download.moved();
         let until = self.patience.until(wait, moved, Instant::now);
