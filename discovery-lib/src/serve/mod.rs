@@ -1,4 +1,4 @@
-//! A small HTTP/1 server for a service: exact paths, whole responses, graceful shutdown.
+//! A small HTTP/1 server for a service: exact paths and a fallback, whole responses, graceful shutdown.
 //!
 //! It implements what the clients of this library expect: `/health` and `/ready`, `Discovery-Instance` in every response, 421 for a request
 //! to another service, and `Connection: close` while it shuts down. It serves until it is drained, so responses of handlers never have
@@ -67,7 +67,7 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
     response
 }
 
-/// An HTTP server with its routes. Other paths get 404, other methods 405.
+/// An HTTP server with its routes. Other paths get 404 (unless there is a [fallback](Self::fallback)), other methods 405.
 ///
 /// ```no_run
 /// use discovery::{Discovery, Registration, serve::{Server, text}, shutdown_signal};
@@ -111,6 +111,27 @@ impl Server {
         A: Future<Output = Response<Bytes>> + Send + 'static,
     {
         self.routes.add(method, path, handler);
+        self
+    }
+
+    /// Adds a handler for a method at all paths that no other handler has, such as `/users/7`. With one, there is no 404 but its own.
+    ///
+    /// ```
+    /// use discovery::serve::{Server, text};
+    /// use http::{Method, StatusCode};
+    ///
+    /// let server = Server::new().fallback(Method::GET, async |request| match request.head.uri.path().strip_prefix("/users/") {
+    ///     Some(user) => text(StatusCode::OK, format!("{user}\n")),
+    ///     None => text(StatusCode::NOT_FOUND, "no such path\n"),
+    /// });
+    /// ```
+    #[must_use]
+    pub fn fallback<H, A>(mut self, method: Method, handler: H) -> Self
+    where
+        H: Fn(Request) -> A + Send + Sync + 'static,
+        A: Future<Output = Response<Bytes>> + Send + 'static,
+    {
+        self.routes.add_fallback(method, handler);
         self
     }
 

@@ -1,4 +1,4 @@
-//! Routes by exact path and method; 404 and 405 for the rest.
+//! Routes by exact path and method, and a fallback for other paths; 404 and 405 for the rest.
 
 use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -25,7 +25,11 @@ const COMMON: [Method; 8] = [
 
 /// Handlers by path and method.
 #[derive(Clone, Default)]
-pub(super) struct Routes(BTreeMap<String, Vec<(Method, Handler)>>);
+pub(super) struct Routes {
+    by_path: BTreeMap<String, Vec<(Method, Handler)>>,
+    /// Those of all other paths.
+    fallback: Vec<(Method, Handler)>,
+}
 
 impl Routes {
     pub(super) fn add<H, A>(&mut self, method: Method, path: &str, handler: H)
@@ -33,8 +37,15 @@ impl Routes {
         H: Fn(Request) -> A + Send + Sync + 'static,
         A: Future<Output = Response<Bytes>> + Send + 'static,
     {
-        let handler: Handler = Arc::new(move |request| Box::pin(handler(request)));
-        self.0.entry(path.to_owned()).or_default().push((method, handler));
+        self.by_path.entry(path.to_owned()).or_default().push((method, boxed(handler)));
+    }
+
+    pub(super) fn add_fallback<H, A>(&mut self, method: Method, handler: H)
+    where
+        H: Fn(Request) -> A + Send + Sync + 'static,
+        A: Future<Output = Response<Bytes>> + Send + 'static,
+    {
+        self.fallback.push((method, boxed(handler)));
     }
 
     /// Adds `/health`, which is 200 while the process serves, regardless of Consul and upstreams, and `/ready`, which is 200 while callers
@@ -60,12 +71,13 @@ impl Routes {
             // OPTIONS of the server as a whole: some clients use it as a ping.
             return text(StatusCode::NO_CONTENT, "");
         }
-        let Some(methods) = self.0.get(request.head.uri.path()) else {
+        let methods = self.by_path.get(request.head.uri.path()).unwrap_or(&self.fallback);
+        if methods.is_empty() {
             return text(
                 StatusCode::NOT_FOUND,
                 format!("no such path: {}\n", request.head.uri.path()),
             );
-        };
+        }
         match methods.iter().find(|(method, _)| stands_for(method, &request.head.method)) {
             Some((_, handler)) => handler(request).await,
             None => not_allowed(&request.head.method, methods),
@@ -74,9 +86,17 @@ impl Routes {
 
     /// Whether it is a common method, or one that a route has.
     fn supports(&self, method: &Method) -> bool {
-        COMMON.contains(method)
-            || self.0.values().flatten().any(|(registered, _)| registered == method)
+        let all = self.by_path.values().flatten().chain(&self.fallback);
+        COMMON.contains(method) || all.into_iter().any(|(registered, _)| registered == method)
     }
+}
+
+fn boxed<H, A>(handler: H) -> Handler
+where
+    H: Fn(Request) -> A + Send + Sync + 'static,
+    A: Future<Output = Response<Bytes>> + Send + 'static,
+{
+    Arc::new(move |request| Box::pin(handler(request)))
 }
 
 fn readiness(lifecycle: &Lifecycle) -> Response<Bytes> {
@@ -122,6 +142,6 @@ fn not_allowed(asked: &Method, methods: &[(Method, Handler)]) -> Response<Bytes>
 
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.by_path.keys()).finish()
     }
 }

@@ -98,6 +98,25 @@ async fn each_request_has_its_answer() {
 }
 
 #[tokio::test]
+async fn a_fallback_has_the_paths_that_no_other_handler_has() {
+    let echo = async |request: Request| text(StatusCode::OK, request.head.uri.path().to_owned());
+    let world = start(hello().fallback(Method::GET, echo)).await;
+    for (method, path, status, body) in [
+        (Method::GET, "/", 200, "hello\n"),
+        (Method::GET, "/health", 200, "serving\n"),
+        (Method::GET, "/7", 200, "/7"),
+        (Method::GET, "/a/b?c", 200, "/a/b"),
+        (Method::HEAD, "/7", 200, ""),
+        (Method::PUT, "/7", 405, "PUT is not for this path: GET, HEAD\n"),
+        (Method::PUT, "/", 405, "PUT is not for this path: GET, HEAD\n"),
+    ] {
+        let answer = TestRequest::new(method.clone(), path).send(world.at).await.unwrap();
+        let answered = (answer.status.as_u16(), answer.text());
+        assert_eq!(answered, (status, body), "{method} {path}");
+    }
+}
+
+#[tokio::test]
 async fn an_instance_adds_its_name_before_those_of_its_upstreams() {
     let server = Server::new().get("/", async |_| {
         let mut response = text(StatusCode::OK, "");
