@@ -5,8 +5,16 @@ use std::process::Command;
 use serde_json::Value;
 
 /// SPDX identifiers of licences that allow linking into programs under MIT or Apache-2.0.
-const ALLOWED: [&str; 7] =
-    ["Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-3-Clause", "ISC", "MIT", "Unicode-3.0", "Zlib"];
+const ALLOWED: [&str; 8] = [
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "ISC",
+    "MIT",
+    "Unicode-3.0",
+    "Zlib",
+];
 
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
