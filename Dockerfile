@@ -4,14 +4,17 @@
 # programs. It builds with BuildKit and with the classic builder, which builds all stages above the target.
 
 ARG RUST=rust:1.95-slim-bookworm
+# Only for the images of examples/dockercoins.
+ARG REDIS=redis:7
+ARG PYTHON=python:3.11-slim-bookworm
 
 # The workspace reduced to its dependencies: the manifests, and an empty program for each target.
 FROM ${RUST} AS manifests
 WORKDIR /workspace
 COPY . .
 RUN find . -type f -regextype posix-extended \
-      ! -regex '\./(Cargo\.lock|([^/]+/)?Cargo\.toml)' \
-      ! -regex '\./[^/]+/(src/(lib|main|bin/[^/]+)|(benches|examples|tests)/([^/]+|[^/]+/main))\.rs' -delete && \
+      ! -regex '\./(Cargo\.lock|(examples/)?([^/]+/)?Cargo\.toml)' \
+      ! -regex '\./(examples/)?[^/]+/(src/(lib|main|bin/[^/]+)|(benches|examples|tests)/([^/]+|[^/]+/main))\.rs' -delete && \
     echo '#![allow(dead_code)] fn main() {}' | tee $(find . -name '*.rs') >/dev/null && \
     find . -type d -empty -delete
 
@@ -66,3 +69,27 @@ FROM scratch AS cli
 COPY --from=command /discovery /discovery
 USER 65532:65532
 ENTRYPOINT ["/discovery"]
+
+# The services of examples/dockercoins: one image with four programs.
+FROM build AS coins
+RUN cargo build --release --locked -p dockercoins
+COPY examples/dockercoins/src examples/dockercoins/src
+RUN find examples -name '*.rs' -exec touch {} + && cargo build --release --locked -p dockercoins && \
+    mkdir /coins && for name in rng hasher worker webui; do cp target/*/release/$name /coins/; done
+
+FROM scratch AS dockercoins
+COPY --from=coins /coins /
+USER 65532:65532
+
+# Its redis: the unmodified image, whose program is registered by the command.
+FROM ${REDIS} AS dockercoins-redis
+COPY --from=cli /discovery /usr/local/bin/discovery
+USER redis
+ENTRYPOINT ["discovery", "run", "redis", "--port", "6379", "--"]
+CMD ["redis-server", "--appendonly", "yes", "--protected-mode", "no"]
+
+# The same services as programs that know nothing of Consul.
+FROM ${PYTHON} AS dockercoins-unmodified
+COPY --from=cli /discovery /usr/local/bin/discovery
+COPY examples/dockercoins/unmodified examples/dockercoins/src/webui/page.* /app/
+USER 65532:65532

@@ -115,7 +115,9 @@ function make(name, attributes, text = "") {
   return made;
 }
 
+// A webui that does not know the instances has none to show.
 function showInstances(instances) {
+  element("known").hidden = instances.length === 0;
   const counts = new Map();
   for (const { service } of instances) counts.set(service, (counts.get(service) || 0) + 1);
   say("counts", [...counts].map(([service, count]) => `${count} × ${service}`).join(", ") || "none");

@@ -12,7 +12,7 @@ const FILES: [(&str, &str, &str); 3] = [
 ];
 
 /// Nothing from elsewhere, no inline script.
-const POLICY: &str = "default-src 'self'";
+const POLICY: &str = "default-src 'self'; img-src data:";
 
 /// Adds the routes of the page.
 pub(super) fn add_to(server: Server) -> Server {
