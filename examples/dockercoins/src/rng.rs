@@ -84,3 +84,33 @@ fn random(count: usize) -> Bytes {
     fastrand::fill(&mut bytes);
     bytes.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    fn ask(path: &str) -> Request {
+        let (mut head, ()) = http::Request::new(()).into_parts();
+        head.uri = path.parse().unwrap();
+        let nowhere = ([0, 0, 0, 0], 0).into();
+        Request { head, body: Bytes::new(), remote: nowhere, local: nowhere }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_are_served_one_after_the_other_and_too_many_are_refused() {
+        let device = Arc::new(Device::new());
+        let mut asked = JoinSet::new();
+        for _ in 0..40 {
+            asked.spawn(device.clone().answer(ask("/1")));
+        }
+        let started = tokio::time::Instant::now();
+        let answers = asked.join_all().await;
+        let count = |status| answers.iter().filter(|it| it.status() == status).count();
+        assert_eq!((count(StatusCode::OK), count(StatusCode::TOO_MANY_REQUESTS)), (31, 9));
+        assert!(started.elapsed() >= WORK * 31);
+        // There is room again.
+        assert_eq!(device.answer(ask("/1")).await.status(), StatusCode::OK);
+    }
+}

@@ -82,7 +82,7 @@ impl Instances {
                 let (pool, service, question) = (pool.clone(), *service, *question);
                 asked.spawn(async move {
                     let answer = question.ask(&pool, &instance).await;
-                    (place, line(service, &instance, answer))
+                    (place, line(service, &instance, &answer))
                 });
             }
         }
@@ -92,7 +92,7 @@ impl Instances {
     }
 }
 
-fn line(service: &'static str, instance: &Instance, answer: String) -> Line {
+fn line(service: &'static str, instance: &Instance, answer: &str) -> Line {
     Line {
         service,
         id: instance.id.to_string(),

@@ -132,8 +132,9 @@ impl Worker {
             if let Some(batch) = batch {
                 let saved = self.wallet.add(&batch).await;
                 complaint.note("redis", &saved);
-                if saved.is_err() {
-                    lock(&self.tally).put_back(batch);
+                match saved {
+                    Ok(()) => lock(&self.tally).saved(),
+                    Err(_) => lock(&self.tally).put_back(batch),
                 }
             }
             if is_last {
