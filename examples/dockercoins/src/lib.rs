@@ -9,5 +9,6 @@ pub mod webui;
 pub mod worker;
 
 mod host;
+mod outage;
 mod service;
 mod wallet;

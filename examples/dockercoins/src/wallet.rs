@@ -6,7 +6,6 @@ use redis::{
     Client, IntoConnectionInfo, RedisError,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
-use tracing::{info, warn};
 
 /// For a connection, and for an answer.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -83,26 +82,6 @@ impl Wallet {
         let (coins, hashes): (u64, Option<u64>) =
             pipe.query_async(&mut self.connection.clone()).await?;
         Ok(Totals { coins, hashes: hashes.unwrap_or(0) })
-    }
-}
-
-/// Logs when something starts to fail and when it works again, but no repetition.
-#[derive(Debug, Default)]
-pub(crate) struct Complaint {
-    is_open: bool,
-}
-
-impl Complaint {
-    /// `service` is what was asked.
-    pub(crate) fn note<T, E: ToString>(&mut self, service: &str, result: &Result<T, E>) {
-        match (result, self.is_open) {
-            (Err(error), false) => {
-                warn!(service, error = error.to_string(), "no answer; it is asked again")
-            }
-            (Ok(_), true) => info!(service, "answers again"),
-            (Ok(_), false) | (Err(_), true) => {}
-        }
-        self.is_open = result.is_err();
     }
 }
 

@@ -29,8 +29,9 @@ use tokio::{
 };
 
 use crate::{
+    outage::Outage,
     service::{Service, Start},
-    wallet::{Complaint, RedisArgs, Wallet},
+    wallet::{RedisArgs, Wallet},
 };
 use history::{History, Sample};
 use instances::Instances;
@@ -96,7 +97,7 @@ impl WebUi {
 
     /// Takes a sample each second, until the shutdown begins.
     async fn sample(&self, lifecycle: Lifecycle) {
-        let mut complaint = Complaint::default();
+        let mut outage = Outage::of("redis");
         let mut tick = interval(SAMPLE_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -105,7 +106,7 @@ impl WebUi {
                 () = lifecycle.shutdown() => return,
             }
             let sample = self.now().await;
-            complaint.note("redis", &sample);
+            outage.note(&sample);
             if let Ok(sample) = sample {
                 self.history().add(sample);
             }

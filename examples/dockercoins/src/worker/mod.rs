@@ -11,11 +11,12 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use discovery::{
-    CallOptions, Client, Lifecycle,
+    Body, CallOptions, Client, Error, Lifecycle,
     serve::{Server, text},
 };
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use program::{Outcome, chain};
 use tokio::{
     select,
@@ -24,8 +25,9 @@ use tokio::{
 
 use crate::{
     host,
+    outage::Outage,
     service::{Service, Start},
-    wallet::{Complaint, RedisArgs, Wallet},
+    wallet::{RedisArgs, Wallet},
 };
 use tally::Tally;
 
@@ -39,7 +41,7 @@ const SERVICE: Service = Service {
 const PAUSE: Duration = Duration::from_millis(100);
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Random bytes per hash.
+/// Random bytes for a hash.
 const BYTES: usize = 32;
 /// The hex digits of a SHA-256.
 const HASH_BYTES: usize = 64;
@@ -87,39 +89,37 @@ impl Worker {
     }
 
     async fn mine(&self) {
-        let mut complaint = Complaint::default();
+        let (mut rng, mut hasher) = (Outage::of("rng"), Outage::of("hasher"));
         loop {
-            let mined = self.hash().await;
-            complaint.note("rng, hasher", &mined);
-            match mined {
-                Ok((hash, bytes)) => lock(&self.tally).mined(hash, bytes),
-                Err(_) => sleep(TRY_AGAIN_AFTER).await,
+            let mined = async {
+                let bytes = self.random().await;
+                rng.note(&bytes);
+                let bytes = bytes.ok()?;
+                let hash = self.hash(bytes.clone()).await;
+                hasher.note(&hash);
+                Some((hash.ok()?, bytes))
+            };
+            match mined.await {
+                Some((hash, bytes)) => lock(&self.tally).mined(hash, bytes.to_vec()),
+                None => sleep(TRY_AGAIN_AFTER).await,
             }
             sleep(PAUSE).await;
         }
     }
 
-    /// One hash, and the random bytes that it belongs to.
-    async fn hash(&self) -> Result<(String, Vec<u8>), String> {
-        let failed = |error: discovery::Error| chain(&error);
-        let random = self.client.get(&format!("http://rng/{BYTES}")).await.map_err(failed)?;
-        if random.status() != StatusCode::OK {
-            return Err(format!("rng returned {}", random.status()));
-        }
-        let bytes = random.into_body().bytes(BYTES).await.map_err(failed)?;
-        let request = Request::post("http://hasher/")
-            .body(bytes.clone())
-            .map_err(|error| error.to_string())?;
-        let hashed = self.client.request(request).await.map_err(failed)?;
-        if hashed.status() != StatusCode::OK {
-            return Err(format!("hasher returned {}", hashed.status()));
-        }
-        let hash = hashed.into_body().text(HASH_BYTES).await.map_err(failed)?;
-        Ok((hash, bytes.to_vec()))
+    async fn random(&self) -> Result<Bytes, String> {
+        let answer = self.client.get(&format!("http://rng/{BYTES}")).await;
+        body_of(answer)?.bytes(BYTES).await.map_err(|error| chain(&error))
+    }
+
+    async fn hash(&self, bytes: Bytes) -> Result<String, String> {
+        let request = Request::post("http://hasher/").body(bytes);
+        let answer = self.client.request(request.map_err(|error| error.to_string())?).await;
+        body_of(answer)?.text(HASH_BYTES).await.map_err(|error| chain(&error))
     }
 
     async fn save(&self, lifecycle: &Lifecycle) {
-        let mut complaint = Complaint::default();
+        let mut outage = Outage::of("redis");
         let mut tick = interval(SAVE_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -131,7 +131,7 @@ impl Worker {
             let batch = lock(&self.tally).take();
             if let Some(batch) = batch {
                 let saved = self.wallet.add(&batch).await;
-                complaint.note("redis", &saved);
+                outage.note(&saved);
                 match saved {
                     Ok(()) => lock(&self.tally).saved(),
                     Err(_) => lock(&self.tally).put_back(batch),
@@ -141,6 +141,15 @@ impl Worker {
                 return;
             }
         }
+    }
+}
+
+/// The body of an answer with status 200.
+fn body_of(answer: Result<Response<Body>, Error>) -> Result<Body, String> {
+    let answer = answer.map_err(|error| chain(&error))?;
+    match answer.status() {
+        StatusCode::OK => Ok(answer.into_body()),
+        status => Err(format!("returned {status}")),
     }
 }
 
