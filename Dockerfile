@@ -56,11 +56,13 @@ ENTRYPOINT ["/service2"]
 
 FROM build AS command
 RUN cargo build --release --locked -p discovery-cli
+COPY ambassador/src ambassador/src
 COPY discovery-agent/src discovery-agent/src
+COPY runner/src runner/src
 COPY service1/src service1/src
 COPY service2/src service2/src
 COPY discovery-cli/src discovery-cli/src
-RUN find discovery-agent discovery-cli service1 service2 -name '*.rs' -exec touch {} + && \
+RUN find ambassador discovery-agent discovery-cli runner service1 service2 -name '*.rs' -exec touch {} + && \
     cargo build --release --locked -p discovery-cli && \
     cp target/*/release/discovery /
 
