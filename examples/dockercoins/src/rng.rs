@@ -95,7 +95,7 @@ mod tests {
         let (mut head, ()) = http::Request::new(()).into_parts();
         head.uri = path.parse().unwrap();
         let nowhere = ([0, 0, 0, 0], 0).into();
-        Request { head, body: Bytes::new(), remote: nowhere, local: nowhere }
+        Request::new(head, Bytes::new(), nowhere, nowhere)
     }
 
     #[tokio::test(start_paused = true)]
