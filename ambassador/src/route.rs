@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use discovery::{Discovery, Pool};
-use http_connections::Seldom;
+use http_connections::RateLimit;
 use tokio::time::Instant;
 
-use crate::{Route, Target, counters::Counters, listen::Listeners, places::Places};
+use crate::{Listen, Route, Target, counters::Counters, listen::Listeners, places::Places};
 
 /// A route that workers serve. It never changes: with other options or another service, it is replaced by one that has the same sockets.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct ActiveRoute {
     /// One per worker.
     pub(crate) counters: Arc<[Counters]>,
     /// Limits what is logged about refused connections.
-    warned: Mutex<Seldom>,
+    warned: Mutex<RateLimit>,
 }
 
 impl ActiveRoute {

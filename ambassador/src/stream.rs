@@ -49,6 +49,13 @@ impl Stream {
         // An error means that it is closed already. A unix socket has no reset; its end is all that the other end gets.
         SockRef::from(self).set_linger(Some(Duration::ZERO)).ok();
     }
+
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
 }
 
 /// An IPv4-mapped address, which a dual-stack listener gives, as IPv4.

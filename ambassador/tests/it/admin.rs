@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use crate::tcp::world::{
     Echo, SOON, World, assert_reset, catalog, connect, end_of_new, name, refusing, soon,
 };
-use ambassador::{Ambassador, Config, Listen};
+use ambassador::{Ambassador, Changes, Config, Listen};
 
 #[tokio::test]
 async fn metrics_and_explanations_show_each_route() {
@@ -17,7 +17,8 @@ async fn metrics_and_explanations_show_each_route() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let admin = listener.local_addr().unwrap();
     let (trigger, signals) = ShutdownSignal::manual();
-    let serving = tokio::spawn(ambassador.serve_until(signals, SOON, Some(listener)));
+    let serving =
+        tokio::spawn(ambassador.serve_until(signals, SOON, Some(listener), Changes::default()));
     let mut client = connect(at).await;
     assert_eq!(name(&mut client).await, b'a');
 
@@ -68,7 +69,8 @@ async fn it_is_ready_once_the_instances_of_every_route_are_known() {
     let admin = listener.local_addr().unwrap();
     let Listen::Tcp(at) = ambassador.addresses()[0] else { panic!("not TCP") };
     let (_trigger, signals) = ShutdownSignal::manual();
-    let serving = tokio::spawn(ambassador.serve_until(signals, SOON, Some(listener)));
+    let serving =
+        tokio::spawn(ambassador.serve_until(signals, SOON, Some(listener), Changes::default()));
     let ready = soon(Request::get("/ready").send(admin)).await.unwrap();
     assert_eq!((ready.status.as_u16(), ready.text()), (503, "no answer yet about echo\n"));
     assert_reset(end_of_new(at).await);
@@ -84,7 +86,8 @@ async fn without_an_agent_it_goes_on_with_what_it_knows_and_says_how_old_that_is
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let admin = listener.local_addr().unwrap();
     let (_trigger, signals) = ShutdownSignal::manual();
-    let serving = tokio::spawn(ambassador.serve_until(signals, SOON, Some(listener)));
+    let serving =
+        tokio::spawn(ambassador.serve_until(signals, SOON, Some(listener), Changes::default()));
     assert_eq!(name(&mut connect(at).await).await, b'a');
     agent.stop().await;
     let calls = soon(async {

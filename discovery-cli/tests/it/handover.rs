@@ -43,19 +43,19 @@ async fn echo(at: SocketAddr) -> io::Result<()> {
 }
 
 /// The addresses in the lines of an ambassador about its ports.
-fn listening(said: &str) -> Vec<SocketAddr> {
+fn listening(output: &str) -> Vec<SocketAddr> {
     let address = |line: &str| {
         let (_, rest) = line.split_once("listen=")?;
         rest.split_whitespace().next()?.parse().ok()
     };
-    said.lines().filter(|line| line.contains(" listening ")).filter_map(address).collect()
+    output.lines().filter(|line| line.contains(" listening ")).filter_map(address).collect()
 }
 
 async fn ambassador(to: SocketAddr, arguments: &[&str]) -> (Running, SocketAddr) {
     let resolve = format!("--resolve=fixed:{to}");
     let all = [&["ambassador", &resolve, "--drain=1s"], arguments].concat();
     let mut running = Running::start(&mut discovery(&all));
-    let at = running.hear(|said| listening(said).first().copied()).await;
+    let at = running.wait_for(|output| listening(output).first().copied()).await;
     (running, at)
 }
 
@@ -79,9 +79,9 @@ async fn three_processes_in_a_row_take_over_without_a_failed_connection() {
     let takeovers = async {
         for _ in 0..3 {
             let (next, _) = ambassador(to, &[&[&*route][..], &takeover].concat()).await;
-            let (code, said) = std::mem::replace(&mut last, next).ended().await;
-            assert_eq!(code, Some(0), "{said}");
-            assert!(said.contains("a successor has taken over"), "{said}");
+            let (code, output) = std::mem::replace(&mut last, next).ended().await;
+            assert_eq!(code, Some(0), "{output}");
+            assert!(output.contains("a successor has taken over"), "{output}");
             let before = served.load(Relaxed);
             while served.load(Relaxed) < before + 100 {
                 tokio::task::yield_now().await;
@@ -94,8 +94,8 @@ async fn three_processes_in_a_row_take_over_without_a_failed_connection() {
     let ((), failed) = tokio::join!(takeovers, load);
     failed.unwrap();
     last.signal(Signal::TERM);
-    let (code, said) = last.ended().await;
-    assert_eq!(code, Some(0), "{said}");
+    let (code, output) = last.ended().await;
+    assert_eq!(code, Some(0), "{output}");
     assert!(!Path::new(&socket).exists());
 }
 
@@ -109,13 +109,13 @@ async fn a_successor_that_is_killed_changes_nothing() {
     let route = format!("{at}=app");
     let arguments = ["ambassador", &*route, "--takeover", &socket, "--http-addr=127.0.0.1:1"];
     let successor = Running::start(&mut discovery(&arguments));
-    running.hear_words("a successor has the sockets").await;
+    running.wait_for_text("a successor has the sockets").await;
     echo(at).await.unwrap();
     drop(successor);
     for _ in 0..20 {
         echo(at).await.unwrap();
     }
-    running.hear_words("takeover failed; this process goes on").await;
+    running.wait_for_text("takeover failed; this process goes on").await;
     running.signal(Signal::TERM);
     assert_eq!(running.ended().await.0, Some(0));
 }
@@ -132,14 +132,14 @@ async fn a_file_is_read_again_on_sighup_and_a_wrong_one_changes_nothing() {
 
     fs::write(&file, route("127.0.0.1:0") + "stiky = true\n").unwrap();
     running.signal(Signal::HUP);
-    running.hear_words("configuration refused").await;
-    running.hear_words("routes.toml line 4: unknown field `stiky`").await;
+    running.wait_for_text("configuration refused").await;
+    running.wait_for_text("routes.toml line 4: unknown field `stiky`").await;
     echo(at).await.unwrap();
 
     fs::write(&file, route("127.0.0.1:0") + &route("127.0.0.2:0")).unwrap();
     running.signal(Signal::HUP);
-    running.hear_words("configuration applied").await;
-    let added = running.hear(|said| listening(said).get(1).copied()).await;
+    running.wait_for_text("configuration applied").await;
+    let added = running.wait_for(|output| listening(output).get(1).copied()).await;
     echo(added).await.unwrap();
     echo(at).await.unwrap();
     running.signal(Signal::TERM);

@@ -94,7 +94,8 @@ async fn a_wrong_variable_is_reported_with_its_name() {
 
 #[tokio::test]
 async fn help_has_an_example_for_every_command() {
-    for command in ["", "up", "agent", "ambassador", "services", "resolve", "watch", "explain", "doctor"]
+    for command in
+        ["", "up", "agent", "ambassador", "services", "resolve", "watch", "explain", "doctor"]
     {
         let arguments: Vec<_> =
             [command, "--help"].into_iter().filter(|it| !it.is_empty()).collect();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ambassador::Changes;
 use discovery::ShutdownSignal;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -14,7 +15,7 @@ async fn a_connection_may_finish_while_new_ones_are_refused() {
     let mut client = super::world::connect(at).await;
     assert_eq!(name(&mut client).await, b'a');
     let (trigger, signals) = ShutdownSignal::manual();
-    let serving = tokio::spawn(ambassador.serve_until(signals, SOON, None));
+    let serving = tokio::spawn(ambassador.serve_until(signals, SOON, None, Changes::default()));
     trigger.fire();
     soon(async { while TcpStream::connect(at).await.is_ok() {} }).await;
     client.write_all(b"b").await.unwrap();
@@ -43,7 +44,7 @@ async fn a_second_signal_ends_it_at_once() {
     let (trigger, signals) = ShutdownSignal::manual();
     trigger.fire();
     trigger.fire();
-    let ended = soon(ambassador.serve_until(signals, SOON, None)).await;
+    let ended = soon(ambassador.serve_until(signals, SOON, None, Changes::default())).await;
     assert_eq!(ended.unwrap_err().to_string(), "a second signal ended it at once");
     assert_reset(read_to_end(&mut client).await);
 }
