@@ -114,6 +114,12 @@
 //! Not supported yet: TLS (to the agent and to instances), HTTP/2 and gRPC. Calls use HTTP/1.1; for other protocols [`Pool::connect`]
 //! returns a TCP connection. Consul's service mesh and KV store are not part of this library.
 //!
+//! # Systems
+//!
+//! Linux is tested. Other Unix systems compile (checked for FreeBSD), with two differences: a stalled upload is noticed only once the send
+//! buffer of its socket is full (`TCP_NOTSENT_LOWAT`), and a silent peer of `serve` or of the agent's connections is dropped only after the
+//! retransmissions of the system (`TCP_USER_TIMEOUT`).
+//!
 //! # How a call finds its instance
 //!
 //! [`Client::get`] finds the [`Pool`] of the service that the URL names. The pool follows a [`Watch`]: one blocking query per service, shared

@@ -29,7 +29,7 @@ impl fmt::Debug for Secret {
 /// ```
 /// use discovery::agent::{AgentSettings, BasicAuth};
 ///
-/// let mut settings = AgentSettings::new(([127, 0, 0, 1], 8500).into());
+/// let mut settings = AgentSettings::default();
 /// settings.auth = Some(BasicAuth::new("user", "password"));
 /// assert!(!format!("{settings:?}").contains("password\")"));
 /// ```

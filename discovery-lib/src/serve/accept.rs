@@ -24,8 +24,6 @@ const HEAD_MAX: usize = 32 * 1024;
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// Idle timeout of a connection. It is longer than that of callers, so that the caller closes first.
 const IDLE_MAX: Duration = Duration::from_secs(90);
-/// Timeout for sent bytes that are not acknowledged; then the connection is closed.
-const UNTAKEN_MAX: Duration = Duration::from_secs(30);
 
 /// Serves at most `connections_max` connections at once until `stopped`, then finishes the requests in flight.
 pub(super) async fn serve(
@@ -94,7 +92,7 @@ async fn serve_one(
     permit: &Permit,
     answers: Arc<Answers>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    rustix::net::sockopt::set_tcp_user_timeout(&stream, UNTAKEN_MAX.as_millis() as u32)?;
+    limit_untaken(&stream)?;
     let (remote, local) = (canonical(remote), canonical(stream.local_addr()?));
     let exchanges = permit.exchanges();
     let service = service_fn(move |request| {
@@ -115,6 +113,20 @@ async fn serve_one(
         },
     }
     Ok(connection.await?)
+}
+
+/// Closes the connection when sent bytes are not acknowledged in time.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn limit_untaken(stream: &TcpStream) -> std::io::Result<()> {
+    const UNTAKEN_MAX: Duration = Duration::from_secs(30);
+    Ok(rustix::net::sockopt::set_tcp_user_timeout(stream, UNTAKEN_MAX.as_millis() as u32)?)
+}
+
+/// Elsewhere there is no such option: the retransmission limit of the system applies.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
+fn limit_untaken(_: &TcpStream) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Converts an IPv4-mapped address, which a dual-stack listener gives, into IPv4.
