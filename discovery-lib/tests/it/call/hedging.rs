@@ -81,7 +81,7 @@ async fn a_cancelled_try_ejects_no_instance() {
     }
     assert!(stalled.requests().len() >= CALLS / 2);
     let members = pool.explain().instances;
-    assert!(members.iter().all(|it| it.member.unwrap().ejected_until.is_none()));
+    assert!(members.iter().all(|it| it.member.unwrap().ejection.is_none()));
 }
 
 #[tokio::test]
