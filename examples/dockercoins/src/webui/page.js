@@ -73,10 +73,10 @@ function showTotals() {
   say("graph-title", `Hashes per second: ${rate === null ? "unknown" : rounded(rate)} now, at most ${rounded(highest)} in the last two minutes`);
 }
 
-// The next of 1, 2, 5, 10, 20, 50, ...
+// The next of 1, 2, 3, 4, 6, 8, 10, 20, ...
 function niceAbove(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map(step => step * power).find(step => step >= value);
+  return [1, 2, 3, 4, 6, 8, 10].map(step => step * power).find(step => step >= value);
 }
 
 const x = now => LEFT + WIDTH * (1 - (newest() - now) / SPAN);
