@@ -63,7 +63,8 @@ pub enum Target {
 pub struct RouteOptions {
     /// Connections at once. Default 8192. One more is closed at once with a reset.
     pub connections_max: usize,
-    /// For a connection to an instance. Default 250 ms. Another instance is tried after it.
+    /// For a connection to an instance. Default 2 s, which tolerates a lost packet: the system sends it again after 1 s. Another instance is
+    /// tried after it.
     pub connect_timeout: Duration,
     /// Without a byte in either direction for this long, a connection is reset. Default: no limit, as connections of databases are idle for
     /// hours. Peers that are gone are noticed by TCP keepalive.
@@ -142,7 +143,7 @@ impl Default for RouteOptions {
     fn default() -> Self {
         Self {
             connections_max: 8192,
-            connect_timeout: Duration::from_millis(250),
+            connect_timeout: Duration::from_secs(2),
             idle_timeout: None,
             linger: None,
             sticky: false,

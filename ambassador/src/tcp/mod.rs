@@ -63,7 +63,8 @@ async fn connect(
     client: &Stream,
     options: &RouteOptions,
 ) -> Result<(Stream, Pick), discovery::Error> {
-    let mut call = CallOptions::default().connect_timeout(options.connect_timeout);
+    let timeout = options.connect_timeout;
+    let mut call = CallOptions::default().connect_timeout(timeout).try_timeout(timeout);
     let ends =
         if options.sticky || options.proxy_protocol.is_some() { client.ends() } else { None };
     if options.sticky {

@@ -56,7 +56,7 @@ pub(crate) struct Ambassador {
     #[arg(long, value_name = "N", default_value_t = Config::CONNECTIONS_MAX)]
     connections: usize,
     /// Time for a connection to an instance; then another one is tried
-    #[arg(long, value_name = "TIME", default_value = "250ms", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     connect_timeout: Duration,
     /// Reset connections without traffic for this long; unset: never
     #[arg(long, value_name = "TIME", value_parser = duration)]

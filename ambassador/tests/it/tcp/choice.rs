@@ -75,7 +75,7 @@ async fn a_sticky_client_gets_the_same_instance_while_that_works() {
     }
     let [a, b, c] = instances;
     assert!(names.contains(&b'a') && names.contains(&b'b') && names.contains(&b'c'), "{names:?}");
-    drop(a);
+    a.leave().await;
     for (client, before) in (1..=20).zip(names) {
         let after = name(&mut connect_from(client, &world).await).await;
         assert!(before == b'a' || before == after, "only the clients of a move");

@@ -176,10 +176,9 @@ async fn a_thousand_idle_connections_work_when_they_are_used() {
     let world = World::fixed(&[instance.at]).await;
     let mut clients = Vec::new();
     for _ in 0..1000 {
-        clients.push(world.connect().await);
-    }
-    for client in &mut clients {
-        assert_eq!(name(client).await, b'a');
+        let mut client = world.connect().await;
+        assert_eq!(name(&mut client).await, b'a');
+        clients.push(client);
     }
     for client in clients.iter_mut().rev() {
         client.write_all(b"b").await.unwrap();
