@@ -1,6 +1,6 @@
 //! `/explain` of a running program's admin listener.
 
-use std::{error::Error, fmt, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, error::Error, fmt, net::SocketAddr, time::Duration};
 
 use program::printable;
 use serde_json::Value;
@@ -25,7 +25,7 @@ impl Admin {
             let cause = root(&err);
             format!("no program answers at {at}: {cause}; set --admin to its ADMIN address")
         })?;
-        if answer["calls"].is_array() {
+        if answer["calls"].is_array() || answer["routes"].is_array() {
             Ok(Self { at, answer })
         } else {
             Err(format!(
@@ -39,16 +39,22 @@ impl Admin {
     /// # Errors
     /// The program does not call it: the sentence names those that it calls.
     pub(crate) fn explanation(&self, service: &str) -> Result<Value, String> {
-        let calls = self.answer["calls"].as_array().into_iter().flatten();
-        if let Some(found) = calls.clone().find(|it| it["service"] == service) {
+        if let Some(found) = self.calls().find(|it| it["service"] == service) {
             return Ok(found.clone());
         }
-        let known: Vec<_> = calls.filter_map(|it| it["service"].as_str()).collect();
+        let known: BTreeSet<_> = self.calls().filter_map(|it| it["service"].as_str()).collect();
         let known = match known.len() {
             0 => "no service".to_owned(),
-            _ => known.join(", "),
+            _ => known.into_iter().collect::<Vec<_>>().join(", "),
         };
         Err(format!("{self} does not call {service}: it calls {known}"))
+    }
+
+    /// The explanation of each service: a server has a list, an ambassador has one per route.
+    fn calls(&self) -> impl Iterator<Item = &Value> {
+        let list = |field: &str| self.answer[field].as_array().into_iter().flatten();
+        let routes = list("routes").map(|route| &route["calls"]);
+        list("calls").chain(routes).filter(|it| it.is_object())
     }
 }
 

@@ -6,9 +6,9 @@ use discovery_agent::Agent;
 use http::StatusCode;
 use serde_json::Value;
 use testkit::{http::Request, ports};
-use tokio::process::Command;
+use tokio::{process::Command, time::timeout};
 
-use crate::process::{Running, discovery, done, text};
+use crate::process::{Running, WAIT_MAX, discovery, done, text};
 
 async fn put(agent: &Agent, path: &str, body: &str) {
     let answer = Request::put(path).body(body.to_owned()).send(agent.http_addr()).await.unwrap();
@@ -90,15 +90,18 @@ async fn a_running_program_shows_what_it_has_measured() {
         })
         .await;
     let nowhere: SocketAddr = "127.0.0.1:1".parse().unwrap();
-    let ejected = loop {
-        Request::get("/").send(at).await.unwrap();
-        let mut command = explain(&["service2", "--admin", &admin, "--json"], nowhere);
-        let all: Value = serde_json::from_slice(&done(&mut command).await.stdout).unwrap();
-        let is_ejected = |it: &&Value| it["rank"] == "ejected";
-        if let Some(found) = all["instances"].as_array().unwrap().iter().find(is_ejected) {
-            break found.clone();
+    let ejected = timeout(WAIT_MAX, async {
+        loop {
+            Request::get("/").send(at).await.unwrap();
+            let mut command = explain(&["service2", "--admin", &admin, "--json"], nowhere);
+            let all: Value = serde_json::from_slice(&done(&mut command).await.stdout).unwrap();
+            let is_ejected = |it: &&Value| it["rank"] == "ejected";
+            if let Some(found) = all["instances"].as_array().unwrap().iter().find(is_ejected) {
+                return found.clone();
+            }
         }
-    };
+    });
+    let ejected = ejected.await.expect("neither instance is ejected");
     assert_eq!(ejected["ejected_because"], "5 failures in a row, at last no connection");
     let output = done(&mut explain(&["service2", "--admin", &admin], nowhere)).await;
     let page = text(&output.stdout);
@@ -113,6 +116,33 @@ async fn a_running_program_shows_what_it_has_measured() {
     let output = done(&mut explain(&["web", "--admin", &admin], nowhere)).await;
     let said = format!("error: service1-here at {admin} does not call web: it calls service2\n");
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), said));
+}
+
+#[tokio::test]
+async fn an_ambassador_explains_each_of_its_services() {
+    let agent = populated().await;
+    let [admin] = ports::free().unwrap();
+    let admin = SocketAddr::from(([127, 0, 0, 1], admin)).to_string();
+    let mut command = discovery(&["ambassador", "127.0.0.1:0=web", "--admin", &admin]);
+    command.env("CONSUL_HTTP_ADDR", agent.http_addr().to_string());
+    let mut running = Running::start(command.env("RUST_LOG", "info"));
+    running.wait_for_text("ambassador").await;
+    let nowhere: SocketAddr = "127.0.0.1:1".parse().unwrap();
+    let explained = timeout(WAIT_MAX, async {
+        loop {
+            let output = done(&mut explain(&["web", "--admin", &admin], nowhere)).await;
+            // Before the first answer of Consul there is no instance.
+            if output.status.success() {
+                return text(&output.stdout);
+            }
+        }
+    });
+    let page = explained.await.expect("it does not explain its service");
+    assert!(page.starts_with("web: the next call goes to its only passing instance\n"), "{page}");
+    assert!(page.ends_with(&format!("\nMeasured by the program at {admin}.\n")), "{page}");
+    let output = done(&mut explain(&["db", "--admin", &admin], nowhere)).await;
+    let refusal = format!("error: the program at {admin} does not call db: it calls web\n");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), refusal));
 }
 
 #[tokio::test]
