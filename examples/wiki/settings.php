@@ -1,0 +1,10 @@
+
+# Below are the settings of a site with several web servers.
+
+# Each host shows the site under the name that the browser has used.
+$wgServer = WebRequest::detectServer( false );
+
+# Sessions, tokens and pages are shared by all web servers, through the database.
+$wgMainCacheType = CACHE_DB;
+$wgSessionCacheType = CACHE_DB;
+$wgParserCacheType = CACHE_DB;
