@@ -8,3 +8,6 @@ $wgServer = WebRequest::detectServer( false );
 $wgMainCacheType = CACHE_DB;
 $wgSessionCacheType = CACHE_DB;
 $wgParserCacheType = CACHE_DB;
+
+# Each web server keeps its texts in its own memory: the rest of its files can't be written.
+$wgCacheDirectory = '/tmp';
