@@ -1,3 +1,5 @@
+//! Real sockets: addresses, sizes and batches.
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::*;

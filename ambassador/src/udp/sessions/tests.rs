@@ -1,3 +1,5 @@
+//! The table against a plain list that decides the same.
+
 use proptest::prelude::*;
 
 use super::*;
