@@ -42,15 +42,15 @@ async fn a_wrong_value_is_reported_with_its_flag_and_the_expected_form() {
         ),
         (
             &["ambassador", "6379"],
-            "<LISTEN=SERVICE>... is \"6379\": expected LISTEN=SERVICE, like 6379=redis",
+            "[LISTEN=SERVICE]... is \"6379\": expected LISTEN=SERVICE, like 6379=redis",
         ),
         (
             &["ambassador", "redis=6379"],
-            "<LISTEN=SERVICE>... is \"redis=6379\": `redis` can't be listened on: expected PORT, IP:PORT or a path with a slash, like 6379, 127.0.0.1:6379 or ./redis.sock",
+            "[LISTEN=SERVICE]... is \"redis=6379\": `redis` can't be listened on: expected PORT, IP:PORT or a path with a slash, like 6379, 127.0.0.1:6379 or ./redis.sock",
         ),
         (
             &["ambassador", "80=http:w*"],
-            "<LISTEN=SERVICE>... is \"80=http:w*\": `w*` is not a service: expected 1 to 63 letters, digits, -, _ and .",
+            "[LISTEN=SERVICE]... is \"80=http:w*\": `w*` is not a service: expected 1 to 63 letters, digits, -, _ and .",
         ),
         (
             &["ambassador", "6379=redis", "6379=valkey"],

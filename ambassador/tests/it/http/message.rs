@@ -71,8 +71,7 @@ impl Message {
             *rest = &rest[end + 2..];
             Some(line)
         };
-        loop {
-            let Some(size) = line(&mut rest) else { break };
+        while let Some(size) = line(&mut rest) {
             let digits = size.split(';').next().unwrap_or_default();
             let Ok(size) = usize::from_str_radix(digits, 16) else { break };
             if size == 0 {

@@ -53,7 +53,7 @@ async fn an_instance_that_closes_at_once_without_a_byte_has_failed() {
     soon(async {
         while charged().is_empty() {
             // A byte, or the end.
-            world.connect().await.read(&mut [0]).await.ok();
+            world.connect().await.read_u8().await.ok();
         }
     })
     .await;
