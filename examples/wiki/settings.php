@@ -2,7 +2,7 @@
 # Below are the settings of a site with several web servers.
 
 # Each host shows the site under the name that the browser has used.
-$wgServer = WebRequest::detectServer( false );
+$wgServer = '//' . ( $_SERVER['HTTP_HOST'] ?? 'localhost' );
 
 # Sessions, tokens and pages are shared by all web servers, through the database.
 $wgMainCacheType = CACHE_DB;
