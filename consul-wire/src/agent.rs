@@ -48,8 +48,9 @@ pub struct CheckRegistration {
     pub definition: CheckDefinition,
     /// The initial status; Consul's own default is critical.
     pub status: CheckStatus,
-    /// The agent removes the service after this time in critical; a Go duration, at least `1m`.
-    pub deregister_critical_service_after: String,
+    /// The agent removes the service after this time in critical; a Go duration, at least `1m`. None: it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deregister_critical_service_after: Option<String>,
 }
 
 /// The fields of a [`CheckRegistration`] that are of one kind of check. Intervals and timeouts are Go durations.

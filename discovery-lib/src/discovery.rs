@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    Client, DiscoveryBuilder, Error, Pool, Query, Random, Registered, Registration, Settings,
-    Snapshot, Watch, agent::AgentClient, lifetime::LINGER, pool::Pools, watch::Watches,
+    Client, DiscoveryBuilder, Error, Pool, Query, Random, Registered, Registration, ServiceId,
+    Settings, Snapshot, Watch, agent::AgentClient, lifetime::LINGER, pool::Pools,
+    registration::register_once, watch::Watches,
 };
 
 /// Service discovery through one Consul agent. Cheap to clone; clones share connections. There is no global state: two of them in one
@@ -131,5 +132,16 @@ impl Discovery {
     /// Outside of a tokio runtime.
     pub fn register(&self, registration: Registration) -> Result<Registered, Error> {
         Registered::start(self.agent.clone(), registration, self.random.fork())
+    }
+
+    /// Registers an instance with one request, and keeps nothing: for something that runs elsewhere. It stays registered until it is
+    /// deregistered ([`AgentClient::deregister`]) or its agent loses its data. It is not connected to, and any probe of the registration is
+    /// ignored. Returns its id.
+    ///
+    /// # Errors
+    /// A value is out of bounds, or the check is [`Check::Ttl`](crate::registration::Check::Ttl), which needs heartbeats
+    /// ([`Error::is_setting`]). Or the agent did not answer (in time: it may still have executed the request), or refused.
+    pub async fn register_once(&self, registration: Registration) -> Result<ServiceId, Error> {
+        register_once(&self.agent, registration).await
     }
 }

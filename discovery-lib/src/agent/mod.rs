@@ -20,7 +20,9 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use consul_wire::{
     agent::{AgentSelf, AgentService, ServiceRegistration},
-    catalog, query,
+    catalog,
+    check::CheckStatus,
+    query,
     service::ServiceEntry,
 };
 use http::StatusCode;
@@ -151,9 +153,25 @@ impl AgentClient {
     /// # Errors
     /// No answer (in time), or the agent refused: it may not have the check.
     pub async fn pass(&self, check_id: &str, note: &str) -> Result<(), Error> {
-        let request = Request::put("/v1/agent/check/pass", LOCAL_WITHIN)
-            .segment(check_id)?
-            .query(query::NOTE, note);
+        self.report(check_id, CheckStatus::Passing, note).await
+    }
+
+    /// Sets a TTL check to a status; the note becomes its output. Within 1 s.
+    ///
+    /// # Errors
+    /// No answer (in time), or the agent refused: it may not have the check.
+    pub async fn report(
+        &self,
+        check_id: &str,
+        status: CheckStatus,
+        note: &str,
+    ) -> Result<(), Error> {
+        let path = match status {
+            CheckStatus::Passing => "/v1/agent/check/pass",
+            CheckStatus::Warning => "/v1/agent/check/warn",
+            CheckStatus::Critical => "/v1/agent/check/fail",
+        };
+        let request = Request::put(path, LOCAL_WITHIN).segment(check_id)?.query(query::NOTE, note);
         self.done(request).await
     }
 

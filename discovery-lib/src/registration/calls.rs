@@ -1,5 +1,6 @@
 //! The registrar's calls: to its own instance, and to the agent. Each results in exactly one event.
 
+use consul_wire::check::CheckStatus;
 use tokio::time::timeout;
 
 use super::{
@@ -16,8 +17,6 @@ use crate::{
     instance::INCARNATION,
 };
 
-/// The output of the check.
-const HEARTBEAT_NOTE: &str = "heartbeat ok";
 /// The reason for the maintenance.
 const LEAVING_REASON: &str = "shutting down";
 
@@ -59,7 +58,11 @@ pub(super) async fn register(agent: &AgentClient, subject: &Subject, place: Plac
 }
 
 /// The host of the record. An instance that listens on loopback needs none if the address of its agent's node is the same.
-async fn published(agent: &AgentClient, subject: &Subject, place: Place) -> Option<Host> {
+pub(super) async fn published(
+    agent: &AgentClient,
+    subject: &Subject,
+    place: Place,
+) -> Option<Host> {
     match place {
         Place::Advertised => subject.registration.advertise.host.clone(),
         Place::Node => None,
@@ -71,8 +74,13 @@ async fn published(agent: &AgentClient, subject: &Subject, place: Place) -> Opti
     }
 }
 
-pub(super) async fn heartbeat(agent: &AgentClient, subject: &Subject, epoch: u32) -> Ended {
-    let passed = agent.pass(&subject.check_id, HEARTBEAT_NOTE).await;
+pub(super) async fn heartbeat(
+    agent: &AgentClient,
+    subject: &Subject,
+    epoch: u32,
+    status: CheckStatus,
+) -> Ended {
+    let passed = agent.report(&subject.check_id, status, &subject.health.note()).await;
     let heartbeat = match &passed {
         Ok(()) => Heartbeat::Passed,
         Err(err) if err.is_not_registered() => Heartbeat::NotRegistered,

@@ -32,7 +32,7 @@ impl Registered {
     /// ([`serve::Server`](crate::serve::Server) does): nothing is registered before, because the kernel accepts connections to a bound port
     /// before its program does. On the first signal the instance continues to serve for `drain`, so that callers stop using it: it is put into
     /// maintenance at once and deregistered at half of that time; then [`Lifecycle::drained`] returns and the server stops accepting. An agent
-    /// that doesn't answer delays the end by at most 1 s. If the server ends first, the instance is deregistered.
+    /// that doesn't answer delays the end by at most 1 s. If the server ends by itself, also during the drain, the instance is deregistered at once.
     ///
     /// ```no_run
     /// use discovery::{Discovery, Lifecycle, Registration, shutdown_signal};
@@ -81,10 +81,15 @@ impl Registered {
         stage_tx.send_replace(Stage::Draining);
         let now = Instant::now();
         let drained_at = later(now, drain);
+        let leave_sooner = self.leave_sooner();
         let leave = self.leave_until(later(now, drain / 2), drained_at + AGENT_GRACE);
         let finish = async {
             select! {
-                ended = &mut serving => return Ok(ended),
+                ended = &mut serving => {
+                    // Nobody serves any more.
+                    leave_sooner();
+                    return Ok(ended);
+                }
                 () = sleep_until(drained_at) => {}
             }
             stage_tx.send_replace(Stage::Drained);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use consul_wire::check::CheckStatus;
 use tokio::sync::watch;
 
 use super::{RegistrationState, subject::Subject, task::Report};
@@ -86,6 +87,25 @@ impl Lifecycle {
     /// [`serve::Server`](crate::serve) does. Later calls have no effect.
     pub fn set_accepting(&self) {
         self.subject.gate.open();
+    }
+
+    /// Reports that the instance is healthy, as it is without any report. The note becomes the output of its check.
+    ///
+    /// A report is sent to the agent at once, or a second after the last heartbeat, and again with each heartbeat until the next report. It is
+    /// for [`Check::Ttl`](super::Check::Ttl): with any other check it has no effect.
+    pub fn pass(&self, note: &str) {
+        self.subject.health.report(CheckStatus::Passing, note);
+    }
+
+    /// Reports that the instance can be used, but has a problem: it is picked only if no instance is passing. Sent as by [`Self::pass`].
+    pub fn warn(&self, note: &str) {
+        self.subject.health.report(CheckStatus::Warning, note);
+    }
+
+    /// Reports that the instance can't be used. The agent deregisters it after a minute in this state; the next [`Self::pass`] or [`Self::warn`]
+    /// registers it again. Before the registration, nothing is registered until then. Sent as by [`Self::pass`].
+    pub fn fail(&self, note: &str) {
+        self.subject.health.report(CheckStatus::Critical, note);
     }
 
     /// The current state of the registration.

@@ -13,6 +13,7 @@
 //! - a call without an answer leads to another look, not to another registration;
 //! - an instance that is no longer in the catalog is registered again although its agent has it: Consul's own repair takes one to two minutes;
 //! - each registration follows a probe of the address that it publishes;
+//! - a status that the program reports is sent within [`REPORT_GAP`], and with each heartbeat; while it is critical, nothing is registered;
 //! - another run with the same id is not touched: no heartbeats for it, and no deregistration.
 
 mod active;
@@ -21,6 +22,7 @@ mod event;
 
 use std::time::Duration;
 
+use consul_wire::check::CheckStatus;
 use tokio::time::Instant;
 
 pub use event::RegistrationState;
@@ -39,6 +41,10 @@ use deregistration::Deregistration;
 pub(super) const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 /// The TTL of the check: without a heartbeat for this time it is critical.
 pub(super) const TTL: Duration = Duration::from_secs(15);
+/// The shortest time from one heartbeat to the next, when the reported status changes: a change may be sent this late.
+pub(super) const REPORT_GAP: Duration = Duration::from_secs(1);
+/// The statuses arrive in the order in which they were reported: a heartbeat has ended before the next is sent.
+const _: () = assert!(LOCAL_WITHIN.as_nanos() <= REPORT_GAP.as_nanos());
 /// Limits the heartbeats in flight to one, and to two around a new registration.
 const _: () = assert!(LOCAL_WITHIN.as_nanos() < HEARTBEAT_EVERY.as_nanos());
 /// The maximum backoff after failures.
@@ -57,6 +63,8 @@ pub(super) struct Machine {
     epoch: u32,
     /// The interval of the heartbeats; none if the check of the instance has none. Then looks alone find a loss.
     heartbeat_every: Option<Duration>,
+    /// The status that the program reported last.
+    status: CheckStatus,
     /// Failures in a row.
     failures: u32,
     /// Whether it was found in the catalog once, so that the token can read it there.
@@ -94,6 +102,7 @@ impl Machine {
             refused: false,
             epoch: 0,
             heartbeat_every,
+            status: CheckStatus::Passing,
             failures: 0,
             was_in_catalog: false,
             has_swept: false,
@@ -125,7 +134,7 @@ impl Machine {
     /// When the next [`Event::Tick`] is due, if one is.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Probing(turn) => turn.at(),
+            Phase::Probing(turn) => turn.at().filter(|_| self.may_register()),
             Phase::Active(active) => active.wakes_at(),
             Phase::Leaving(leaving) => Some(leaving.wakes_at()),
             Phase::Registering | Phase::Replaced | Phase::Left => None,
@@ -142,6 +151,7 @@ impl Machine {
                 self.heartbeat_ended(epoch, heartbeat, now, draw)
             }
             Event::Looked { epoch, found, place } => self.looked(epoch, found, place, now, draw),
+            Event::Reported(status) => self.reported(status, now),
             Event::Leave(order) => self.leave(order),
             Event::Swept => {}
             Event::Maintained => self.maintained(),
@@ -152,7 +162,7 @@ impl Machine {
 
     fn tick(&mut self, now: Instant) {
         match self.phase {
-            Phase::Probing(turn) if turn.is_due(now) => self.probe(),
+            Phase::Probing(turn) if turn.is_due(now) && self.may_register() => self.probe(),
             Phase::Active(active) => self.tick_active(active, now),
             Phase::Leaving(leaving) => self.tick_leaving(leaving, now),
             Phase::Probing(_) | Phase::Registering | Phase::Replaced | Phase::Left => {}
@@ -169,6 +179,10 @@ impl Machine {
             return;
         }
         match probed {
+            // Critical since the probe began.
+            Probed::Answered(_) if !self.may_register() => {
+                self.phase = Phase::Probing(Turn::At(now));
+            }
             Probed::Answered(place) => {
                 if self.place.is_none() {
                     // Failures before it listened were not failures of the agent.
@@ -184,6 +198,22 @@ impl Machine {
             }
             Probed::Refused => self.refused(now, draw),
         }
+    }
+
+    fn reported(&mut self, status: CheckStatus, now: Instant) {
+        let changed = status != self.status;
+        self.status = status;
+        if let Phase::Active(active) = &mut self.phase
+            && changed
+        {
+            active.hasten_heartbeat(now);
+        }
+    }
+
+    /// A critical instance is not registered: no caller would use it, and the agent would deregister it after a minute. Without heartbeats, the
+    /// agent finds the status itself.
+    fn may_register(&self) -> bool {
+        self.status != CheckStatus::Critical || self.heartbeat_every.is_none()
     }
 
     fn refused(&mut self, now: Instant, draw: f64) {

@@ -1,15 +1,17 @@
 //! The registration of an instance in Consul, from the start of its program to the shutdown.
 //!
 //! `machine` decides, as a pure function of an event and the time; `task` executes its effects, the calls to the agent, and feeds their results
-//! back; `life` is the order in which a server starts and shuts down; `check` is the health check.
+//! back; `life` is the order in which a server starts and shuts down; `check` is the health check; `health` is what the program reports for it.
 
 mod advertise;
 mod calls;
 mod check;
+mod health;
 mod life;
 mod lifecycle;
 mod limits;
 mod machine;
+mod once;
 mod probe;
 mod registered;
 mod shutdown;
@@ -25,6 +27,7 @@ pub use check::{Check, CheckSchedule};
 pub(crate) use life::FINISH_WITHIN;
 pub use lifecycle::Lifecycle;
 pub use machine::RegistrationState;
+pub(crate) use once::register_once;
 pub use registered::Registered;
 pub use shutdown::{ShutdownSignal, Trigger, shutdown_signal};
 pub use subject::near;
@@ -132,6 +135,12 @@ impl Registration {
     {
         self.probe = Some(Probe::new(probe));
         self
+    }
+
+    /// The address at which the instance listens.
+    #[must_use]
+    pub fn local(&self) -> SocketAddr {
+        self.local
     }
 
     /// Checks what can be checked before the first request to this agent.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{mpsc, watch},
     time::Instant,
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -20,6 +20,9 @@ use crate::{ServiceId, agent::AgentClient, error::Error, random::Random};
 /// The longest time that [`Registered::leave`] takes: one look and one deregistration, each with a deadline of 1 s.
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
+/// The orders to leave that wait for the registrar: one, and a second one to do it sooner.
+const ORDERS_MAX: usize = 2;
+
 /// An instance that is kept registered, returned by [`Discovery::register`](crate::Discovery::register).
 ///
 /// When the agent restarts or loses its data, the instance is registered again; that never ends in an error. A refused registration shows
@@ -35,7 +38,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 pub struct Registered {
     lifecycle: Lifecycle,
     pub(super) stage_tx: watch::Sender<Stage>,
-    leave_tx: oneshot::Sender<Leave>,
+    leave_tx: mpsc::Sender<Leave>,
     registrar: AbortOnDropHandle<()>,
 }
 
@@ -51,7 +54,7 @@ impl Registered {
     ) -> Result<Self, Error> {
         registration.validate(agent.address())?;
         let subject = Arc::new(Subject::new(registration));
-        let (leave_tx, leave_rx) = oneshot::channel();
+        let (leave_tx, leave_rx) = mpsc::channel(ORDERS_MAX);
         let (registrar, report_rx) = Registrar::new(agent, subject.clone(), random);
         let registrar = AbortOnDropHandle::new(tokio::spawn(registrar.run(leave_rx)));
         let (stage_tx, lifecycle) = Lifecycle::new(report_rx, subject);
@@ -76,6 +79,21 @@ impl Registered {
     /// As [`Lifecycle::set_accepting`].
     pub fn set_accepting(&self) {
         self.lifecycle.set_accepting();
+    }
+
+    /// As [`Lifecycle::pass`].
+    pub fn pass(&self, note: &str) {
+        self.lifecycle.pass(note);
+    }
+
+    /// As [`Lifecycle::warn`].
+    pub fn warn(&self, note: &str) {
+        self.lifecycle.warn(note);
+    }
+
+    /// As [`Lifecycle::fail`].
+    pub fn fail(&self, note: &str) {
+        self.lifecycle.fail(note);
     }
 
     /// The current state of the registration.
@@ -113,11 +131,22 @@ impl Registered {
         self.leave_until(now, now + LEAVE_WITHIN).await;
     }
 
+    /// An order to end a leave in progress now.
+    pub(super) fn leave_sooner(&self) -> impl Fn() + use<> {
+        let leave_tx = self.leave_tx.clone();
+        move || {
+            let now = Instant::now();
+            let order = Leave { deregister_at: now, give_up_at: now + LEAVE_WITHIN };
+            // A registrar that has ended needs no order.
+            leave_tx.try_send(order).ok();
+        }
+    }
+
     /// In maintenance until `deregister_at`, then deregistered, as far as the agent answers by `give_up_at`.
     pub(super) async fn leave_until(self, deregister_at: Instant, give_up_at: Instant) {
         let Self { lifecycle, leave_tx, registrar, .. } = self;
         // A registrar that has ended needs no order.
-        leave_tx.send(Leave { deregister_at, give_up_at }).ok();
+        leave_tx.try_send(Leave { deregister_at, give_up_at }).ok();
         if let Err(err) = registrar.await {
             let (service, id) = (lifecycle.service(), lifecycle.id());
             tracing::error!(%service, instance = %id, error = %err, "registrar panicked");

@@ -16,7 +16,7 @@ use consul_wire::{
 };
 use tracing::warn;
 
-use super::{Registration, machine::Place, probe::Gate};
+use super::{Registration, health::Health, machine::Place, probe::Gate};
 use crate::{Host, ServiceId, agent::run_of, instance::INCARNATION, names::Names};
 
 /// The agent deregisters an instance that is critical for this time. Consul's minimum, since a program that was only suspended registers again.
@@ -35,6 +35,8 @@ pub(super) struct Subject {
     pub(super) names: Names,
     /// Open once the program accepts connections.
     pub(super) gate: Gate,
+    /// What the program reports.
+    pub(super) health: Health,
     warned_unchecked: AtomicBool,
 }
 
@@ -51,6 +53,7 @@ impl Subject {
             node: OnceLock::new(),
             names: Names::default(),
             gate: Gate::default(),
+            health: Health::default(),
             warned_unchecked: AtomicBool::new(false),
         }
     }
@@ -91,6 +94,16 @@ impl Subject {
         }
     }
 
+    /// The body of a registration that nothing keeps: without an incarnation, and never deregistered by its agent.
+    pub(super) fn body_once(&self, host: Option<&Host>) -> ServiceRegistration {
+        let mut body = self.body(host);
+        body.meta.remove(INCARNATION);
+        for check in &mut body.checks {
+            check.deregister_critical_service_after = None;
+        }
+        body
+    }
+
     /// The body of the registration. Passing from the start: a probe succeeded, and a check that starts as critical would hide the instance until
     /// the first heartbeat or poll.
     pub(super) fn body(&self, host: Option<&Host>) -> ServiceRegistration {
@@ -105,7 +118,7 @@ impl Subject {
             name: check.to_string(),
             definition,
             status: CheckStatus::Passing,
-            deregister_critical_service_after: DEREGISTER_CRITICAL_AFTER.to_owned(),
+            deregister_critical_service_after: Some(DEREGISTER_CRITICAL_AFTER.to_owned()),
         });
         let mut meta = meta.clone();
         meta.insert(INCARNATION.to_owned(), self.incarnation.clone());

@@ -4,7 +4,7 @@ use std::{collections::HashSet, future::pending, panic::resume_unwind, sync::Arc
 
 use tokio::{
     select,
-    sync::{oneshot, watch},
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -77,9 +77,10 @@ impl Registrar {
         (registrar, report_rx)
     }
 
-    /// Ends when the registration ended as `leave_rx` ordered, or when that is closed.
-    pub(super) async fn run(mut self, mut leave_rx: oneshot::Receiver<Leave>) {
-        let mut staying = true;
+    /// Ends when the registration ended as `leave_rx` ordered, or when that is closed without an order.
+    pub(super) async fn run(mut self, mut leave_rx: mpsc::Receiver<Leave>) {
+        let (mut staying, mut open) = (true, true);
+        let mut health_rx = self.subject.health.subscribe();
         while self.machine.state() != RegistrationState::Left {
             let wakes_at = self.machine.wakes_at();
             let event = select! {
@@ -93,11 +94,18 @@ impl Registrar {
                     event
                 }
                 () = reached(wakes_at) => Event::Tick,
-                order = &mut leave_rx, if staying => {
-                    staying = false;
-                    let Ok(order) = order else { return };
-                    Event::Leave(order)
-                }
+                status = health_rx.changed() => Event::Reported(status),
+                order = leave_rx.recv(), if open => match order {
+                    Some(order) => {
+                        staying = false;
+                        Event::Leave(order)
+                    }
+                    None if staying => return,
+                    None => {
+                        open = false;
+                        continue;
+                    }
+                },
             };
             for effect in self.machine.on(event, Instant::now(), self.random.f64()) {
                 self.perform(effect);
@@ -116,8 +124,8 @@ impl Registrar {
             Effect::Register { place } => {
                 self.spawn(async move { calls::register(&agent, &subject, place).await });
             }
-            Effect::Heartbeat { epoch } => {
-                self.spawn(async move { calls::heartbeat(&agent, &subject, epoch).await });
+            Effect::Heartbeat { epoch, status } => {
+                self.spawn(async move { calls::heartbeat(&agent, &subject, epoch, status).await });
             }
             Effect::Look { epoch, catalog } => self
                 .spawn(async move { calls::look(&agent, &subject, epoch, catalog, place).await }),
@@ -158,7 +166,9 @@ impl Registrar {
             RegistrationState::Replaced => {
                 warn!(%service, instance = %id, "another run registered with this id; this one no longer registers");
             }
-            RegistrationState::Left => info!(%service, instance = %id, "registration ended"),
+            RegistrationState::Left if self.machine.place().is_some() => {
+                info!(%service, instance = %id, "registration ended");
+            }
             RegistrationState::Refused => {
                 warn!(%service, instance = %id, "registration refused; retrying every 30 s: check the settings and the token");
             }
@@ -166,6 +176,7 @@ impl Registrar {
             | RegistrationState::Registering
             | RegistrationState::Registered
             | RegistrationState::Leaving
+            | RegistrationState::Left
             | RegistrationState::Abandoned => {
                 debug!(%service, instance = %id, ?state, "registration state changed");
             }

@@ -3,6 +3,7 @@
 mod checks;
 mod placed;
 mod refused;
+mod reported;
 mod served;
 mod swept;
 mod unseen;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    BACKOFF_MAX, Machine, Phase, Turn,
+    BACKOFF_MAX, Machine, Phase, REPORT_GAP, Turn,
     event::{Catalog, Effect, Found, Heartbeat, Notice, Place, RegisterOutcome},
 };
 use crate::backoff::{backoff, spread};
@@ -37,6 +37,8 @@ pub(super) struct Active {
     lacks: u32,
     /// None for a check without heartbeats.
     heartbeat_at: Option<Instant>,
+    /// The time of the last heartbeat.
+    heartbeat_sent_at: Option<Instant>,
     look: Turn,
     /// Consecutive looks after which it is not settled.
     looks: u32,
@@ -56,6 +58,7 @@ impl Active {
             catalog_at: now,
             lacks: 0,
             heartbeat_at,
+            heartbeat_sent_at: None,
             look: Turn::At(now),
             looks: 0,
         }
@@ -63,6 +66,12 @@ impl Active {
 
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         self.look.at().into_iter().chain(self.heartbeat_at).min()
+    }
+
+    /// Sends the next heartbeat now, or [`REPORT_GAP`] after the last one.
+    pub(super) fn hasten_heartbeat(&mut self, now: Instant) {
+        let soonest = self.heartbeat_sent_at.map_or(now, |sent_at| now.max(sent_at + REPORT_GAP));
+        self.heartbeat_at = self.heartbeat_at.map(|at| at.min(soonest));
     }
 
     fn read(&mut self, catalog: Catalog, now: Instant, draw: f64) {
@@ -95,7 +104,8 @@ impl Machine {
             // After a pause that missed several heartbeats, one is sent.
             let missed = (now - *at).as_millis() / every.as_millis();
             *at += every * (missed as u32 + 1);
-            self.effects.push(Effect::Heartbeat { epoch: self.epoch });
+            active.heartbeat_sent_at = Some(now);
+            self.effects.push(Effect::Heartbeat { epoch: self.epoch, status: self.status });
         }
         if active.look.is_due(now) {
             active.look = Turn::Awaited;

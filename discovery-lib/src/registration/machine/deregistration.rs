@@ -34,7 +34,7 @@ impl Deregistration {
 impl Machine {
     pub(super) fn leave(&mut self, order: Leave) {
         let step = match self.phase {
-            Phase::Leaving(_) => return,
+            Phase::Leaving(leaving) => return self.leave_sooner(leaving, order),
             Phase::Registering => Step::Registration,
             _ if !self.may_be_at_agent() => {
                 self.phase = Phase::Left;
@@ -43,6 +43,19 @@ impl Machine {
             _ => self.look_while_leaving(),
         };
         self.failures = 0;
+        self.phase = Phase::Leaving(Deregistration { step, order });
+    }
+
+    /// A second order can only end it sooner.
+    fn leave_sooner(&mut self, Deregistration { step, order }: Deregistration, sooner: Leave) {
+        let order = Leave {
+            deregister_at: order.deregister_at.min(sooner.deregister_at),
+            give_up_at: order.give_up_at.min(sooner.give_up_at),
+        };
+        let step = match step {
+            Step::Look(turn) => Step::Look(turn.at_most(order.deregister_at)),
+            Step::Registration | Step::Maintenance | Step::Deregistration => step,
+        };
         self.phase = Phase::Leaving(Deregistration { step, order });
     }
 

@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
+use consul_wire::check::CheckStatus;
 use tokio::time::Instant;
 
 /// The state of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RegistrationState {
-    /// The program does not accept connections yet, or a connection to the address that would be published fails.
+    /// The program does not accept connections yet or reports that it is critical, or a connection to the address that would be published fails.
     Probing,
     /// The agent doesn't have it, or has not confirmed it; registration is retried with backoff.
     Registering,
@@ -50,7 +51,9 @@ pub(in crate::registration) enum Event {
     HeartbeatEnded { epoch: u32, heartbeat: Heartbeat },
     /// A look ended. `place` is where the instance is now, if known.
     Looked { epoch: u32, found: Found, place: Option<Place> },
-    /// The program shuts down.
+    /// The program reported its status.
+    Reported(CheckStatus),
+    /// The program shuts down. A second one: it has ended meanwhile.
     Leave(Leave),
     /// A request for maintenance ended. Its result is ignored: maintenance only informs callers sooner.
     Maintained,
@@ -146,8 +149,10 @@ pub(in crate::registration) enum Effect {
     Register {
         place: Place,
     },
+    /// Set the check to the status that the program reported last.
     Heartbeat {
         epoch: u32,
+        status: CheckStatus,
     },
     /// Read the agent's record, and the catalog if `catalog` is set.
     Look {

@@ -8,8 +8,9 @@ use super::{
     *,
 };
 use crate::agent::REGISTER_WITHIN;
-use world::{Fault, REPAIRED_WITHIN, Record, World, place};
+use world::{Fault, REAPED_AFTER, REPAIRED_WITHIN, Record, World, place};
 
+mod unanswered;
 mod world;
 
 /// The time to recover after the last fault: the longest outstanding call, full pauses, a look.
@@ -58,6 +59,14 @@ fn any_fault() -> impl Strategy<Value = Fault> {
 
 fn some(fault: impl Strategy<Value = Fault>) -> impl Strategy<Value = Vec<(Duration, Fault)>> {
     proptest::collection::vec((time(FAULTS_BEGIN_MS), fault), 0..8)
+}
+
+fn status() -> impl Strategy<Value = CheckStatus> {
+    prop_oneof![Just(CheckStatus::Passing), Just(CheckStatus::Warning), Just(CheckStatus::Critical)]
+}
+
+fn reports() -> impl Strategy<Value = Vec<(Duration, CheckStatus)>> {
+    proptest::collection::vec((time(FAULTS_BEGIN_MS), status()), 0..12)
 }
 
 /// A world in which it is ready, and whose faults begin now.
@@ -168,6 +177,47 @@ proptest! {
         let mut world = ready(seed).with(&[(at, Fault::LosesRecord)]);
         world.run_until(at + HEARTBEAT_EVERY + Duration::from_millis(500));
         prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
+    }
+
+    #[test]
+    fn after_any_faults_the_last_report_is_the_status(
+        seed: u64,
+        faults in some(any_fault()),
+        reports in reports(),
+        last in prop_oneof![Just(CheckStatus::Passing), Just(CheckStatus::Warning)],
+    ) {
+        let end = [(FAULTS_END, last)];
+        let mut world = ready(seed).with(&faults).reporting(&reports).reporting(&end);
+        world.run_until(FAULTS_END + WELL_WITHIN);
+        prop_assert_eq!(world.state(), RegistrationState::Ready);
+        prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
+        prop_assert_eq!(world.status.0, last);
+    }
+
+    #[test]
+    fn a_critical_instance_is_removed_after_a_minute_and_is_back_with_the_next_pass(
+        seed: u64,
+        reports in reports(),
+        critical_for in time(120_000),
+    ) {
+        let critical = [(FAULTS_END, CheckStatus::Critical)];
+        let passing = [(FAULTS_END + critical_for, CheckStatus::Passing)];
+        let mut world = ready(seed).reporting(&reports).reporting(&critical).reporting(&passing);
+        world.run_until(FAULTS_END + critical_for);
+        // Time for the reports before, each of which may be sent late.
+        let is_gone = critical_for > REAPED_AFTER + Duration::from_secs(2);
+        prop_assert!(!is_gone || world.record.is_none());
+        world.run_until(FAULTS_END + critical_for + Duration::from_secs(3));
+        prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
+        prop_assert_eq!(world.status.0, CheckStatus::Passing);
+    }
+
+    #[test]
+    fn reports_have_no_effect_without_heartbeats(seed: u64, reports in reports()) {
+        let mut world = ready_in(World::without_heartbeats(seed)).reporting(&reports);
+        world.run_until(FAULTS_END);
+        prop_assert_eq!(world.state(), RegistrationState::Ready);
+        prop_assert_eq!(world.registrations(), 1);
     }
 
     #[test]
@@ -328,4 +378,45 @@ fn a_refused_heartbeat_is_reported_until_one_succeeds() {
         assert_eq!(machine.on(Event::HeartbeatEnded { epoch, heartbeat }, now, 0.5), []);
         assert_eq!(machine.state(), state);
     }
+}
+
+#[test]
+fn nothing_is_registered_before_a_program_that_reports_critical_passes() {
+    let now = Instant::now();
+    let mut machine = Machine::new(now, Some(HEARTBEAT_EVERY));
+    assert_eq!(machine.on(Event::Tick, now, 0.5), [Effect::Probe]);
+    assert_eq!(machine.on(Event::Reported(CheckStatus::Critical), now, 0.5), []);
+    let probed = Event::Probed(Probed::Answered(place(0)));
+    assert_eq!((machine.on(probed, now, 0.5), machine.wakes_at()), (vec![], None));
+    assert_eq!(machine.on(Event::Reported(CheckStatus::Warning), now, 0.5), []);
+    assert_eq!(machine.wakes_at(), Some(now));
+    assert_eq!(machine.on(Event::Tick, now, 0.5), [Effect::Probe]);
+}
+
+#[test]
+fn a_second_order_to_leave_deregisters_at_once() {
+    let World { mut machine, now, .. } = ready(7);
+    let order = |after: u64| {
+        let deregister_at = now + Duration::from_secs(after);
+        Event::Leave(Leave { deregister_at, give_up_at: deregister_at + LOCAL_WITHIN })
+    };
+    let ours = |machine: &Machine| Event::Looked {
+        epoch: machine.epoch,
+        found: Found::Ours { catalog: Catalog::Unknown },
+        place: None,
+    };
+    machine.on(order(600), now, 0.5);
+    let looked = ours(&machine);
+    assert_eq!(machine.on(looked, now, 0.5), [Effect::Maintain]);
+    machine.on(Event::Maintained, now, 0.5);
+    assert_eq!(machine.wakes_at(), Some(now + Duration::from_secs(600)));
+    machine.on(order(0), now, 0.5);
+    // A later order changes nothing.
+    machine.on(order(900), now, 0.5);
+    assert_eq!(machine.wakes_at(), Some(now));
+    assert!(matches!(machine.on(Event::Tick, now, 0.5)[..], [Effect::Look { .. }]));
+    let looked = ours(&machine);
+    assert_eq!(machine.on(looked, now, 0.5), [Effect::Deregister]);
+    machine.on(Event::Deregistered { done: true }, now, 0.5);
+    assert_eq!(machine.state(), RegistrationState::Left);
 }

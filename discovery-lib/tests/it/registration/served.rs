@@ -244,3 +244,22 @@ async fn signals_of_the_process_shut_it_down() {
         timeout(SOON, signals.next()).await.expect("no signal").unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_server_that_ends_during_the_drain_is_deregistered_at_once() {
+    everywhere(async |world| {
+        let end = async |listener: TcpListener, lifecycle: Lifecycle| {
+            lifecycle.set_accepting();
+            lifecycle.shutdown().await;
+            drop(listener);
+            "ended"
+        };
+        let ending = serve(&world, Duration::MAX, end, async |lifecycle, trigger| {
+            lifecycle.ready().await.unwrap();
+            trigger.fire();
+        });
+        assert_eq!(ending.await.unwrap(), "ended");
+        until_shown(&world, &[]).await;
+    })
+    .await;
+}

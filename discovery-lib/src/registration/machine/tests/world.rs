@@ -4,14 +4,16 @@ use std::{cmp::Reverse, collections::BinaryHeap, net::Ipv4Addr, time::Duration};
 
 use tokio::time::Instant;
 
-use super::super::*;
-use crate::agent::REGISTER_WITHIN;
+use super::{
+    super::*,
+    unanswered::{deadline, no_answer},
+};
 
-/// Longer than in any client: heartbeats that hang must not delay the next one.
-const HEARTBEAT_WITHIN: Duration = Duration::from_secs(12);
 /// The longest time after which an agent without a quorum still executes a request.
 const LATE_MAX: Duration = Duration::from_secs(21);
 
+/// The agent deregisters an instance that was critical for this time.
+pub(super) const REAPED_AFTER: Duration = Duration::from_secs(60);
 /// Consul's anti-entropy: an agent compares what it has with the catalog every one to two minutes.
 pub(super) const REPAIRED_WITHIN: Duration = Duration::from_secs(120);
 
@@ -59,6 +61,8 @@ enum Happens {
     /// Its answer arrives.
     Answered(usize),
     Fault(usize),
+    Report(usize),
+    Reaped,
     Successor,
     Leave,
 }
@@ -80,11 +84,17 @@ pub(super) struct World {
     rng: fastrand::Rng,
     queue: BinaryHeap<Reverse<(Instant, Happens)>>,
     faults: Vec<Fault>,
+    /// What the program reports, in order.
+    reports: Vec<CheckStatus>,
+    /// The status that the program reported last, and when it began to differ from the one before.
+    pub(super) reported: (CheckStatus, Instant),
     /// All effects of the machine.
     pub(super) effects: Vec<Effect>,
     calls: Vec<Asked>,
     /// The record of the agent for the id.
     pub(super) record: Option<Record>,
+    /// The status of its check, and since when.
+    pub(super) status: (CheckStatus, Instant),
     /// The catalog lacks it until this time, or until it is registered again.
     dropped_until: Instant,
     /// The current address of the host.
@@ -105,6 +115,7 @@ pub(super) struct World {
     /// The result of the last probe, which a registration publishes.
     probed: Option<Place>,
     last_heartbeat: Instant,
+    last_sent: Option<CheckStatus>,
     last_found: Found,
     left_at: Option<Instant>,
     drain: Duration,
@@ -129,9 +140,12 @@ impl World {
             machine: Machine::new(now, heartbeat_every),
             queue: BinaryHeap::new(),
             faults: Vec::new(),
+            reports: Vec::new(),
+            reported: (CheckStatus::Passing, now),
             effects: Vec::new(),
             calls: Vec::new(),
             record: None,
+            status: (CheckStatus::Critical, now),
             place: place(0),
             no_races: false,
             listens_at: now + Duration::from_secs(2).mul_f64(rng.f64()),
@@ -147,6 +161,7 @@ impl World {
             missed: false,
             probed: None,
             last_heartbeat: now,
+            last_sent: None,
             last_found: Found::Unknown,
             left_at: None,
             drain: Duration::ZERO,
@@ -163,6 +178,16 @@ impl World {
         for &(after, fault) in faults {
             self.schedule(self.start + after, Happens::Fault(self.faults.len()));
             self.faults.push(fault);
+        }
+        self
+    }
+
+    pub(super) fn reporting(mut self, reports: &[(Duration, CheckStatus)]) -> Self {
+        let mut reports = reports.to_vec();
+        reports.sort_by_key(|(after, _)| *after);
+        for (after, status) in reports {
+            self.schedule(self.start + after, Happens::Report(self.reports.len()));
+            self.reports.push(status);
         }
         self
     }
@@ -233,6 +258,19 @@ impl World {
         match happens {
             Happens::Done(number) => self.done(number),
             Happens::Answered(number) => self.answered(number),
+            Happens::Report(number) => {
+                let status = self.reports[number];
+                if status != self.reported.0 {
+                    self.reported = (status, self.now);
+                }
+                self.feed(Event::Reported(status));
+            }
+            Happens::Reaped => {
+                let (status, since) = self.status;
+                if status == CheckStatus::Critical && self.now - since >= REAPED_AFTER {
+                    self.record = None;
+                }
+            }
             Happens::Successor => self.record = Some(Record::Another),
             Happens::Leave => {
                 self.left_at = Some(self.now);
@@ -275,11 +313,20 @@ impl World {
                 let open = self.registered.is_some_and(|(how, _)| !failed(how));
                 assert!(!open || self.missed, "registered again without a sign of a loss");
                 self.registering = true;
+                let is_critical = self.reported.0 == CheckStatus::Critical;
+                assert!(
+                    !is_critical || self.machine.heartbeat_every.is_none(),
+                    "registers while critical"
+                );
+                self.last_sent = None;
             }
-            Effect::Heartbeat { .. } => {
+            Effect::Heartbeat { status, .. } => {
                 let has_heartbeats = self.machine.heartbeat_every.is_some();
                 assert!(has_heartbeats, "a heartbeat for a check that has none");
+                let hastened = self.last_sent.is_some_and(|sent| sent != status);
+                assert!(!hastened || self.now - self.last_heartbeat >= REPORT_GAP, "too soon");
                 self.last_heartbeat = self.now;
+                self.last_sent = Some(status);
             }
             Effect::Sweep => {
                 let is_found = matches!(self.last_found, Found::Ours { .. });
@@ -335,15 +382,19 @@ impl World {
             Effect::Register { .. } if refuses => Event::Registered(RegisterOutcome::Refused),
             Effect::Register { place } => {
                 self.record = Some(Record::Ours(place));
+                self.sets(CheckStatus::Passing);
                 self.dropped_until = self.now;
                 Event::Registered(RegisterOutcome::Done)
             }
-            Effect::Heartbeat { epoch } => Event::HeartbeatEnded {
+            Effect::Heartbeat { epoch, status } => Event::HeartbeatEnded {
                 epoch,
                 heartbeat: match before {
                     _ if refuses => Heartbeat::Refused,
                     None => Heartbeat::NotRegistered,
-                    Some(_) => Heartbeat::Passed,
+                    Some(_) => {
+                        self.sets(status);
+                        Heartbeat::Passed
+                    }
                 },
             },
             Effect::Look { epoch, .. } => Event::Looked {
@@ -369,6 +420,16 @@ impl World {
         };
         if !self.calls[number].hangs {
             self.calls[number].answer = answer;
+        }
+    }
+
+    /// Sets the check.
+    fn sets(&mut self, status: CheckStatus) {
+        if status != self.status.0 {
+            self.status = (status, self.now);
+            if status == CheckStatus::Critical {
+                self.schedule(self.now + REAPED_AFTER, Happens::Reaped);
+            }
         }
     }
 
@@ -405,6 +466,9 @@ impl World {
         {
             let gap = self.now - self.last_heartbeat;
             assert!(gap <= HEARTBEAT_EVERY, "no heartbeat for {gap:?}");
+            let (reported, at) = self.reported;
+            let is_late = self.now - at > REPORT_GAP && self.last_sent != Some(reported);
+            assert!(!is_late, "{reported} was not sent");
         }
         if let Some(left_at) = self.left_at {
             let over = self.now > left_at + self.drain + LOCAL_WITHIN;
@@ -412,29 +476,5 @@ impl World {
         }
         let calls_max = 60.0 + 2.0 * (self.now - self.start).as_secs_f64();
         assert!(self.calls.len() as f64 <= calls_max, "a busy loop");
-    }
-}
-
-fn deadline(effect: Effect) -> Duration {
-    match effect {
-        Effect::Register { .. } => REGISTER_WITHIN,
-        Effect::Heartbeat { .. } => HEARTBEAT_WITHIN,
-        _ => LOCAL_WITHIN,
-    }
-}
-
-/// The outcome of a call that brought no answer that counts.
-fn no_answer(effect: Effect, registered: RegisterOutcome) -> Event {
-    match effect {
-        Effect::Probe => Event::Probed(Probed::Silent),
-        Effect::Register { .. } => Event::Registered(registered),
-        Effect::Heartbeat { epoch } => {
-            Event::HeartbeatEnded { epoch, heartbeat: Heartbeat::Unknown }
-        }
-        Effect::Look { epoch, .. } => Event::Looked { epoch, found: Found::Unknown, place: None },
-        Effect::Sweep => Event::Swept,
-        Effect::Maintain => Event::Maintained,
-        Effect::Deregister => Event::Deregistered { done: false },
-        Effect::Notice(_) => unreachable!("not a call"),
     }
 }
