@@ -19,5 +19,5 @@ pub use health::health;
 pub use listen::{listen, refused};
 pub use logging::log;
 pub use printable::printable;
-pub use start::{Outcome, Usage, chain, start};
+pub use start::{Coded, Outcome, Usage, chain, failed, start, start_with_code};
 pub use usage::parse;

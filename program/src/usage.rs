@@ -25,9 +25,9 @@ pub fn parse<S: FromArgMatches>(
     S::from_arg_matches(&matches).map_err(error)
 }
 
-/// Ignores empty variables, and shows no values of variables in help: they may be secret.
+/// Ignores empty variables, and shows no values of variables in help: they may be secret. Also in subcommands.
 fn with_env_rules(command: Command) -> Command {
-    command.mut_args(|arg| {
+    command.mut_subcommands(with_env_rules).mut_args(|arg| {
         let empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
         if empty { arg.env(None::<&str>) } else { arg.hide_env_values(true) }
     })
