@@ -97,12 +97,13 @@ fn the_readme_lists_every_setting_and_command() {
 
 #[test]
 fn crates_depend_only_on_the_crates_they_may() {
-    let rows: [(&str, &[&str]); 9] = [
+    let rows: [(&str, &[&str]); 10] = [
         ("consul-wire", &[]),
         ("http-connections", &[]),
         ("discovery-lib", &["consul-wire", "http-connections"]),
         ("discovery-agent", &["consul-wire", "http-connections"]),
         ("discovery-program", &["discovery-lib"]),
+        ("discovery-runner", &["discovery-lib"]),
         ("service1", &["discovery-lib", "discovery-program"]),
         ("service2", &["discovery-lib", "discovery-program"]),
         (
@@ -112,6 +113,7 @@ fn crates_depend_only_on_the_crates_they_may() {
                 "discovery-agent",
                 "discovery-lib",
                 "discovery-program",
+                "discovery-runner",
                 "service1",
                 "service2",
             ],
@@ -120,7 +122,11 @@ fn crates_depend_only_on_the_crates_they_may() {
     ];
     let ours: Vec<_> = rows.iter().map(|(name, _)| *name).collect();
     for (name, may) in rows {
-        let folder = if name == "discovery-program" { "program" } else { name };
+        let folder = match name {
+            "discovery-program" => "program",
+            "discovery-runner" => "runner",
+            name => name,
+        };
         let manifest = read(&root().join(folder).join("Cargo.toml"));
         let dependencies = manifest
             .split("[dependencies]")
@@ -137,8 +143,13 @@ fn crates_depend_only_on_the_crates_they_may() {
 
 #[test]
 fn libraries_neither_print_nor_exit_nor_read_the_environment() {
-    let libraries =
-        ["consul-wire/src", "http-connections/src", "discovery-lib/src", "discovery-agent/src"];
+    let libraries = [
+        "consul-wire/src",
+        "http-connections/src",
+        "discovery-lib/src",
+        "discovery-agent/src",
+        "runner/src",
+    ];
     let may = ["discovery-lib/src/settings.rs"];
     let is_under = |path: &Path, places: &[&str]| {
         places.iter().any(|place| path.starts_with(root().join(place)))
