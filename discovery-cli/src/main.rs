@@ -10,12 +10,13 @@ use std::{env, ffi::OsString, process::ExitCode};
 
 use clap::CommandFactory;
 
-use command::Arguments;
+use command::{Arguments, Command};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
     match arguments.get(1).and_then(|argument| argument.to_str()) {
         Some(lifeline::CHILD) => child(arguments),
+        Some(runner::LAUNCH) => command::launch(&arguments[2..]),
         _ => run(arguments),
     }
 }
@@ -35,6 +36,7 @@ fn child(mut arguments: Vec<OsString>) -> ExitCode {
 
 fn run(arguments: Vec<OsString>) -> ExitCode {
     match program::parse(Arguments::command(), arguments) {
+        Ok(Arguments { command: Command::Run(run) }) => run.start(),
         Ok(Arguments { command }) => program::start(command.log_level(), command.run()),
         Err(stop) => stop.exit(),
     }

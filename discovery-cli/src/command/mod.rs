@@ -2,10 +2,14 @@
 
 mod agent;
 mod ambassador;
+mod consul;
+mod deregister;
 mod doctor;
 mod explain;
 mod ports;
+mod register;
 mod resolve;
+mod run;
 mod services;
 mod up;
 mod watch;
@@ -13,6 +17,8 @@ mod watch;
 use std::io;
 
 use program::Outcome;
+
+pub(crate) use run::launch;
 
 /// Service discovery on Consul.
 #[derive(Debug, clap::Parser)]
@@ -32,19 +38,24 @@ pub(crate) enum Command {
     Watch(watch::Watch),
     Explain(explain::Explain),
     Doctor(doctor::Doctor),
+    Run(run::Run),
+    Register(register::Register),
+    Deregister(deregister::Deregister),
 }
 
 impl Command {
     /// The log level, if RUST_LOG is not set.
     pub(crate) fn log_level(&self) -> &'static str {
         match self {
-            Self::Agent(_) | Self::Ambassador(_) => "info",
+            Self::Agent(_) | Self::Ambassador(_) | Self::Run(_) => "info",
+            Self::Register(register) => register.log_level(),
             Self::Up(_)
             | Self::Services(_)
             | Self::Resolve(_)
             | Self::Watch(_)
             | Self::Explain(_)
-            | Self::Doctor(_) => "error",
+            | Self::Doctor(_)
+            | Self::Deregister(_) => "error",
         }
     }
 
@@ -58,6 +69,9 @@ impl Command {
             Self::Watch(watch) => watch.run().await,
             Self::Explain(explain) => explain.run().await,
             Self::Doctor(doctor) => doctor.run().await,
+            Self::Run(_) => unreachable!("it has exit codes of its own: see `main`"),
+            Self::Register(register) => register.run().await,
+            Self::Deregister(deregister) => deregister.run().await,
         };
         outcome.or_else(|err| match err.downcast_ref::<io::Error>() {
             // The reader closed the pipe, as `| head` does.

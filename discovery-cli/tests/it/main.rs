@@ -9,6 +9,8 @@ mod doctor;
 mod explain;
 mod handover;
 mod process;
+mod register;
+mod run;
 mod services;
 mod terminal;
 mod up;

@@ -7,9 +7,9 @@ use tokio::process::Command;
 use crate::process::{Running, wait_until_ended};
 
 /// The character of Ctrl-C: the line discipline sends a SIGINT to the whole foreground group.
-const CTRL_C: &[u8] = b"\x03";
+pub(crate) const CTRL_C: &[u8] = b"\x03";
 
-fn on_a_terminal(line: &str) -> Command {
+pub(crate) fn on_a_terminal(line: &str) -> Command {
     // The test runner may ignore SIGHUP; a program on a terminal does not.
     let mut command = Command::new("env");
     command.args([

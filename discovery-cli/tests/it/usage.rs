@@ -74,6 +74,42 @@ async fn a_wrong_value_is_reported_with_its_flag_and_the_expected_form() {
 }
 
 #[tokio::test]
+async fn a_wrong_value_of_run_or_register_is_reported_with_the_expected_form() {
+    for (arguments, expected) in [
+        (
+            &["run", "web", "--port", "0", "--", "true"][..],
+            "--port is \"0\": expected a port, 1 to 65535, or an IP address and a port, like 10.0.0.1:80",
+        ),
+        (
+            &["run", "web", "--port", "80", "--ready", "http:health", "--", "true"],
+            "--ready is \"http:health\": expected tcp, http:/PATH or exec:CMD",
+        ),
+        (
+            &["run", "web", "--port", "80", "--service", "admin", "--", "true"],
+            "--service is \"admin\": expected NAME:PORT or NAME:PORT=PROBE",
+        ),
+        (
+            &["run", "web", "--port", "80", "--service", "admin:81=udp", "--", "true"],
+            "--service is \"admin:81=udp\": expected tcp, http:/PATH or exec:CMD after =",
+        ),
+        (
+            &["run", "web", "--port", "80", "--meta", "zone", "--", "true"],
+            "--meta is \"zone\": expected KEY=VALUE, like zone=a",
+        ),
+        (
+            &["register", "web", "--port", "80", "--address", "10.0.0.1:80"],
+            "--address is \"10.0.0.1:80\": expected a host without a port, like 10.0.0.7 or web.example",
+        ),
+        (
+            &["register", "web", "--port", "80", "--check", "ttl"],
+            "--check is \"ttl\": expected tcp, http:/PATH or grpc",
+        ),
+    ] {
+        refused(arguments, &[], expected).await;
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_variable_is_reported_with_its_name() {
     for (variable, value, expected) in [
         (
@@ -94,9 +130,20 @@ async fn a_wrong_variable_is_reported_with_its_name() {
 
 #[tokio::test]
 async fn help_has_an_example_for_every_command() {
-    for command in
-        ["", "up", "agent", "ambassador", "services", "resolve", "watch", "explain", "doctor"]
-    {
+    for command in [
+        "",
+        "up",
+        "agent",
+        "ambassador",
+        "services",
+        "resolve",
+        "watch",
+        "explain",
+        "doctor",
+        "run",
+        "register",
+        "deregister",
+    ] {
         let arguments: Vec<_> =
             [command, "--help"].into_iter().filter(|it| !it.is_empty()).collect();
         let output = done(&mut discovery(&arguments)).await;
