@@ -97,7 +97,7 @@ fn changed(
     }
 }
 
-/// A process that is not in the table is an orphan, whose end interests nobody.
+/// A process that is not in the table is an orphan, and only has to be reaped.
 fn settle(table: &mut HashMap<Pid, watch::Sender<Status>>, pid: Pid, status: WaitStatus) {
     let status = Status::of(status);
     let known = match status {

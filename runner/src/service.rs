@@ -3,7 +3,10 @@
 use std::{
     ffi::OsString,
     net::SocketAddr,
-    sync::{Arc, atomic::AtomicBool, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -111,7 +114,7 @@ impl Kept {
         let lifecycle = registered.lifecycle();
         select! {
             () = probes.until_ready(&lifecycle) => {}
-            // Nobody uses it yet.
+            // It is not registered, so there is nothing to drain.
             () = orders.reached(Order::Leave) => {
                 registered.leave().await;
                 return Ok(());

@@ -86,7 +86,7 @@ impl Registered {
         let finish = async {
             select! {
                 ended = &mut serving => {
-                    // Nobody serves any more.
+                    // The rest of the drain has no use.
                     leave_sooner();
                     return Ok(ended);
                 }

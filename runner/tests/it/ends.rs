@@ -16,7 +16,7 @@ async fn a_program_that_ends_is_deregistered_at_once() {
         let (web, admin) = (free(), free());
         let services = vec![service("web", web, "tcp"), service("admin", admin, "tcp")];
         let mut plan = plan(&script, services);
-        // It is not waited for: nobody serves any more.
+        // Without effect: the program has ended.
         plan.drain = Duration::from_secs(3600);
         let mut running = world.start(plan).await;
         let _web = TcpListener::bind(web).await.unwrap();
