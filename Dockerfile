@@ -57,12 +57,13 @@ ENTRYPOINT ["/service2"]
 FROM build AS command
 RUN cargo build --release --locked -p discovery-cli
 COPY ambassador/src ambassador/src
+COPY datagrams/src datagrams/src
 COPY discovery-agent/src discovery-agent/src
 COPY runner/src runner/src
 COPY service1/src service1/src
 COPY service2/src service2/src
 COPY discovery-cli/src discovery-cli/src
-RUN find ambassador discovery-agent discovery-cli runner service1 service2 -name '*.rs' -exec touch {} + && \
+RUN find ambassador datagrams discovery-agent discovery-cli runner service1 service2 -name '*.rs' -exec touch {} + && \
     cargo build --release --locked -p discovery-cli && \
     cp target/*/release/discovery /
 

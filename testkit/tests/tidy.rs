@@ -85,7 +85,19 @@ fn the_readme_lists_every_setting_and_command() {
     for known in ["CONSUL_HTTP_ADDR", "CONSUL_HTTP_SSL", "LISTEN", "LOG_FORMAT", "RUST_LOG"] {
         assert!(settings.contains(known), "the search missed {known}: {settings:?}");
     }
-    let commands = ["up", "agent", "services", "resolve", "watch"];
+    let commands = [
+        "up",
+        "agent",
+        "services",
+        "resolve",
+        "watch",
+        "explain",
+        "doctor",
+        "ambassador",
+        "run",
+        "register",
+        "deregister",
+    ];
     let missing: Vec<_> = settings
         .iter()
         .map(|setting| format!("`{setting}`"))
@@ -97,11 +109,14 @@ fn the_readme_lists_every_setting_and_command() {
 
 #[test]
 fn crates_depend_only_on_the_crates_they_may() {
-    let rows: [(&str, &[&str]); 10] = [
+    let rows: [(&str, &[&str]); 13] = [
         ("consul-wire", &[]),
         ("http-connections", &[]),
         ("discovery-lib", &["consul-wire", "http-connections"]),
-        ("discovery-agent", &["consul-wire", "http-connections"]),
+        ("datagrams", &[]),
+        ("discovery-agent", &["consul-wire", "datagrams", "http-connections"]),
+        ("discovery-ambassador", &["datagrams", "discovery-lib", "http-connections"]),
+        ("dockercoins", &["discovery-lib", "discovery-program"]),
         ("discovery-program", &["discovery-lib"]),
         ("discovery-runner", &["discovery-lib"]),
         ("service1", &["discovery-lib", "discovery-program"]),
@@ -111,6 +126,7 @@ fn crates_depend_only_on_the_crates_they_may() {
             &[
                 "consul-wire",
                 "discovery-agent",
+                "discovery-ambassador",
                 "discovery-lib",
                 "discovery-program",
                 "discovery-runner",
@@ -123,8 +139,10 @@ fn crates_depend_only_on_the_crates_they_may() {
     let ours: Vec<_> = rows.iter().map(|(name, _)| *name).collect();
     for (name, may) in rows {
         let folder = match name {
+            "discovery-ambassador" => "ambassador",
             "discovery-program" => "program",
             "discovery-runner" => "runner",
+            "dockercoins" => "examples/dockercoins",
             name => name,
         };
         let manifest = read(&root().join(folder).join("Cargo.toml"));
@@ -148,6 +166,8 @@ fn libraries_neither_print_nor_exit_nor_read_the_environment() {
         "http-connections/src",
         "discovery-lib/src",
         "discovery-agent/src",
+        "ambassador/src",
+        "datagrams/src",
         "runner/src",
     ];
     let may = ["discovery-lib/src/settings.rs"];

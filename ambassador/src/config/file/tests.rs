@@ -18,7 +18,7 @@ fn the_example_says_what_it_describes() {
     let mut options = RouteOptions::default();
     assert_eq!(config.routes[1].options, options);
     options.connections_max = 1000;
-    options.connect_timeout = Duration::from_millis(250);
+    options.connect_timeout = Duration::from_millis(500);
     options.idle_timeout = Some(Duration::from_secs(1800));
     options.linger = Some(Duration::from_secs(60));
     options.sticky = true;

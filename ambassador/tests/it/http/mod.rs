@@ -4,6 +4,7 @@ mod calls;
 mod conformance;
 mod instance;
 mod message;
+mod responses;
 mod rows;
 
 use std::{net::SocketAddr, sync::Arc};
