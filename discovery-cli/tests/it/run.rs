@@ -16,7 +16,7 @@ use crate::process::{Running, discovery, done, text};
 /// instances that the agent still has then.
 const PROGRAM: &str = r#"
 import json, os, signal, socket, sys, urllib.request
-agent, port = sys.argv[1:]
+agent, port = sys.argv[1:3]
 def say(line):
     # Not print: a handler may interrupt another one.
     os.write(1, f"{line}\n".encode())
