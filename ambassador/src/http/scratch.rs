@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use super::buffer::Buffer;
 
-/// Sets of buffers that are kept for the next connection.
-const SPARE_MAX: usize = 16;
+/// Sets of buffers that are kept for the next connection, 64 KiB each. More requests at once than this cost an allocation each.
+const SPARE_MAX: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Scratch {
