@@ -1,6 +1,10 @@
 //! hasher.
 
 use http::Method;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::world::World;
 
@@ -21,9 +25,20 @@ async fn the_hash_of_a_body() {
         assert_eq!((answer.status.as_u16(), answer.text()), (200, hash), "{body}");
     }
     assert!(hasher.get("/").await.text().starts_with("HASHER running on "));
-    let long = hasher.ask(Method::POST, "/", vec![0; (1 << 20) + 1]).await;
-    assert_eq!(long.status.as_u16(), 413);
     let elsewhere = hasher.ask(Method::POST, "/abc", "").await;
     assert_eq!((elsewhere.status.as_u16(), elsewhere.text()), (404, "no such path: /abc\n"));
     assert_eq!(hasher.stop().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_refused_before_it_is_sent() {
+    let world = World::new().await;
+    let hasher = world.start("hasher", &[]).await;
+    let mut stream = TcpStream::connect(hasher.at).await.unwrap();
+    let head =
+        format!("POST / HTTP/1.1\r\nhost: hasher\r\ncontent-length: {}\r\n\r\n", (1 << 20) + 1);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 413");
 }
