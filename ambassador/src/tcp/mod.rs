@@ -11,11 +11,13 @@ pub(crate) mod sticky;
 use std::{future::pending, rc::Rc};
 
 use discovery::{CallOptions, InFlight, Pick, Pool, Verdict};
+use socket2::SockRef;
 use tokio::{io::AsyncWriteExt as _, select, time::Instant};
 use tracing::{debug, warn};
 
 use crate::{
     RouteOptions,
+    listen::keepalive,
     route::ActiveRoute,
     stream::Stream,
     worker::{Context, Drain},
@@ -71,6 +73,9 @@ async fn connect(
         call.key = ends.map(|ends| sticky::key(ends.peer.ip()));
     }
     let (mut stream, pick) = pool.connect_with(&call).await?;
+    if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive()) {
+        debug!(service = %pool.service(), %error, "keepalive not set");
+    }
     if let Some(version) = options.proxy_protocol {
         // It fits into the buffer of a new connection. One that fails is noticed by the relay.
         stream.write_all(&header::header(version, ends)).await.ok();
@@ -130,5 +135,23 @@ async fn limits(
     select! {
         () = idle => Cut::Idle,
         () = linger => Cut::Linger,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, UnixStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_instance_whose_host_is_gone_is_noticed_while_the_client_is_silent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pool = Pool::fixed("echo", [listener.local_addr().unwrap()]);
+        let (client, _other) = UnixStream::pair().unwrap();
+        let options = RouteOptions::default();
+        let (instance, pick) = connect(&pool, &Stream::Unix(client), &options).await.unwrap();
+        assert!(SockRef::from(&instance).keepalive().unwrap());
+        pick.succeed();
     }
 }
