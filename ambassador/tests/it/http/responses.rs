@@ -1,7 +1,7 @@
 //! Odd responses of instances, and what comes of each.
 
 use super::{
-    instance::Answering::{self, AndClose, Early, Interim, With},
+    instance::Answering::{self, AndClose, With},
     rows::Row,
 };
 

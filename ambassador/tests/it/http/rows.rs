@@ -1,6 +1,9 @@
 //! Odd messages, and what comes of each.
 
-use super::instance::Answering::{self, AndClose, Early, Interim, With};
+use super::{
+    instance::Answering::{self, Early, Interim, With},
+    responses::RESPONSES,
+};
 
 /// One row: what a client sends, how the instance answers, and what both get.
 #[derive(Debug, Clone, Copy)]
