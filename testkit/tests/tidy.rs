@@ -115,7 +115,10 @@ fn crates_depend_only_on_the_crates_they_may() {
         ("discovery-lib", &["consul-wire", "http-connections"]),
         ("datagrams", &[]),
         ("discovery-agent", &["consul-wire", "datagrams", "http-connections"]),
-        ("discovery-ambassador", &["datagrams", "discovery-lib", "http-connections"]),
+        (
+            "discovery-ambassador",
+            &["datagrams", "discovery-lib", "discovery-program", "http-connections"],
+        ),
         ("dockercoins", &["discovery-lib", "discovery-program"]),
         ("discovery-program", &["discovery-lib"]),
         ("discovery-runner", &["discovery-lib"]),
