@@ -43,12 +43,19 @@ fn free() -> u16 {
     port
 }
 
+/// Signals that a test run in the background or under `nohup` ignores are not ignored.
+const DEFAULT_SIGNALS: &str = "--default-signal=HUP,INT,QUIT";
+
 /// `run web` with these options, on this port.
 fn run(agent: SocketAddr, port: u16, options: &[&str], program: &[&str]) -> Command {
     let port = port.to_string();
     let arguments = [&["run", "web", "--port", &port][..], options, &["--"], program].concat();
-    let mut command = discovery(&arguments);
+    let wrapper = discovery(&arguments);
+    let mut command = Command::new("env");
+    command.arg(DEFAULT_SIGNALS).arg(wrapper.as_std().get_program());
+    command.args(wrapper.as_std().get_args()).env_clear().env("PATH", env!("PATH"));
     command.env("CONSUL_HTTP_ADDR", agent.to_string()).env("NO_COLOR", "1");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
 

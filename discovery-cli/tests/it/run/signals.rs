@@ -93,8 +93,8 @@ async fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     let wrapped = super::run(at, port, &[], &program);
     // As `nohup` does.
     let mut command = tokio::process::Command::new("env");
-    command.arg("--ignore-signal=HUP").arg(wrapped.as_std().get_program());
-    command.args(wrapped.as_std().get_args()).env_clear().env("PATH", env!("PATH"));
+    command.args(["--default-signal=INT,QUIT", "--ignore-signal=HUP"]);
+    command.args(wrapped.as_std().get_args().skip(1)).env_clear().env("PATH", env!("PATH"));
     command.env("CONSUL_HTTP_ADDR", at.to_string()).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut running = Running::start(&mut command);
