@@ -1,10 +1,16 @@
-"""Listens on port 8080, and prints each signal. USR1 leaves orphans, USR2 closes or opens the port, TERM ends it with 55."""
+"""Listens on port 8080, and prints each signal. USR1 leaves orphans, USR2 closes or opens the port, TERM ends it with 55.
 
+On TERM it prints how many instances Consul has then."""
+
+import json
 import os
 import signal
 import socket
 import sys
+import urllib.request
 
+# The container of Consul in tests/run/run.
+CONSUL = "http://runner-test-consul:8500"
 server = None
 
 
@@ -30,8 +36,17 @@ def leave_orphans(count):
         os.waitpid(child, 0)
 
 
+def instances():
+    """The number of instances that Consul has now."""
+    with urllib.request.urlopen(CONSUL + "/v1/health/service/web") as answer:
+        return len(json.load(answer))
+
+
 def got(number, _):
     global server
+    if number == signal.SIGTERM:
+        say(f"got SIGTERM, {instances()} instances")
+        os._exit(55)
     say(f"got {signal.Signals(number).name}")
     if number == signal.SIGUSR1:
         leave_orphans(50)
@@ -42,8 +57,6 @@ def got(number, _):
         say("closed")
     elif number == signal.SIGUSR2:
         listen()
-    elif number == signal.SIGTERM:
-        sys.exit(55)
 
 
 for name in ("HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "TERM", "WINCH", "PWR"):
