@@ -168,8 +168,7 @@ pub use instance::{Host, Instance, ServiceId, Status, Weights};
 pub use member::{BreakerEvent, Charge, Ejection, EjectionCause, MemberId, Rank, Verdict};
 pub use options::{PoolOptions, ServiceOptions};
 pub use pool::{
-    Explained, ExplainedMember, Explanation, InFlight, Pick, PickError, PickOptions, Pool,
-    PoolChanges, Report,
+    Explained, ExplainedMember, Explanation, InFlight, Pick, PickError, PickOptions, Pool, Report,
 };
 pub use query::{Consistency, Include, Query};
 pub use random::Random;
@@ -177,4 +176,4 @@ pub use registration::{
     Advertise, Lifecycle, Registered, Registration, ShutdownSignal, shutdown_signal,
 };
 pub use settings::{DnsAddress, Settings};
-pub use watch::{Origin, Snapshot, Source, Watch, WatchChanges, Watched};
+pub use watch::{Changes, Origin, Snapshot, Source, Watch, Watched};

@@ -27,7 +27,6 @@ use crate::{
     member::Call,
     names::Names,
 };
-pub use changes::PoolChanges;
 pub use explain::{Explained, ExplainedMember, Explanation};
 use feed::{Feed, Source};
 pub use options::PickOptions;

@@ -1,18 +1,10 @@
 //! The handle of a watch.
 
-use std::{
-    fmt,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use futures_core::Stream;
 use tokio::{sync::watch, task::yield_now};
-use tokio_util::sync::ReusableBoxFuture;
 
-use super::snapshot::Watched;
+use super::{changes::Changes, snapshot::Watched};
 use crate::lifetime::{Background, Hold};
 
 /// A watch of a query: what is known of its instances, and notice of changes.
@@ -35,11 +27,6 @@ pub struct Watch {
 pub(super) struct Poller {
     /// Its receiver is never marked as seen, so that to its clones everything that was published is a change.
     pub(super) task: Background<watch::Receiver<Watched>>,
-}
-
-/// A stream of the changes of a watch ([`Watch::changes`]). It never ends.
-pub struct WatchChanges {
-    next: ReusableBoxFuture<'static, (Watch, Watched)>,
 }
 
 impl Poller {
@@ -81,10 +68,9 @@ impl Watch {
         }
     }
 
-    /// The changes as a stream, each with the failure and the age of its snapshot. If several changes happen between two reads, only the
-    /// last one is yielded.
-    pub fn changes(self) -> WatchChanges {
-        WatchChanges { next: ReusableBoxFuture::new(next(self)) }
+    /// The changes as a stream: what [`Watch::changed`] returns, again and again.
+    pub fn changes(self) -> Changes {
+        Changes::new(self, next)
     }
 
     /// The channel itself, for use with [`Pool::from_watch`](crate::Pool::from_watch) or `select!`; what is known already counts as a change.
@@ -99,20 +85,4 @@ impl Watch {
 async fn next(mut watch: Watch) -> (Watch, Watched) {
     let watched = watch.changed().await;
     (watch, watched)
-}
-
-impl Stream for WatchChanges {
-    type Item = Watched;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Watched>> {
-        let (watch, watched) = ready!(self.next.poll(cx));
-        self.next.set(next(watch));
-        Poll::Ready(Some(watched))
-    }
-}
-
-impl fmt::Debug for WatchChanges {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WatchChanges").finish_non_exhaustive()
-    }
 }

@@ -7,6 +7,7 @@
 
 mod backends;
 mod catalog;
+mod changes;
 #[cfg(feature = "dns")]
 mod dns;
 #[cfg(not(feature = "dns"))]
@@ -29,7 +30,8 @@ mod srv;
 mod task;
 mod watches;
 
-pub use handle::{Watch, WatchChanges};
+pub use changes::Changes;
+pub use handle::Watch;
 pub use snapshot::{Origin, Snapshot, Watched};
 pub use source::Source;
 pub(crate) use watches::{LINGERING_MAX, Watches};

@@ -323,8 +323,8 @@ impl World {
             Effect::Heartbeat { status, .. } => {
                 let has_heartbeats = self.machine.heartbeat_every.is_some();
                 assert!(has_heartbeats, "a heartbeat for a check that has none");
-                let hastened = self.last_sent.is_some_and(|sent| sent != status);
-                assert!(!hastened || self.now - self.last_heartbeat >= REPORT_GAP, "too soon");
+                let is_change = self.last_sent.is_some_and(|sent| sent != status);
+                assert!(!is_change || self.now - self.last_heartbeat >= REPORT_GAP, "too soon");
                 self.last_heartbeat = self.now;
                 self.last_sent = Some(status);
             }
