@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
+    connection_limit::ConnectionLimit,
     metrics,
-    places::Places,
     route::ActiveRoute,
     worker::{Plan, Stage},
 };
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     pub(crate) plan_rx: watch::Receiver<Plan>,
-    pub(crate) places: Arc<Places>,
+    pub(crate) limit: Arc<ConnectionLimit>,
 }
 
 /// The routes of the admin listener.
@@ -67,7 +67,7 @@ impl View {
 
     fn explain(&self) -> Response<Bytes> {
         let routes: Vec<_> = self.routes().iter().map(|route| explained(route)).collect();
-        let limits = json!({ "connections": self.places.taken(), "max": self.places.max() });
+        let limits = json!({ "connections": self.limit.in_use(), "max": self.limit.max() });
         let body = format!("{:#}\n", json!({ "total": limits, "routes": routes }));
         let mut response = text(StatusCode::OK, body);
         let json = http::HeaderValue::from_static("application/json");
@@ -84,7 +84,7 @@ impl View {
             }
         }
         let mut metrics = Metrics::of_pools(&pools);
-        metrics::register(metrics.registry(), &routes, &self.places);
+        metrics::register(metrics.registry(), &routes, &self.limit);
         metrics.response(headers)
     }
 }
@@ -98,8 +98,8 @@ fn explained(route: &ActiveRoute) -> Value {
     json!({
         "listen": route.listeners.at.to_string(),
         "target": route.config.target.to_string(),
-        "connections": route.places.taken(),
-        "max": route.places.max(),
+        "connections": route.limit.in_use(),
+        "max": route.limit.max(),
         "calls": route.pool.as_ref().map(Pool::explain),
     })
 }

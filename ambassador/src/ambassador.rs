@@ -10,9 +10,9 @@ use crate::{
     Config, Error, Listen, Takeover,
     admin::{self, View},
     config::{Diff, Step},
+    connection_limit::ConnectionLimit,
     descriptors,
     listen::Listeners,
-    places::Places,
     route::ActiveRoute,
     takeover::{self, Inherited},
     worker::{Plan, Shared, Stage, Workers},
@@ -27,7 +27,7 @@ pub struct Ambassador {
     discovery: Discovery,
     plan_tx: watch::Sender<Plan>,
     /// The limit on all connections.
-    places: Arc<Places>,
+    limit: Arc<ConnectionLimit>,
     workers: Workers,
 }
 
@@ -80,7 +80,7 @@ impl Ambassador {
         inherited: &mut Inherited,
     ) -> Result<Self, Error> {
         let threads = threads.max(1);
-        let places = Places::new(descriptors::possible(config.connections_max));
+        let limit = ConnectionLimit::new(descriptors::possible(config.connections_max));
         let routes = config.routes.iter().map(|route| {
             let listeners = match inherited.take(&route.listen) {
                 Some(sockets) => Listeners::adopt(route.listen.clone(), sockets),
@@ -91,9 +91,9 @@ impl Ambassador {
         let routes = routes.collect::<Result<Arc<[_]>, Error>>()?;
         routes.iter().for_each(|route| listening(route));
         let (plan_tx, plan_rx) = watch::channel(Plan { routes, stage: Stage::Serving });
-        let shared = Shared { discovery: discovery.clone(), places: Arc::clone(&places) };
+        let shared = Shared { discovery: discovery.clone(), limit: Arc::clone(&limit) };
         let workers = Workers::start(threads, &plan_rx, &shared)?;
-        Ok(Self { discovery, plan_tx, places, workers })
+        Ok(Self { discovery, plan_tx, limit, workers })
     }
 
     /// Serves other routes and limits from now on, all or nothing. Routes with the same [`Listen`] keep their sockets; removed ones stop
@@ -124,7 +124,7 @@ impl Ambassador {
             Some(Arc::new(route))
         });
         let routes = routes.collect();
-        self.places.set_max(descriptors::possible(config.connections_max));
+        self.limit.set_max(descriptors::possible(config.connections_max));
         self.plan_tx.send_modify(|plan| plan.routes = routes);
         for route in diff.removed.into_iter().map(|number| &old[number]) {
             info!(service = route.service(), listen = %route.listeners.at, "no longer listening");
@@ -159,8 +159,8 @@ impl Ambassador {
     /// The server of `/health`, `/ready` (200 once every route knows its instances), `/explain` (JSON) and `/metrics`.
     #[must_use]
     pub fn admin(&self) -> AdminServer {
-        let places = Arc::clone(&self.places);
-        admin::server(&View { plan_rx: self.plan_tx.subscribe(), places })
+        let limit = Arc::clone(&self.limit);
+        admin::server(&View { plan_rx: self.plan_tx.subscribe(), limit })
     }
 
     /// Waits until every route has its first list of instances, which may be empty. Cancel safe.
@@ -186,17 +186,17 @@ impl Ambassador {
 
     /// Stops accepting, and waits until all connections have ended, at most this long. Those that are left are reset.
     pub async fn drain(mut self, within: Duration) {
-        info!(connections = self.places.taken(), ?within, "draining");
+        info!(connections = self.limit.in_use(), ?within, "draining");
         self.stop();
         if timeout(within, self.workers.all_ended()).await.is_err() {
-            warn!(connections = self.places.taken(), "connections cut after the drain");
+            warn!(connections = self.limit.in_use(), "connections cut after the drain");
         }
     }
 
     /// Stops accepting, and waits until all connections have ended. Each may go on for the time of [`linger`](crate::RouteOptions::linger).
     /// Cancel safe; [`Ambassador::drain`] ends it earlier.
     pub async fn retire(&mut self) {
-        info!(connections = self.places.taken(), "retiring");
+        info!(connections = self.limit.in_use(), "retiring");
         self.stop();
         self.workers.all_ended().await;
     }

@@ -15,13 +15,13 @@
 mod admin;
 mod ambassador;
 mod config;
+mod connection_limit;
 mod counters;
 mod descriptors;
 mod error;
 mod http;
 mod listen;
 mod metrics;
-mod places;
 mod route;
 mod run;
 mod stream;

@@ -216,7 +216,7 @@ pub(crate) fn keepalive() -> TcpKeepalive {
         .with_retries(KEEPALIVE_PROBES)
 }
 
-/// Binds a unix socket. A socket that nobody listens on, left by a process that was killed, is replaced.
+/// Binds a unix socket. An unused socket, left by a process that was killed, is replaced.
 fn unix(path: &Path) -> io::Result<UnixListener> {
     let listener = match UnixListener::bind(path) {
         Err(err) if err.kind() == io::ErrorKind::AddrInUse && is_abandoned(path) => {
@@ -229,7 +229,7 @@ fn unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Whether it is a socket that nobody listens on. A connection to any other file is refused, too.
+/// Whether it is a socket without a listener. A connection to any other file is refused, too.
 fn is_abandoned(path: &Path) -> bool {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     is_socket

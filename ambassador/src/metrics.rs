@@ -8,8 +8,8 @@ use prometheus_client::{
 };
 
 use crate::{
+    connection_limit::ConnectionLimit,
     counters::{Count, Counters},
-    places::Places,
     route::ActiveRoute,
 };
 
@@ -67,14 +67,18 @@ const UPSTREAMS: [(&str, Read); 3] = [
 ];
 
 /// Adds the metrics of these routes. Each has the labels `listen` and `service`.
-pub(crate) fn register(registry: &mut Registry, routes: &[Arc<ActiveRoute>], places: &Places) {
+pub(crate) fn register(
+    registry: &mut Registry,
+    routes: &[Arc<ActiveRoute>],
+    limit: &ConnectionLimit,
+) {
     let one: [(&str, Read); 1] = [("", |it| &it.accepted)];
     let counters = |label, reads: &[(&'static str, Read)]| counters(routes, label, reads);
     registry.register("connections", "Connections that are open", open(routes));
     registry.register(
         "connections_limit",
         "Connections that may be open on all routes",
-        gauge(places.max()),
+        gauge(limit.max()),
     );
     registry.register(
         "accepted",
@@ -178,7 +182,7 @@ fn counters(
 fn open(routes: &[Arc<ActiveRoute>]) -> Family<Labels, Gauge> {
     let family = Family::<Labels, Gauge>::default();
     for route in routes {
-        family.get_or_create(&labels(route)).set(to_i64(route.places.taken()));
+        family.get_or_create(&labels(route)).set(to_i64(route.limit.in_use()));
     }
     family
 }

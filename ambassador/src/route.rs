@@ -6,7 +6,9 @@ use discovery::{Discovery, Pool};
 use http_connections::RateLimit;
 use tokio::time::Instant;
 
-use crate::{Listen, Route, Target, counters::Counters, listen::Listeners, places::Places};
+use crate::{
+    Listen, Route, Target, connection_limit::ConnectionLimit, counters::Counters, listen::Listeners,
+};
 
 /// A route that workers serve. It never changes: with other options or another service, it is replaced by one that has the same sockets.
 #[derive(Debug)]
@@ -15,7 +17,7 @@ pub(crate) struct ActiveRoute {
     pub(crate) listeners: Arc<Listeners>,
     /// None if each request names its service.
     pub(crate) pool: Option<Pool>,
-    pub(crate) places: Arc<Places>,
+    pub(crate) limit: Arc<ConnectionLimit>,
     /// One per worker.
     pub(crate) counters: Arc<[Counters]>,
     /// Limits what is logged about refused connections.
@@ -31,13 +33,13 @@ impl ActiveRoute {
         workers: usize,
     ) -> Self {
         let pool = pool(&config, discovery);
-        let places = Places::new(config.options.connections_max);
+        let limit = ConnectionLimit::new(config.options.connections_max);
         let counters = (0..workers).map(|_| Counters::default()).collect();
         Self {
             config,
             listeners: Arc::new(listeners),
             pool,
-            places,
+            limit,
             counters,
             warned: Mutex::default(),
         }
@@ -45,11 +47,11 @@ impl ActiveRoute {
 
     /// The same sockets, connections and counters with another configuration.
     pub(crate) fn with(&self, config: Route, discovery: &Discovery) -> Self {
-        self.places.set_max(config.options.connections_max);
+        self.limit.set_max(config.options.connections_max);
         Self {
             pool: pool(&config, discovery),
             listeners: Arc::clone(&self.listeners),
-            places: Arc::clone(&self.places),
+            limit: Arc::clone(&self.limit),
             counters: Arc::clone(&self.counters),
             warned: Mutex::default(),
             config,

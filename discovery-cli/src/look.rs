@@ -8,7 +8,7 @@ mod explain;
 mod json;
 
 pub(crate) use admin::Admin;
-pub(crate) use ask::{Ask, Consul, Seen, Sight};
+pub(crate) use ask::{Answer, Ask, BothAnswers, Consul};
 pub(crate) use change::{Change, changes};
 pub(crate) use compare::{Line, Verdict, compare};
 pub(crate) use json::instance as instance_json;

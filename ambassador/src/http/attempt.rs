@@ -276,7 +276,7 @@ impl Exchange<'_> {
                 }
                 Ok(None) => {
                     let count = ready!(answers.poll_fill(cx, upstream)).unwrap_or(0);
-                    // Bytes that nobody asked for are not an answer to this request.
+                    // Unexpected bytes are not an answer to this request.
                     if !self.upload.has_begun() {
                         return Poll::Ready(Err(Lost::Unsent));
                     }

@@ -115,7 +115,7 @@ impl Connection<'_> {
         Ok((plan, Transfer::new(head, request.framing, sending, true)))
     }
 
-    /// What the client is told about its connection. `is_read`: there is no unread part of its request.
+    /// The Connection header of the answer. `is_read`: there is no unread part of its request.
     pub(super) fn persistence(&self, plan: &Plan, is_read: bool) -> Persistence {
         let is_full = self.proxy.idle.get() >= IDLE_CLIENTS_MAX;
         if !plan.is_persistent || !is_read || is_full || self.drain.has_begun() {

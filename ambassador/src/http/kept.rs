@@ -73,7 +73,7 @@ impl Kept {
     }
 }
 
-/// Whether nothing has come on an idle connection: neither its end nor bytes that nobody asked for.
+/// Whether nothing has come on an idle connection: neither its end nor unexpected bytes.
 fn is_open(stream: &Stream, check: Check) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
     let is_silent = stream.poll_read_ready(&mut cx).is_pending();

@@ -55,7 +55,7 @@ impl Refusal {
         Self::bad("the body of the request is not in chunks as announced");
 }
 
-/// What the client is told about its connection.
+/// The Connection header of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Persistence {
     /// Nothing: a client of HTTP/1.1 may send another request.

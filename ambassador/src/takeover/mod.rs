@@ -167,7 +167,7 @@ fn listen(path: &Path) -> Result<Listeners, Error> {
     Ok(listeners)
 }
 
-/// There is no socket, or nobody listens on it.
+/// There is no socket, or it has no listener.
 fn is_nobody(err: &io::Error) -> bool {
     matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }

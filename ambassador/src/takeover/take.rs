@@ -38,7 +38,7 @@ pub(super) async fn sockets(stream: UnixStream) -> io::Result<(Channel, Inherite
     Ok((channel, Inherited(sockets.collect::<io::Result<_>>()?)))
 }
 
-/// Tells the predecessor to stop accepting. It may end without an answer: then there is nobody to wait for.
+/// Tells the predecessor to stop accepting. It may end without an answer: then there is nothing to wait for.
 pub(super) async fn confirm(channel: &Channel, names: Vec<Name>) -> io::Result<()> {
     channel.send(&Message::Taken { names }, &[]).await?;
     match channel.receive(FRAME_WITHIN).await {

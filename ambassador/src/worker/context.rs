@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use crate::{counters::Counters, places::Place, route::ActiveRoute, tcp::Buffers};
+use crate::{connection_limit::Permit, counters::Counters, route::ActiveRoute, tcp::Buffers};
 
 /// A worker, as its connections see it.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Drain(CancellationToken);
 #[derive(Debug)]
 pub(crate) struct Open {
     context: Rc<Context>,
-    _places: Option<(Place, Place)>,
+    _permits: Option<(Permit, Permit)>,
 }
 
 /// Which limit was reached.
@@ -57,17 +57,17 @@ impl Context {
 
     /// Opens a connection, if both limits allow it.
     pub(super) fn open(self: &Rc<Self>, route: &ActiveRoute) -> Result<Open, Full> {
-        let of_route = route.places.take().ok_or(Full::Route)?;
-        let of_all = self.shared.places.take().ok_or(Full::Total)?;
+        let of_route = route.limit.acquire().ok_or(Full::Route)?;
+        let of_all = self.shared.limit.acquire().ok_or(Full::Total)?;
         let mut open = self.hold();
-        open._places = Some((of_route, of_all));
+        open._permits = Some((of_route, of_all));
         Ok(open)
     }
 
     /// Work that the worker finishes as it does connections, without a place under the limits.
     pub(super) fn hold(self: &Rc<Self>) -> Open {
         self.open.set(self.open.get() + 1);
-        Open { context: Rc::clone(self), _places: None }
+        Open { context: Rc::clone(self), _permits: None }
     }
 
     /// Waits until there is no connection.

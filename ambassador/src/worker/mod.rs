@@ -22,7 +22,7 @@ use tokio::{
 };
 use tracing::error;
 
-use crate::{Error, places::Places, route::ActiveRoute};
+use crate::{Error, connection_limit::ConnectionLimit, route::ActiveRoute};
 use accept::Accepting;
 pub(crate) use context::{Context, Drain};
 
@@ -45,7 +45,7 @@ pub(crate) enum Stage {
 pub(crate) struct Shared {
     pub(crate) discovery: Discovery,
     /// The limit on all connections.
-    pub(crate) places: Arc<Places>,
+    pub(crate) limit: Arc<ConnectionLimit>,
 }
 
 /// All workers. Dropping it waits for their threads: drop the plan's sender before.

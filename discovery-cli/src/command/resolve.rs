@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
-    look::{Ask, Line, Seen, Sight, Verdict, instance_json},
+    look::{Answer, Ask, BothAnswers, Line, Verdict, instance_json},
     print::{Paint, Table, Tone, json_line, write_stdout},
 };
 
@@ -30,16 +30,16 @@ pub(crate) struct Resolve {
 impl Resolve {
     pub(super) async fn run(self) -> Outcome {
         let Self { name, ask, json } = self;
-        let sight = ask.consul()?.look(&name).await;
+        let answers = ask.consul()?.look(&name).await;
         let text =
-            if json { as_json(&name, &sight) } else { as_text(&name, &sight, Paint::stdout()) };
-        if sight.http.is_ok() || sight.dns.is_ok() {
+            if json { as_json(&name, &answers) } else { as_text(&name, &answers, Paint::stdout()) };
+        if answers.http.is_ok() || answers.dns.is_ok() {
             write_stdout(&text)?;
         }
-        if let Some(failure) = sight.failure() {
+        if let Some(failure) = answers.failure() {
             return Err(failure.into());
         }
-        if sight.lines().is_empty() {
+        if answers.lines().is_empty() {
             return Err(format!(
                 "{name} has no instance; `discovery services` lists the services that have"
             )
@@ -49,13 +49,13 @@ impl Resolve {
     }
 }
 
-fn as_text(name: &str, sight: &Sight, paint: Paint) -> String {
-    let lines = sight.lines();
+fn as_text(name: &str, answers: &BothAnswers, paint: Paint) -> String {
+    let lines = answers.lines();
     let mut text = format!(
         "{}: {} by HTTP, {} by DNS\n",
         printable(name),
-        count(&sight.http),
-        count(&sight.dns)
+        count(&answers.http),
+        count(&answers.dns)
     );
     if lines.is_empty() {
         return text;
@@ -64,12 +64,12 @@ fn as_text(name: &str, sight: &Sight, paint: Paint) -> String {
     for line in &lines {
         let (tone, differs) = mark(line.verdict);
         let seen = &line.instance;
-        let http = match (&sight.http, line.verdict) {
+        let http = match (&answers.http, line.verdict) {
             (Err(_), _) => "?".into(),
             (Ok(_), Verdict::OnlyInDns) => "absent".into(),
             (Ok(_), _) => seen.status.to_string(),
         };
-        let dns = match (&sight.dns, line.verdict) {
+        let dns = match (&answers.dns, line.verdict) {
             (Err(_), _) => "?",
             (Ok(_), Verdict::LeftOut) => "left out",
             (Ok(_), Verdict::NotInDns) => "absent",
@@ -86,7 +86,7 @@ fn as_text(name: &str, sight: &Sight, paint: Paint) -> String {
     text
 }
 
-fn count(seen: &Seen) -> String {
+fn count(seen: &Answer) -> String {
     match seen {
         Ok(snapshot) => snapshot.instances.len().to_string(),
         Err(_) => "?".into(),
@@ -104,20 +104,20 @@ fn mark(verdict: Verdict) -> (Tone, String) {
     }
 }
 
-fn as_json(name: &str, sight: &Sight) -> String {
-    let lines = sight.lines();
+fn as_json(name: &str, answers: &BothAnswers) -> String {
+    let lines = answers.lines();
     let differences: Vec<_> =
         lines.iter().filter(|line| line.verdict.differs()).map(difference).collect();
     let all = json!({
         "service": name,
-        "http": seen_json(&sight.http),
-        "dns": seen_json(&sight.dns),
+        "http": answer_json(&answers.http),
+        "dns": answer_json(&answers.dns),
         "differences": differences,
     });
     json_line(&all)
 }
 
-fn seen_json(seen: &Seen) -> Value {
+fn answer_json(seen: &Answer) -> Value {
     match seen {
         Ok(snapshot) => json!({
             "index": snapshot.index,

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
-    look::{Ask, Consul, Sight},
+    look::{Ask, BothAnswers, Consul},
     print::{Paint, Table, Tone, json_line, write_stdout},
 };
 
@@ -34,7 +34,7 @@ pub(crate) struct Services {
 struct Entry {
     name: String,
     tags: Vec<String>,
-    sight: Sight,
+    answers: BothAnswers,
 }
 
 impl Services {
@@ -47,7 +47,7 @@ impl Services {
         } else {
             as_text(&entries, Paint::stdout())
         })?;
-        match entries.iter().find_map(|entry| Some((&entry.name, entry.sight.failure()?))) {
+        match entries.iter().find_map(|entry| Some((&entry.name, entry.answers.failure()?))) {
             Some((name, failure)) => Err(format!("{name}: {failure}").into()),
             None => Ok(()),
         }
@@ -63,7 +63,7 @@ async fn look_at_all(consul: &Consul, named: Vec<(String, Vec<String>)>) -> Vec<
             entries.extend(looks.join_next().await.and_then(Result::ok));
         }
         let consul = consul.clone();
-        looks.spawn(async move { Entry { sight: consul.look(&name).await, name, tags } });
+        looks.spawn(async move { Entry { answers: consul.look(&name).await, name, tags } });
     }
     entries.extend(looks.join_all().await);
     entries.sort_by(|a: &Entry, b| a.name.cmp(&b.name));
@@ -72,10 +72,10 @@ async fn look_at_all(consul: &Consul, named: Vec<(String, Vec<String>)>) -> Vec<
 
 fn as_text(entries: &[Entry], paint: Paint) -> String {
     let mut table = Table::new(["SERVICE", "HTTP", "DNS", "TAGS", ""]);
-    for Entry { name, tags, sight } in entries {
-        let http = sight.http.as_ref().map_or("?".into(), |seen| counts(&seen.instances));
-        let dns = sight.dns.as_ref().map_or("?".into(), |seen| seen.instances.len().to_string());
-        let (tone, mark) = match differing(sight) {
+    for Entry { name, tags, answers } in entries {
+        let http = answers.http.as_ref().map_or("?".into(), |seen| counts(&seen.instances));
+        let dns = answers.dns.as_ref().map_or("?".into(), |seen| seen.instances.len().to_string());
+        let (tone, mark) = match differing(answers) {
             0 => (Tone::Plain, String::new()),
             differing => (Tone::Bad, format!("<- {differing} differ")),
         };
@@ -94,19 +94,19 @@ fn counts(instances: &[Arc<Instance>]) -> String {
     }
 }
 
-fn differing(sight: &Sight) -> usize {
-    sight.lines().iter().filter(|line| line.verdict.differs()).count()
+fn differing(answers: &BothAnswers) -> usize {
+    answers.lines().iter().filter(|line| line.verdict.differs()).count()
 }
 
 fn as_json(entries: &[Entry]) -> String {
-    let count = |seen: &crate::look::Seen| seen.as_ref().ok().map(|seen| seen.instances.len());
-    let entry = |Entry { name, tags, sight }: &Entry| {
+    let count = |seen: &crate::look::Answer| seen.as_ref().ok().map(|seen| seen.instances.len());
+    let entry = |Entry { name, tags, answers }: &Entry| {
         json!({
             "service": name,
             "tags": tags,
-            "http": count(&sight.http),
-            "dns": count(&sight.dns),
-            "differing": differing(sight),
+            "http": count(&answers.http),
+            "dns": count(&answers.dns),
+            "differing": differing(answers),
         })
     };
     json_line(&entries.iter().map(entry).collect())

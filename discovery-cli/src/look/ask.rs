@@ -35,13 +35,13 @@ pub(crate) struct Ask {
 pub(crate) struct Consul(Discovery);
 
 /// The answer about a service, or one sentence with the error.
-pub(crate) type Seen = Result<Arc<Snapshot>, String>;
+pub(crate) type Answer = Result<Arc<Snapshot>, String>;
 
 /// A service by HTTP and by DNS.
 #[derive(Debug, Clone)]
-pub(crate) struct Sight {
-    pub(crate) http: Seen,
-    pub(crate) dns: Seen,
+pub(crate) struct BothAnswers {
+    pub(crate) http: Answer,
+    pub(crate) dns: Answer,
 }
 
 impl Ask {
@@ -86,14 +86,14 @@ impl Consul {
     }
 
     /// Queries a service in both ways at once.
-    pub(crate) async fn look(&self, service: &str) -> Sight {
+    pub(crate) async fn look(&self, service: &str) -> BothAnswers {
         let (http, dns) =
             tokio::join!(self.ask(service, Source::Catalog), self.ask(service, Source::Dns));
-        Sight { http, dns }
+        BothAnswers { http, dns }
     }
 
     /// Queries once. A blocking query would stay at the agent after the end of this program.
-    async fn ask(&self, service: &str, source: Source) -> Seen {
+    async fn ask(&self, service: &str, source: Source) -> Answer {
         let Self(discovery) = self;
         let query = Query::new(service).source(source.clone());
         match timeout(ANSWER_WITHIN, discovery.ask(query)).await {
@@ -117,10 +117,10 @@ impl Consul {
     }
 }
 
-impl Sight {
+impl BothAnswers {
     /// All instances; if one way failed, those of the other.
     pub(crate) fn lines(&self) -> Vec<Line> {
-        let seen = |seen: &Seen| seen.as_ref().map(|snapshot| snapshot.instances.clone()).ok();
+        let seen = |seen: &Answer| seen.as_ref().map(|snapshot| snapshot.instances.clone()).ok();
         let alone = |instances: &[Arc<Instance>]| {
             let line =
                 |seen: &Arc<Instance>| Line { instance: seen.clone(), verdict: Verdict::Same };

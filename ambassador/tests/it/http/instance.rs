@@ -1,4 +1,4 @@
-//! An instance on a raw socket: it records what it gets, and answers as it is told.
+//! An instance on a raw socket: it records what it gets, and answers as configured.
 
 use std::{
     net::SocketAddr,

@@ -93,7 +93,7 @@ pub(super) const RESPONSES: &[Row] = &[
         instance: "POST / HTTP/1.1 [content-length: 0]",
     },
     Row {
-        name: "an upgrade that nobody asked for",
+        name: "an upgrade without a request for it",
         sent: &["POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"],
         answering: With(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",

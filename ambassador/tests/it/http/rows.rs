@@ -379,7 +379,7 @@ const EARLY: &[Row] = &[
         instance: "GET / HTTP/1.1",
     },
     Row {
-        name: "100 that nobody waits for",
+        name: "100 without a waiting client",
         sent: &["GET / HTTP/1.1\r\nHost: a\r\n\r\n"],
         answering: With(
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",

@@ -1,4 +1,4 @@
-//! Which instance a connection goes to, and what the instance is told.
+//! Which instance a connection goes to, and what the instance receives.
 
 use ambassador::ProxyProtocol;
 use discovery::{Explained, Verdict};
