@@ -44,9 +44,9 @@ use tokio::{
 };
 
 const ROUNDS: usize = 100;
-/// The number of requests per round, shared by all connections.
-const REQUESTS: usize = 4_000;
-/// The number of rounds per setting, since the load of a machine varies.
+/// The numbers of connections, and the requests per round that they share: a round takes some 0.1 s.
+const SETTINGS: [(usize, usize); 3] = [(1, 400), (16, 2_000), (64, 4_000)];
+/// Each setting is measured so many times, since the load of a machine varies.
 const TURNS: usize = 2;
 /// The time limit of a call from service1 to service2, in both.
 const CALL: Duration = Duration::from_secs(5);
@@ -72,24 +72,24 @@ async fn measure() -> Outcome {
     let _by_name = start(&["service1", "--listen", "127.0.0.1:0"]);
     let (fixed, by_name) = (address(&agent, "fixed").await, address(&agent, "service1").await);
     for _ in 0..TURNS {
-        for at_once in [1, 16, 64] {
+        for (at_once, requests) in SETTINGS {
             let (mut direct, mut named) =
                 (connect(fixed, at_once).await, connect(by_name, at_once).await);
             let ratio = interleaved_async(
                 ROUNDS,
-                async || call(&mut direct).await,
-                async || call(&mut named).await,
+                async || call(&mut direct, requests).await,
+                async || call(&mut named, requests).await,
             );
-            println!("{at_once:2} at once: {}", summary(ratio.await));
+            println!("{at_once:2} at once: {}", summary(ratio.await, requests));
         }
     }
     Ok(())
 }
 
 /// Requests per second are the reciprocal of times.
-fn summary(ratio: Ratio) -> String {
+fn summary(ratio: Ratio, requests: usize) -> String {
     let [least, median, most] = [ratio.min, ratio.median, ratio.max].map(|ratio| ratio * 100.0);
-    let [fixed, named] = [ratio.first, ratio.second].map(|seconds| REQUESTS as f64 / seconds);
+    let [fixed, named] = [ratio.first, ratio.second].map(|seconds| requests as f64 / seconds);
     format!(
         "{median:.1} % ({least:.0} to {most:.0}): {named:.0}/s through discovery, {fixed:.0}/s at a fixed address"
     )
@@ -140,8 +140,8 @@ async fn connect(to: SocketAddr, connections: usize) -> Vec<(Connection, SocketA
 }
 
 /// Each connection sends its next request after an answer, until it has sent its share.
-async fn call(connections: &mut Vec<(Connection, SocketAddr)>) {
-    let (mut running, share) = (JoinSet::new(), REQUESTS / connections.len());
+async fn call(connections: &mut Vec<(Connection, SocketAddr)>, requests: usize) {
+    let (mut running, share) = (JoinSet::new(), requests / connections.len());
     for (mut connection, to) in connections.drain(..) {
         running.spawn(async move {
             for _ in 0..share {
