@@ -31,7 +31,7 @@ mod udp;
 mod worker;
 
 pub use ambassador::Ambassador;
-pub use config::{Config, Listen, ProxyProtocol, Route, RouteOptions, Target};
+pub use config::{Config, HttpTimeouts, Listen, ProxyProtocol, Route, RouteOptions, Target};
 pub use error::Error;
 pub use run::{Changes, Reload};
 pub use takeover::Takeover;

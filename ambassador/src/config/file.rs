@@ -9,7 +9,7 @@ use std::{fs::File, io::Read as _, path::Path, time::Duration};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Config, Listen, ProxyProtocol, Route, RouteOptions, Target};
+use super::{Config, Listen, ProxyProtocol, Route, RouteOptions, Target, options::check_allowed};
 use crate::Error;
 
 /// The largest file that is read, in bytes.
@@ -35,6 +35,23 @@ struct WrittenRoute {
     linger: Option<Spanned<String>>,
     sticky: Option<bool>,
     proxy_protocol: Option<Spanned<String>>,
+    allow: Option<Spanned<Vec<Spanned<String>>>>,
+    untrusted_callers: Option<Spanned<bool>>,
+    head_timeout: Option<Spanned<String>>,
+    client_timeout: Option<Spanned<String>>,
+    response_timeout: Option<Spanned<String>>,
+    stall_timeout: Option<Spanned<String>>,
+    retry_timeout: Option<Spanned<String>>,
+}
+
+/// The routes that have an option.
+#[derive(Clone, Copy)]
+enum Scope {
+    /// TCP and HTTP.
+    Connections,
+    Tcp,
+    Http,
+    HttpByHost,
 }
 
 /// What is wrong in a file, and where: an offset in bytes.
@@ -109,10 +126,61 @@ fn parse(text: &str) -> Result<Config, Wrong> {
 fn route(written: &WrittenRoute) -> Result<Route, Wrong> {
     let listen: Listen = of(&written.listen, str::parse)?;
     let target = of(&written.service, |text| Target::parse(text, &listen))?;
+    if let Some(misplaced) = misplaced(written, &target) {
+        return Err(misplaced);
+    }
     let mut route =
         Route::new(listen, target).map_err(|err| wrong(&written.service, err.to_string()))?;
     options(written, &mut route.options)?;
+    http_options(written, &mut route.options)?;
     Ok(route)
+}
+
+/// The first option that would have no effect.
+fn misplaced(written: &WrittenRoute, target: &Target) -> Option<Wrong> {
+    let keys = [
+        ("connections", at(written.connections.as_ref()), Scope::Connections),
+        ("connect_timeout", at(written.connect_timeout.as_ref()), Scope::Connections),
+        ("idle_timeout", at(written.idle_timeout.as_ref()), Scope::Connections),
+        ("linger", at(written.linger.as_ref()), Scope::Connections),
+        ("proxy_protocol", at(written.proxy_protocol.as_ref()), Scope::Tcp),
+        ("allow", at(written.allow.as_ref()), Scope::HttpByHost),
+        ("untrusted_callers", at(written.untrusted_callers.as_ref()), Scope::Http),
+        ("head_timeout", at(written.head_timeout.as_ref()), Scope::Http),
+        ("client_timeout", at(written.client_timeout.as_ref()), Scope::Http),
+        ("response_timeout", at(written.response_timeout.as_ref()), Scope::Http),
+        ("stall_timeout", at(written.stall_timeout.as_ref()), Scope::Http),
+        ("retry_timeout", at(written.retry_timeout.as_ref()), Scope::Http),
+    ];
+    keys.into_iter().find_map(|(key, at, scope)| {
+        let at = at.filter(|_| !scope.has(target))?;
+        Some(Wrong { at, text: format!("`{key}` has no effect here: {}", scope.expected()) })
+    })
+}
+
+impl Scope {
+    fn has(self, target: &Target) -> bool {
+        match self {
+            Self::Connections => !matches!(target, Target::Udp(_)),
+            Self::Tcp => matches!(target, Target::Tcp(_)),
+            Self::Http => target.is_http(),
+            Self::HttpByHost => *target == Target::HttpByHost,
+        }
+    }
+
+    fn expected(self) -> &'static str {
+        match self {
+            Self::Connections => "expected a TCP port or a unix socket",
+            Self::Tcp => "expected a service without http:, on a TCP port or a unix socket",
+            Self::Http => "expected a service with http:, like http:web",
+            Self::HttpByHost => "expected the service http:*",
+        }
+    }
+}
+
+/// Where a value is, if it is there.
+fn at<T>(value: Option<&Spanned<T>>) -> Option<usize> {
+    value.map(|value| value.span().start)
 }
 
 fn options(written: &WrittenRoute, options: &mut RouteOptions) -> Result<(), Wrong> {
@@ -120,10 +188,10 @@ fn options(written: &WrittenRoute, options: &mut RouteOptions) -> Result<(), Wro
         options.connections_max = at_least_one(max)?;
     }
     if let Some(text) = &written.connect_timeout {
-        options.connect_timeout = duration(text)?;
+        options.connect_timeout = timeout(text)?;
     }
     if let Some(text) = &written.idle_timeout {
-        options.idle_timeout = Some(duration(text)?);
+        options.idle_timeout = Some(timeout(text)?);
     }
     if let Some(text) = &written.linger {
         options.linger = Some(duration(text)?);
@@ -135,6 +203,47 @@ fn options(written: &WrittenRoute, options: &mut RouteOptions) -> Result<(), Wro
         options.proxy_protocol = Some(of(text, str::parse::<ProxyProtocol>)?);
     }
     Ok(())
+}
+
+fn http_options(written: &WrittenRoute, options: &mut RouteOptions) -> Result<(), Wrong> {
+    if let Some(names) = &written.allow {
+        options.allow = Some(allowed(names)?);
+    }
+    if let Some(are_untrusted) = &written.untrusted_callers {
+        options.trusts_callers = !are_untrusted.get_ref();
+    }
+    for (text, option) in [
+        (&written.head_timeout, &mut options.http.head),
+        (&written.client_timeout, &mut options.http.client),
+        (&written.response_timeout, &mut options.http.response),
+        (&written.stall_timeout, &mut options.http.stall),
+        (&written.retry_timeout, &mut options.http.retry),
+    ] {
+        if let Some(text) = text {
+            *option = timeout(text)?;
+        }
+    }
+    Ok(())
+}
+
+fn allowed(names: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>, Wrong> {
+    if names.get_ref().is_empty() {
+        return Err(wrong(names, "expected at least one service".to_owned()));
+    }
+    let name = |name: &Spanned<String>| {
+        of(name, check_allowed)?;
+        Ok(name.get_ref().clone())
+    };
+    names.get_ref().iter().map(name).collect()
+}
+
+/// A duration of some length.
+fn timeout(text: &Spanned<String>) -> Result<Duration, Wrong> {
+    let timeout = duration(text)?;
+    if timeout.is_zero() {
+        return Err(wrong(text, "expected at least 1ms".to_owned()));
+    }
+    Ok(timeout)
 }
 
 fn duration(text: &Spanned<String>) -> Result<Duration, Wrong> {

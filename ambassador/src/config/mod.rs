@@ -2,14 +2,16 @@
 
 mod diff;
 mod file;
+mod options;
 mod parse;
 
-use std::{collections::HashMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::HashMap, fmt, net::SocketAddr, path::PathBuf};
 
 use discovery::Query;
 
 use crate::Error;
 pub(crate) use diff::{Diff, Step};
+pub use options::{HttpTimeouts, ProxyProtocol, RouteOptions};
 
 /// The routes and limits of an ambassador, checked as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,41 +59,6 @@ pub enum Target {
     HttpByHost,
 }
 
-/// Limits and timeouts of a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RouteOptions {
-    /// Connections at once. Default 8192. One more is closed at once with a reset.
-    pub connections_max: usize,
-    /// For a connection to an instance. Default 2 s, which tolerates a lost packet: the system sends it again after 1 s. Another instance is
-    /// tried after it.
-    pub connect_timeout: Duration,
-    /// Without a byte in either direction for this long, a connection is reset. Default: no limit, as connections of databases are idle for
-    /// hours. Peers that are gone are noticed by TCP keepalive.
-    pub idle_timeout: Option<Duration>,
-    /// How long a connection may go on after its instance has left or its route was removed. Default: no limit.
-    pub linger: Option<Duration>,
-    /// Whether a client address always gets the same instance, while the instances are the same. Default: no.
-    pub sticky: bool,
-    /// For HTTP: whether `X-Forwarded-For`, `-Proto` and `-Host` of a request are kept, and the client is appended. Default: yes. Otherwise they
-    /// are replaced: for clients that are not trusted.
-    pub trusts_callers: bool,
-    /// For `http:*`: the only services that requests may name. Default: all.
-    pub allow: Option<Vec<String>>,
-    /// The header that tells the instance the address of the client. Default: none.
-    pub proxy_protocol: Option<ProxyProtocol>,
-}
-
-/// A version of HAProxy's PROXY protocol: a header in front of a connection, with the addresses of the client.
-/// <https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt>
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProxyProtocol {
-    /// A line of text.
-    V1,
-    /// Binary.
-    V2,
-}
-
 impl Config {
     /// Connections of all routes together, unless told otherwise; fewer if the limit on open files requires that.
     pub const CONNECTIONS_MAX: usize = 65_536;
@@ -99,13 +66,14 @@ impl Config {
     /// These routes, with the default limits.
     ///
     /// # Errors
-    /// There is none, or two have the same port or path ([`Error::is_config`]).
+    /// There is none, two have the same port or path, or an option is out of its bounds ([`Error::is_config`]).
     pub fn new(routes: Vec<Route>) -> Result<Self, Error> {
         if routes.is_empty() {
             return Err(Error::config("there is no route: expected at least one, like 6379=redis"));
         }
         let mut seen = HashMap::new();
-        for Route { listen, target, .. } in &routes {
+        for Route { listen, target, options } in &routes {
+            options.check()?;
             if let Some(other) = seen.insert(listen, target)
                 && !listen.is_any_port()
             {
@@ -139,21 +107,6 @@ impl Route {
     }
 }
 
-impl Default for RouteOptions {
-    fn default() -> Self {
-        Self {
-            connections_max: 8192,
-            connect_timeout: Duration::from_secs(2),
-            idle_timeout: None,
-            linger: None,
-            sticky: false,
-            trusts_callers: true,
-            allow: None,
-            proxy_protocol: None,
-        }
-    }
-}
-
 impl Listen {
     /// Whether the system chooses the port.
     fn is_any_port(&self) -> bool {
@@ -172,6 +125,12 @@ impl Target {
             Self::Tcp(query) | Self::Udp(query) | Self::Http(query) => Some(query),
             Self::HttpByHost => None,
         }
+    }
+
+    /// Whether it is HTTP, with or without a fixed service.
+    #[must_use]
+    pub fn is_http(&self) -> bool {
+        matches!(self, Self::Http(_) | Self::HttpByHost)
     }
 }
 

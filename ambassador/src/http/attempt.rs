@@ -14,7 +14,6 @@ use http::{Method, StatusCode};
 use tokio::{io::AsyncWrite, time::Instant};
 
 use super::{
-    LIMITS,
     alarm::Alarm,
     call::Plan,
     connection::Connection,
@@ -135,7 +134,7 @@ impl Connection<'_> {
             scan: Scan::default(),
             interim: Vec::new(),
             interims: 0,
-            patience: Patience::new(LIMITS, Wait::Answer, now),
+            patience: Patience::new(*self.proxy.timeouts(), Wait::Answer, now),
         };
         // What the last instance sent is not of this one.
         scratch.answers.clear();
@@ -217,7 +216,7 @@ impl Exchange<'_> {
     }
 
     fn late(&self) -> Lost {
-        let limit = self.patience.limit();
+        let limit = self.patience.timeout();
         match self.patience.wait() {
             Wait::ClientSends | Wait::ClientReads => {
                 Lost::Client(ClientFault::Refused(Refusal::BODY_LATE))

@@ -27,10 +27,6 @@ use crate::{
     worker::Drain,
 };
 
-/// For a head, from its first byte.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// For the next request.
-const IDLE_MAX: Duration = Duration::from_secs(90);
 /// For the client to accept an answer of the proxy, and afterwards to close its side.
 const LINGER_MAX: Duration = Duration::from_secs(2);
 /// Bytes that are read and dropped after the last answer: closing a socket with unread bytes resets it, and the answer would be lost.
@@ -94,7 +90,9 @@ impl<'p> Connection<'p> {
         if let Some(key) = peer.filter(|_| proxy.route.config.options.sticky).map(sticky::key) {
             options = Cow::Owned(proxy.options().clone().key(Some(key)));
         }
-        let alarm = Alarm::new(Instant::now() + HEAD_WITHIN);
+        // The head comes soon, usually: the timer is not set again for it.
+        let first = proxy.idle_timeout().min(proxy.timeouts().head);
+        let alarm = Alarm::new(Instant::now() + first);
         Self { proxy, client, peer, alarm, drain, options }
     }
 
@@ -117,7 +115,7 @@ impl<'p> Connection<'p> {
     /// Waits for the first bytes of a request, without a buffer. None: there will be none.
     async fn next(&mut self) -> Option<Box<Scratch>> {
         let Self { proxy, client, alarm, drain, .. } = self;
-        let until = Instant::now() + IDLE_MAX;
+        let until = Instant::now() + proxy.idle_timeout();
         let mut draining = pin!(drain.begun());
         let _idle = Idle::new(&proxy.idle);
         poll_fn(|cx| {
@@ -154,8 +152,8 @@ impl<'p> Connection<'p> {
     }
 
     async fn head(&mut self, scratch: &mut Scratch) -> Head {
-        let Self { client, alarm, .. } = self;
-        let requests = &mut scratch.requests;
+        let Self { proxy, client, alarm, .. } = self;
+        let (requests, within) = (&mut scratch.requests, proxy.timeouts().head);
         let (mut scan, mut empty_lines, mut until) = (Scan::default(), 0, None);
         poll_fn(|cx| {
             loop {
@@ -182,7 +180,7 @@ impl<'p> Connection<'p> {
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Head::Closed),
                     Poll::Ready(Ok(_)) => {}
                     Poll::Pending => {
-                        let until = *until.get_or_insert_with(|| Instant::now() + HEAD_WITHIN);
+                        let until = *until.get_or_insert_with(|| Instant::now() + within);
                         ready!(alarm.poll(cx, until));
                         return Poll::Ready(Head::Refused(Refusal::HEAD_LATE));
                     }

@@ -10,7 +10,6 @@ use discovery::{InFlight, Verdict};
 use tokio::time::Instant;
 
 use super::{
-    LIMITS,
     alarm::Alarm,
     attempt::{Answer, AnswerHead},
     call::{Plan, Tunnel},
@@ -47,7 +46,7 @@ impl Connection<'_> {
         let out = mem::take(&mut scratch.answer_head);
         let download = Transfer::new(out, head.framing, head.sending, false);
         let is_upload_over = upload.is_done();
-        let patience = Patience::new(LIMITS, Wait::InstanceSends, Instant::now());
+        let patience = Patience::new(*self.proxy.timeouts(), Wait::InstanceSends, Instant::now());
         let mut forward = Forward { upload, is_upload_over, download, patience };
         let (client, alarm) = (&mut self.client, &mut self.alarm);
         let end =
@@ -121,11 +120,11 @@ impl Forward<'_> {
             (Waiting::Source, Waiting::Source) if !self.is_upload_over => Wait::ClientSends,
             (Waiting::Source, _) => Wait::InstanceSends,
         };
-        if wait == Wait::InstanceSends {
-            in_flight.still_arriving(LIMITS.of(wait), Instant::now());
-        }
         let moved = self.upload.moved() + self.download.moved();
         let until = self.patience.until(wait, moved, Instant::now);
+        if wait == Wait::InstanceSends {
+            in_flight.still_arriving(self.patience.timeout(), Instant::now());
+        }
         ready!(alarm.poll(cx, until));
         Poll::Ready(match wait {
             Wait::Answer | Wait::InstanceReads | Wait::InstanceSends => End::InstanceBroke,

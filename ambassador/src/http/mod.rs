@@ -55,6 +55,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
+    HttpTimeouts,
     counters::Counters,
     route::ActiveRoute,
     stream::Stream,
@@ -63,20 +64,13 @@ use crate::{
 use connection::Connection;
 use kept::Kept;
 pub(crate) use metrics::Metrics;
-use patience::Limits;
 use refusal::Refusal;
 use scratch::Spares;
+pub(crate) use service::is_named_by_host;
 use services::{Service, Services};
 
-/// How long each end may be silent. Longer than discovery-lib's, since the programs behind an ambassador do not know of these limits: pages of a
-/// wiki take seconds, and clients on slow lines send for minutes.
-const LIMITS: Limits = Limits {
-    answer: Duration::from_secs(30),
-    instance: Duration::from_secs(60),
-    client: Duration::from_secs(30),
-};
-/// For a request and all its tries, up to the head of the answer. No try starts after it.
-const CALL_WITHIN: Duration = Duration::from_secs(60);
+/// The time for the next request of a connection, unless the route has another.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// How often connections and names that are not used are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -97,11 +91,12 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) fn new(route: Arc<ActiveRoute>, context: Rc<Context>) -> Self {
+        let timeouts = route.config.options.http;
         let options = CallOptions::default()
             .connect_timeout(route.config.options.connect_timeout)
-            .try_timeout(LIMITS.answer)
-            .stall_timeout(LIMITS.instance)
-            .call_timeout(CALL_WITHIN);
+            .try_timeout(timeouts.response)
+            .stall_timeout(timeouts.stall)
+            .call_timeout(timeouts.retry);
         Self {
             services: Rc::new(Services::of(&route, &options)),
             kept: Rc::new(Kept::new(options.idle_max as usize, options.idle_timeout)),
@@ -121,6 +116,15 @@ impl Proxy {
 
     fn options(&self) -> &CallOptions {
         &self.options
+    }
+
+    fn timeouts(&self) -> &HttpTimeouts {
+        &self.route.config.options.http
+    }
+
+    /// For the next request of a connection.
+    fn idle_timeout(&self) -> Duration {
+        self.route.config.options.idle_timeout.unwrap_or(IDLE_TIMEOUT)
     }
 
     fn trusts_callers(&self) -> bool {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::HttpTimeouts;
+
 /// What a request waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wait {
@@ -19,39 +21,29 @@ pub(super) enum Wait {
     ClientReads,
 }
 
-/// The limits of each wait.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// From the end of the request to the head of the response.
-    pub(super) answer: Duration,
-    /// From one piece to the next, with the instance.
-    pub(super) instance: Duration,
-    /// The same with the client.
-    pub(super) client: Duration,
-}
-
 #[derive(Debug)]
 pub(super) struct Patience {
-    limits: Limits,
+    timeouts: HttpTimeouts,
     wait: Wait,
     moved: u64,
     since: Instant,
 }
 
-impl Limits {
-    pub(super) fn of(&self, wait: Wait) -> Duration {
-        match wait {
-            Wait::Answer => self.answer,
-            Wait::InstanceReads | Wait::InstanceSends => self.instance,
-            Wait::ClientSends | Wait::ClientReads => self.client,
+impl Wait {
+    /// How long this may last.
+    pub(super) fn timeout(self, timeouts: &HttpTimeouts) -> Duration {
+        match self {
+            Self::Answer => timeouts.response,
+            Self::InstanceReads | Self::InstanceSends => timeouts.stall,
+            Self::ClientSends | Self::ClientReads => timeouts.client,
         }
     }
 }
 
 impl Patience {
     /// A wait that starts now.
-    pub(super) fn new(limits: Limits, wait: Wait, now: Instant) -> Self {
-        Self { limits, wait, moved: 0, since: now }
+    pub(super) fn new(timeouts: HttpTimeouts, wait: Wait, now: Instant) -> Self {
+        Self { timeouts, wait, moved: 0, since: now }
     }
 
     /// What it waits for.
@@ -60,8 +52,8 @@ impl Patience {
     }
 
     /// How long it waits for that.
-    pub(super) fn limit(&self) -> Duration {
-        self.limits.of(self.wait)
+    pub(super) fn timeout(&self) -> Duration {
+        self.wait.timeout(&self.timeouts)
     }
 
     /// Until when to wait, after `moved` bytes went either way so far.
@@ -77,7 +69,7 @@ impl Patience {
             self.since = now();
         }
         (self.wait, self.moved) = (wait, moved);
-        self.since + self.limits.of(wait)
+        self.since + self.timeout()
     }
 }
 
@@ -89,7 +81,12 @@ mod tests {
     fn each_wait_starts_when_something_moved() {
         use Wait::{Answer, ClientReads, ClientSends, InstanceReads, InstanceSends};
         let secs = Duration::from_secs;
-        let limits = Limits { answer: secs(30), instance: secs(60), client: secs(10) };
+        let timeouts = HttpTimeouts {
+            response: secs(30),
+            stall: secs(60),
+            client: secs(10),
+            ..HttpTimeouts::default()
+        };
         for (first, steps, until) in [
             (Answer, &[(Answer, 100, 0)][..], 30),
             (Answer, &[(Answer, 100, 0), (Answer, 100, 29)], 30),
@@ -102,7 +99,7 @@ mod tests {
             (InstanceSends, &[(InstanceSends, 100, 0), (InstanceSends, 200, 2)], 62),
         ] {
             let start = Instant::now();
-            let mut patience = Patience::new(limits, first, start);
+            let mut patience = Patience::new(timeouts, first, start);
             let mut last = start;
             for &(wait, moved, at) in steps {
                 last = patience.until(wait, moved, || start + secs(at));

@@ -47,6 +47,11 @@ impl<'a> ServiceName<'a> {
     }
 }
 
+/// Whether requests can name a service of this name by their Host.
+pub(crate) fn is_named_by_host(name: &str) -> bool {
+    ServiceName::of_host(name).is_some_and(|it| it.service == name)
+}
+
 fn lower(text: &str) -> Cow<'_, str> {
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         text.to_ascii_lowercase().into()

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, thread, time::Durat
 
 use ambassador::{
     Ambassador as Running, Changes, Config, Error, ProxyProtocol, Reload, Route, RouteOptions,
-    Takeover,
+    Takeover, Target,
 };
 use discovery::{Discovery, Source, shutdown_signal};
 use program::{Outcome, Usage, address, duration, listen};
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use crate::look::Ask;
 
 /// The arguments that a file replaces.
-const IN_FILE: [&str; 8] = [
+const IN_FILE: [&str; 10] = [
     "routes",
     "port_connections",
     "connections",
@@ -22,6 +22,8 @@ const IN_FILE: [&str; 8] = [
     "linger",
     "sticky",
     "proxy_protocol",
+    "allow",
+    "untrusted_callers",
 ];
 
 /// Listens on local ports that stand for services, for programs that know nothing of Consul
@@ -50,15 +52,15 @@ pub(crate) struct Ambassador {
     #[command(flatten)]
     ask: Ask,
     /// Connections of each port; one more is reset at once
-    #[arg(long, value_name = "N", default_value_t = RouteOptions::default().connections_max)]
+    #[arg(long, value_name = "N", default_value_t = RouteOptions::default().connections_max, value_parser = connections)]
     port_connections: usize,
     /// Connections of all ports
-    #[arg(long, value_name = "N", default_value_t = Config::CONNECTIONS_MAX)]
+    #[arg(long, value_name = "N", default_value_t = Config::CONNECTIONS_MAX, value_parser = connections)]
     connections: usize,
     /// Time for a connection to an instance; then another one is tried
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     connect_timeout: Duration,
-    /// Reset connections without traffic for this long; unset: never
+    /// Reset connections without traffic for this long; unset: never, and 90s between requests of http:
     #[arg(long, value_name = "TIME", value_parser = duration)]
     idle_timeout: Option<Duration>,
     /// Reset connections this long after their instance has left; unset: never
@@ -87,7 +89,7 @@ pub(crate) struct Ambassador {
 impl Ambassador {
     pub(super) async fn run(self) -> Outcome {
         let mut signals = shutdown_signal();
-        let config = self.config().map_err(|err| Usage(err.to_string()))?;
+        let config = self.config()?;
         let Self { ask, resolve, drain, admin, config: file, takeover, .. } = self;
         let reload = file.map(Reload::of).transpose()?;
         let mut takeover = match takeover {
@@ -112,10 +114,12 @@ impl Ambassador {
     }
 
     /// What was typed, as one value.
-    fn config(&self) -> Result<Config, Error> {
+    fn config(&self) -> Result<Config, Usage> {
+        let usage = |err: Error| Usage(err.to_string());
         if let Some(path) = &self.config {
-            return Config::read(path);
+            return Config::read(path).map_err(usage);
         }
+        self.check_flags()?;
         let routes = self.routes.iter().map(|route| {
             let mut route = route.clone();
             route.options.connections_max = self.port_connections;
@@ -128,10 +132,34 @@ impl Ambassador {
             route.options.trusts_callers = !self.untrusted_callers;
             route
         });
-        let mut config = Config::new(routes.collect())?;
+        let mut config = Config::new(routes.collect()).map_err(usage)?;
         config.connections_max = self.connections;
         Ok(config)
     }
+
+    /// A flag for routes of which there is none would have no effect.
+    fn check_flags(&self) -> Result<(), Usage> {
+        let is_any =
+            |is_for: fn(&Target) -> bool| self.routes.iter().any(|route| is_for(&route.target));
+        let (is_by_host, is_http) =
+            (is_any(|it| *it == Target::HttpByHost), is_any(Target::is_http));
+        let is_tcp = is_any(|it| matches!(it, Target::Tcp(_)));
+        for (flag, is_set, has_effect, example) in [
+            ("--allow", self.allow.is_some(), is_by_host, "80=http:*"),
+            ("--untrusted-callers", self.untrusted_callers, is_http, "80=http:web"),
+            ("--proxy-protocol", self.proxy_protocol.is_some(), is_tcp, "6379=redis"),
+        ] {
+            if is_set && !has_effect {
+                let text = format!("{flag} has no effect: expected a port like {example}");
+                return Err(Usage(text));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn connections(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|count| *count > 0).ok_or("expected at least 1 connection")
 }
 
 /// The admin listener: that of the predecessor, if it has one at this address.

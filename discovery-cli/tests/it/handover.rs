@@ -166,6 +166,46 @@ async fn wrong_files_and_arguments_are_one_sentence() {
         assert_eq!(text(&output.stderr).replace(&file, "FILE"), expected);
         assert!(matches!(output.status.code(), Some(1 | 2)));
     }
-    let output = done(&mut discovery(&["ambassador", "80=web", "--config", &file])).await;
-    assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn a_flag_that_has_no_effect_is_an_error() {
+    for (arguments, expected) in [
+        (
+            &["80=http:web", "--allow=rng"][..],
+            "error: --allow has no effect: expected a port like 80=http:*\n",
+        ),
+        (
+            &["6379=redis", "--untrusted-callers"],
+            "error: --untrusted-callers has no effect: expected a port like 80=http:web\n",
+        ),
+        (
+            &["80=http:web", "--proxy-protocol=v2"],
+            "error: --proxy-protocol has no effect: expected a port like 6379=redis\n",
+        ),
+        (
+            &["80=http:*", "--allow=rng,Hasher"],
+            "error: `Hasher` can't be named by the Host of a request: expected 1 to 63 lower-case letters, digits, - and _\n",
+        ),
+        (
+            &["80=http:web", "--connect-timeout=0s"],
+            "error: connect_timeout is 0ns: expected 1ms to 24 hours\n",
+        ),
+    ] {
+        let output = done(&mut discovery(&[&["ambassador"], arguments].concat())).await;
+        assert_eq!(text(&output.stderr), expected);
+        assert_eq!(output.status.code(), Some(2));
+    }
+    // What a file says can't be said by arguments, too.
+    for argument in ["80=web", "--allow=rng", "--untrusted-callers", "--linger=1s"] {
+        let output = done(&mut discovery(&["ambassador", "--config=routes.toml", argument])).await;
+        let error = text(&output.stderr);
+        assert!(error.contains("cannot be used with"), "{error}");
+        assert_eq!(output.status.code(), Some(2));
+    }
+    for flag in ["--connections=0", "--port-connections=0"] {
+        let output = done(&mut discovery(&["ambassador", "80=web", flag])).await;
+        let error = text(&output.stderr);
+        assert!(error.contains("expected at least 1 connection"), "{error}");
+    }
 }
