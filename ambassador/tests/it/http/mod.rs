@@ -1,4 +1,4 @@
-//! HTTP routes: odd messages, retries, upgrades, services by Host, and the drain.
+//! HTTP routes: odd messages, retries, upgrades, services by Host, time limits, and the drain.
 
 mod calls;
 mod conformance;
@@ -6,6 +6,7 @@ mod instance;
 mod message;
 mod responses;
 mod rows;
+mod timeouts;
 
 use std::{net::SocketAddr, sync::Arc};
 
