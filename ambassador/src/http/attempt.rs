@@ -15,7 +15,7 @@ use tokio::{io::AsyncWrite, time::Instant};
 
 use super::{
     alarm::Alarm,
-    call::Plan,
+    call::Serving,
     connection::Connection,
     framing::{Framing, Version},
     kept::Check,
@@ -24,8 +24,7 @@ use super::{
     request::HEADERS_MAX,
     response::Response,
     scan::Scan,
-    scratch::Scratch,
-    transfer::{Broken, Sending, Transfer, Waiting},
+    transfer::{Broken, Sending, Waiting},
 };
 use crate::stream::Stream;
 
@@ -58,7 +57,7 @@ pub(super) struct AnswerHead {
     pub(super) sending: Sending,
     /// Whether the connection to the instance can be used again.
     pub(super) keeps_upstream: bool,
-    /// What the client was told.
+    /// The Connection header that the client gets.
     pub(super) persistence: Persistence,
 }
 
@@ -89,16 +88,15 @@ impl Connection<'_> {
     pub(super) async fn attempt(
         &mut self,
         target: Try<'_>,
-        plan: &Plan,
-        upload: &mut Transfer,
-        scratch: &mut Scratch,
+        serving: &mut Serving<'_>,
     ) -> Result<Answer, Fault> {
         let Try { pick, connect, may_reuse, now } = target;
         let member = pick.member();
-        let check = if is_repeatable(&plan.method) { Check::Known } else { Check::Asked };
+        let is_repeatable = is_repeatable(&serving.plan.method);
+        let check = if is_repeatable { Check::Known } else { Check::Asked };
         while may_reuse && let Some(upstream) = self.proxy.kept.take(member, check, now) {
             self.proxy.metrics().reused.add(1);
-            match self.exchange((member, upstream), plan, upload, scratch, now).await {
+            match self.exchange((member, upstream), serving, now).await {
                 Ok(answer) => return Ok(answer),
                 Err(Lost::Unsent) => {}
                 Err(Lost::Sent(why)) => {
@@ -108,11 +106,10 @@ impl Connection<'_> {
             }
         }
         let not_connected = |why| Fault::Try(TryOutcome::NotConnected(why));
-        let upstream = plan.service.pool.dial(pick, connect).await.map_err(not_connected)?;
+        let pool = &serving.plan.service.pool;
+        let upstream = pool.dial(pick, connect).await.map_err(not_connected)?;
         self.proxy.metrics().opened.add(1);
-        let now = Instant::now();
-        let upstream = (member, Stream::Tcp(upstream));
-        match self.exchange(upstream, plan, upload, scratch, now).await {
+        match self.exchange((member, Stream::Tcp(upstream)), serving, Instant::now()).await {
             Ok(answer) => Ok(answer),
             Err(Lost::Unsent) => Err(not_connected(TryError::Closed)),
             Err(Lost::Sent(why)) => Err(Fault::Try(TryOutcome::NoAnswer { why, reused: false })),
@@ -123,38 +120,35 @@ impl Connection<'_> {
     async fn exchange(
         &mut self,
         (member, mut upstream): (MemberId, Stream),
-        plan: &Plan,
-        upload: &mut Transfer,
-        scratch: &mut Scratch,
+        serving: &mut Serving<'_>,
         now: Instant,
     ) -> Result<Answer, Lost> {
+        // What the last instance sent is not of this one.
+        serving.scratch.answers.clear();
         let mut exchange = Exchange {
-            upload,
+            serving: &mut *serving,
+            client: &mut self.client,
+            upstream: &mut upstream,
+            alarm: &mut self.alarm,
             is_upload_over: false,
             scan: Scan::default(),
             interim: Vec::new(),
             interims: 0,
             patience: Patience::new(*self.proxy.timeouts(), Wait::Answer, now),
         };
-        // What the last instance sent is not of this one.
-        scratch.answers.clear();
-        let (client, alarm) = (&mut self.client, &mut self.alarm);
-        let length =
-            poll_fn(|cx| exchange.poll(cx, client, &mut upstream, scratch, plan, alarm)).await?;
-        let is_upload_done = exchange.upload.is_done();
-        let (head, outcome) = self.read_head(scratch, plan, length, is_upload_done)?;
-        scratch.answers.consume(length);
+        let length = poll_fn(|cx| exchange.poll(cx)).await?;
+        let (head, outcome) = self.read_head(serving, length)?;
+        serving.scratch.answers.consume(length);
         Ok(Answer { upstream, member, head, outcome })
     }
 
     /// Reads the head of the final response, and writes the one for the client.
     fn read_head(
         &self,
-        scratch: &mut Scratch,
-        plan: &Plan,
+        serving: &mut Serving<'_>,
         length: usize,
-        is_upload_done: bool,
     ) -> Result<(AnswerHead, TryOutcome), Lost> {
+        let Serving { plan, upload, scratch } = serving;
         let garbled = || Lost::Sent(TryError::Garbled);
         let mut room = [const { std::mem::MaybeUninit::uninit() }; HEADERS_MAX];
         let bytes = &scratch.answers.filled()[..length];
@@ -162,14 +156,14 @@ impl Connection<'_> {
         let response = Response::read(bytes, &mut room, is_head).map_err(|_| garbled())?;
         let status = StatusCode::from_u16(response.status).map_err(|_| garbled())?;
         let is_delimited = response.is_delimited(plan.version);
-        let persistence = self.persistence(plan, is_upload_done && is_delimited);
+        let persistence = self.persistence(plan, upload.is_done() && is_delimited);
         scratch.answer_head.clear();
         response.write(&mut scratch.answer_head, plan.version, persistence);
         let head = AnswerHead {
             status: response.status,
             framing: response.framing,
             sending: response.sending(plan.version),
-            keeps_upstream: response.is_persistent() && is_upload_done,
+            keeps_upstream: response.is_persistent() && upload.is_done(),
             persistence,
         };
         Ok((head, response.outcome(status)))
@@ -177,8 +171,11 @@ impl Connection<'_> {
 }
 
 /// A request being sent, and the head of its response being read.
-struct Exchange<'a> {
-    upload: &'a mut Transfer,
+struct Exchange<'a, 's> {
+    serving: &'a mut Serving<'s>,
+    client: &'a mut Stream,
+    upstream: &'a mut Stream,
+    alarm: &'a mut Alarm,
     /// Whether the request is sent, or the instance accepts no more of it.
     is_upload_over: bool,
     scan: Scan,
@@ -188,59 +185,47 @@ struct Exchange<'a> {
     patience: Patience,
 }
 
-impl Exchange<'_> {
+impl Exchange<'_, '_> {
     /// Ready with the length of the head of the final response.
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut Stream,
-        upstream: &mut Stream,
-        scratch: &mut Scratch,
-        plan: &Plan,
-        alarm: &mut Alarm,
-    ) -> Poll<Result<usize, Lost>> {
-        self.poll_upload(cx, client, upstream, scratch)?;
-        let polled = self.poll_head(cx, upstream, scratch, plan);
-        self.poll_interim(cx, client)?;
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Lost>> {
+        self.poll_upload(cx)?;
+        let polled = self.poll_head(cx);
+        self.poll_interim(cx)?;
         if polled.is_ready() {
             return polled;
         }
-        let wait = match self.upload.waiting() {
+        let upload = &self.serving.upload;
+        let wait = match upload.waiting() {
             _ if self.is_upload_over => Wait::Answer,
             Waiting::Source => Wait::ClientSends,
             Waiting::Destination => Wait::InstanceReads,
         };
-        let until = self.patience.until(wait, self.upload.moved(), Instant::now);
-        ready!(alarm.poll(cx, until));
+        let until = self.patience.until(wait, upload.moved(), Instant::now);
+        ready!(self.alarm.poll(cx, until));
         Poll::Ready(Err(self.late()))
     }
 
     fn late(&self) -> Lost {
-        let limit = self.patience.timeout();
+        let timeout = self.patience.timeout();
         match self.patience.wait() {
             Wait::ClientSends | Wait::ClientReads => {
                 Lost::Client(ClientFault::Refused(Refusal::BODY_LATE))
             }
-            Wait::InstanceReads => Lost::Sent(TryError::Stalled(limit)),
-            Wait::Answer | Wait::InstanceSends => Lost::Sent(TryError::Silent(limit)),
+            Wait::InstanceReads => Lost::Sent(TryError::Stalled(timeout)),
+            Wait::Answer | Wait::InstanceSends => Lost::Sent(TryError::Silent(timeout)),
         }
     }
 
-    fn poll_upload(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut Stream,
-        upstream: &mut Stream,
-        scratch: &mut Scratch,
-    ) -> Result<(), Lost> {
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
         if self.is_upload_over {
             return Ok(());
         }
-        match self.upload.poll(cx, client, &mut scratch.requests, upstream) {
+        let Serving { upload, scratch, .. } = &mut *self.serving;
+        match upload.poll(cx, self.client, &mut scratch.requests, self.upstream) {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => self.is_upload_over = true,
             // The response may be there already: it is read.
-            Poll::Ready(Err(Broken::Destination)) if self.upload.has_begun() => {
+            Poll::Ready(Err(Broken::Destination)) if upload.has_begun() => {
                 self.is_upload_over = true;
             }
             Poll::Ready(Err(Broken::Destination)) => return Err(Lost::Unsent),
@@ -252,31 +237,25 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    fn poll_head(
-        &mut self,
-        cx: &mut Context<'_>,
-        upstream: &mut Stream,
-        scratch: &mut Scratch,
-        plan: &Plan,
-    ) -> Poll<Result<usize, Lost>> {
-        let answers = &mut scratch.answers;
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Lost>> {
         loop {
+            let answers = &mut self.serving.scratch.answers;
             match self.scan.head_end(answers.filled()) {
                 Err(_) => return Poll::Ready(Err(Lost::Sent(TryError::Garbled))),
                 Ok(Some(length)) => {
-                    if !self.is_interim(&answers.filled()[..length], plan)? {
+                    if !self.is_interim(length)? {
                         return Poll::Ready(Ok(length));
                     }
-                    answers.consume(length);
+                    self.serving.scratch.answers.consume(length);
                     self.scan = Scan::default();
                 }
                 Ok(None) if answers.is_full() => {
                     return Poll::Ready(Err(Lost::Sent(TryError::HeadTooLong)));
                 }
                 Ok(None) => {
-                    let count = ready!(answers.poll_fill(cx, upstream)).unwrap_or(0);
+                    let count = ready!(answers.poll_fill(cx, self.upstream)).unwrap_or(0);
                     // Unexpected bytes are not an answer to this request.
-                    if !self.upload.has_begun() {
+                    if !self.serving.upload.has_begun() {
                         return Poll::Ready(Err(Lost::Unsent));
                     }
                     if count == 0 {
@@ -287,8 +266,10 @@ impl Exchange<'_> {
         }
     }
 
-    /// Whether a head is that of an interim response. One that the client understands is forwarded.
-    fn is_interim(&mut self, head: &[u8], plan: &Plan) -> Result<bool, Lost> {
+    /// Whether the head with this length is that of an interim response. One that the client understands is forwarded.
+    fn is_interim(&mut self, length: usize) -> Result<bool, Lost> {
+        let Serving { plan, scratch, .. } = &*self.serving;
+        let head = &scratch.answers.filled()[..length];
         if !matches!(head, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', b'1', ..]) {
             return Ok(false);
         }
@@ -310,9 +291,9 @@ impl Exchange<'_> {
         Ok(true)
     }
 
-    fn poll_interim(&mut self, cx: &mut Context<'_>, client: &mut Stream) -> Result<(), Lost> {
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
         while !self.interim.is_empty() {
-            match Pin::new(&mut *client).poll_write(cx, &self.interim) {
+            match Pin::new(&mut *self.client).poll_write(cx, &self.interim) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(count)) if count > 0 => drop(self.interim.drain(..count)),
                 Poll::Ready(_) => return Err(Lost::Client(ClientFault::Gone)),

@@ -37,7 +37,15 @@ pub(super) struct Plan {
     pub(super) expects_continue: bool,
 }
 
-/// A connection to an instance that speaks another protocol from now on.
+/// A request while it is served, with the buffers of its connection.
+#[derive(Debug)]
+pub(super) struct Serving<'a> {
+    pub(super) plan: Plan,
+    pub(super) upload: Transfer,
+    pub(super) scratch: &'a mut Scratch,
+}
+
+/// A connection to an instance, for another protocol from now on.
 #[derive(Debug)]
 pub(super) struct Tunnel {
     pub(super) upstream: Stream,
@@ -64,20 +72,24 @@ impl Connection<'_> {
         if upload.prepare(&mut scratch.requests).is_err() {
             return self.refuse(scratch, &Refusal::BODY_BROKEN).await;
         }
-        let after = match self.call(&plan, &mut upload, scratch, now).await {
+        let mut serving = Serving { plan, upload, scratch };
+        let after = match self.call(&mut serving, now).await {
             Called::Answered(answer, in_flight) => {
-                self.forward(scratch, &plan, &mut upload, answer, in_flight).await
+                self.forward(&mut serving, answer, in_flight).await
             }
             Called::Failed(refusal) => {
-                let persistence = self.persistence(&plan, upload.is_read());
+                let Serving { plan, upload, scratch } = &mut serving;
+                let persistence = self.persistence(plan, upload.is_read());
                 let metrics = self.proxy.metrics();
                 if refusal.status < 500 { &metrics.refused } else { &metrics.failed }.add(1);
                 self.answer(scratch, &refusal, persistence, plan.method == Method::HEAD).await
             }
             Called::Client(ClientFault::Gone) => After::Close,
-            Called::Client(ClientFault::Refused(refusal)) => self.refuse(scratch, &refusal).await,
+            Called::Client(ClientFault::Refused(refusal)) => {
+                self.refuse(serving.scratch, &refusal).await
+            }
         };
-        scratch.request_head = upload.into_out();
+        serving.scratch.request_head = serving.upload.into_out();
         after
     }
 
@@ -128,16 +140,11 @@ impl Connection<'_> {
     }
 
     /// Tries instances until one answers, or no other try may follow.
-    async fn call(
-        &mut self,
-        plan: &Plan,
-        upload: &mut Transfer,
-        scratch: &mut Scratch,
-        now: Instant,
-    ) -> Called {
-        let service = &*plan.service;
+    async fn call(&mut self, serving: &mut Serving<'_>, now: Instant) -> Called {
+        let service = Rc::clone(&serving.plan.service);
+        let service = &*service;
         service.budget.request(now);
-        let mut tries = Tries::new(plan.method.clone(), &self.options, now);
+        let mut tries = Tries::new(serving.plan.method.clone(), &self.options, now);
         let (mut pick, mut now) = match first_pick(service, &mut tries, now).await {
             Ok(picked) => picked,
             Err(refusal) => return Called::Failed(refusal),
@@ -146,12 +153,12 @@ impl Connection<'_> {
             let limits = tries.start(&pick, now);
             let may_reuse = !tries.wants_fresh_connection();
             let target = Try { pick: &pick, connect: limits.connect(), may_reuse, now };
-            let (outcome, answer) = match self.attempt(target, plan, upload, scratch).await {
+            let (outcome, answer) = match self.attempt(target, serving).await {
                 Ok(answer) => (answer.outcome, Some(answer)),
                 Err(Fault::Try(outcome)) => (outcome, None),
                 Err(Fault::Client(fault)) => return Called::Client(fault),
             };
-            if !upload.is_replayable() {
+            if !serving.upload.is_replayable() {
                 tries.body_taken();
             }
             let ended_at = Instant::now();
@@ -164,7 +171,7 @@ impl Connection<'_> {
             match (another(service, &mut tries, next).await, answer) {
                 (Ok(other), _) => {
                     (pick, now) = other;
-                    upload.rewind();
+                    serving.upload.rewind();
                 }
                 (Err(_), Some(answer)) if outcome.retry() != Retry::Always => {
                     return Called::Answered(answer, in_flight);

@@ -12,11 +12,10 @@ use tokio::time::Instant;
 use super::{
     alarm::Alarm,
     attempt::{Answer, AnswerHead},
-    call::{Plan, Tunnel},
+    call::{Serving, Tunnel},
     connection::{After, Connection},
     patience::{Patience, Wait},
     refusal::Persistence,
-    scratch::Scratch,
     transfer::{Broken, Transfer, Waiting},
 };
 use crate::stream::Stream;
@@ -35,25 +34,27 @@ impl Connection<'_> {
     /// Sends the answer to the client, to its end.
     pub(super) async fn forward(
         &mut self,
-        scratch: &mut Scratch,
-        plan: &Plan,
-        upload: &mut Transfer,
+        serving: &mut Serving<'_>,
         answer: Answer,
         mut in_flight: InFlight,
     ) -> After {
         let Answer { mut upstream, member, head, .. } = answer;
         self.proxy.metrics().response(head.status);
-        let out = mem::take(&mut scratch.answer_head);
-        let download = Transfer::new(out, head.framing, head.sending, false);
-        let is_upload_over = upload.is_done();
-        let patience = Patience::new(*self.proxy.timeouts(), Wait::InstanceSends, Instant::now());
-        let mut forward = Forward { upload, is_upload_over, download, patience };
-        let (client, alarm) = (&mut self.client, &mut self.alarm);
-        let end =
-            poll_fn(|cx| forward.poll(cx, client, &mut upstream, scratch, &mut in_flight, alarm))
-                .await;
-        let is_upload_done = forward.upload.is_done();
-        scratch.answer_head = forward.download.into_out();
+        let out = mem::take(&mut serving.scratch.answer_head);
+        let mut forward = Forward {
+            is_upload_over: serving.upload.is_done(),
+            serving: &mut *serving,
+            client: &mut self.client,
+            upstream: &mut upstream,
+            alarm: &mut self.alarm,
+            in_flight: &mut in_flight,
+            download: Transfer::new(out, head.framing, head.sending, false),
+            patience: Patience::new(*self.proxy.timeouts(), Wait::InstanceSends, Instant::now()),
+        };
+        let end = poll_fn(|cx| forward.poll(cx)).await;
+        let out = forward.download.into_out();
+        let Serving { plan, upload, scratch } = serving;
+        scratch.answer_head = out;
         match end {
             End::Complete if head.status == 101 => {
                 return After::Tunnel(Box::new(Tunnel { upstream, in_flight }));
@@ -72,7 +73,7 @@ impl Connection<'_> {
         if head.keeps_upstream && scratch.answers.is_empty() {
             self.proxy.keep(member, upstream);
         }
-        after(head, is_upload_done, scratch.requests.is_empty())
+        after(head, upload.is_done(), scratch.requests.is_empty())
     }
 }
 
@@ -85,29 +86,26 @@ fn after(head: AnswerHead, is_upload_done: bool, is_requests_empty: bool) -> Aft
 }
 
 /// An answer on its way.
-struct Forward<'a> {
-    upload: &'a mut Transfer,
+struct Forward<'a, 's> {
+    serving: &'a mut Serving<'s>,
+    client: &'a mut Stream,
+    upstream: &'a mut Stream,
+    alarm: &'a mut Alarm,
+    in_flight: &'a mut InFlight,
     is_upload_over: bool,
     download: Transfer,
     patience: Patience,
 }
 
-impl Forward<'_> {
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut Stream,
-        upstream: &mut Stream,
-        scratch: &mut Scratch,
-        in_flight: &mut InFlight,
-        alarm: &mut Alarm,
-    ) -> Poll<End> {
+impl Forward<'_, '_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let Serving { upload, scratch, .. } = &mut *self.serving;
         if !self.is_upload_over {
             // Whatever ended it, the answer has been decided on: it is forwarded, and the connection closed.
-            let polled = self.upload.poll(cx, client, &mut scratch.requests, upstream);
+            let polled = upload.poll(cx, self.client, &mut scratch.requests, self.upstream);
             self.is_upload_over = polled.is_ready();
         }
-        match self.download.poll(cx, upstream, &mut scratch.answers, client) {
+        match self.download.poll(cx, self.upstream, &mut scratch.answers, self.client) {
             Poll::Ready(Ok(())) => return Poll::Ready(End::Complete),
             Poll::Ready(Err(Broken::Source | Broken::Malformed)) => {
                 return Poll::Ready(End::InstanceBroke);
@@ -115,17 +113,17 @@ impl Forward<'_> {
             Poll::Ready(Err(Broken::Destination)) => return Poll::Ready(End::ClientGone),
             Poll::Pending => {}
         }
-        let wait = match (self.download.waiting(), self.upload.waiting()) {
+        let wait = match (self.download.waiting(), upload.waiting()) {
             (Waiting::Destination, _) => Wait::ClientReads,
             (Waiting::Source, Waiting::Source) if !self.is_upload_over => Wait::ClientSends,
             (Waiting::Source, _) => Wait::InstanceSends,
         };
-        let moved = self.upload.moved() + self.download.moved();
+        let moved = upload.moved() + self.download.moved();
         let until = self.patience.until(wait, moved, Instant::now);
         if wait == Wait::InstanceSends {
-            in_flight.still_arriving(self.patience.timeout(), Instant::now());
+            self.in_flight.still_arriving(self.patience.timeout(), Instant::now());
         }
-        ready!(alarm.poll(cx, until));
+        ready!(self.alarm.poll(cx, until));
         Poll::Ready(match wait {
             Wait::Answer | Wait::InstanceReads | Wait::InstanceSends => End::InstanceBroke,
             Wait::ClientSends | Wait::ClientReads => End::ClientGone,
