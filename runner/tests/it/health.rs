@@ -1,5 +1,7 @@
 //! A service is as healthy as its probes say, whatever its program does.
 
+use std::net::SocketAddr;
+
 use http::StatusCode;
 use testkit::http::Request;
 use tokio::{
@@ -8,22 +10,28 @@ use tokio::{
     sync::watch,
 };
 
-use crate::world::{everywhere, free, plan, service};
+use crate::world::{Running, World, everywhere, free, plan, service};
 
 /// A program that runs until its test ends.
 const STAYS: &str = "exec sleep 600";
 
+/// A program whose instance was passing until its port closed, and is critical now.
+async fn closed(world: &World) -> (SocketAddr, Running) {
+    let at = free();
+    let running = world.start(plan(STAYS, vec![service("web", at, "tcp")])).await;
+    let listener = TcpListener::bind(at).await.unwrap();
+    world.until_shown("web", &["web-1 passing"]).await;
+    drop(listener);
+    let refused =
+        format!("web-1 critical (can't connect to {at}: Connection refused (os error 111))");
+    world.until_shown("web", &[&refused]).await;
+    (at, running)
+}
+
 #[tokio::test]
 async fn a_port_that_closes_makes_its_instance_critical_until_it_is_open_again() {
     everywhere(async |world| {
-        let at = free();
-        let _running = world.start(plan(STAYS, vec![service("web", at, "tcp")])).await;
-        let listener = TcpListener::bind(at).await.unwrap();
-        world.until_shown("web", &["web-1 passing"]).await;
-        drop(listener);
-        let refused =
-            format!("web-1 critical (can't connect to {at}: Connection refused (os error 111))");
-        world.until_shown("web", &[&refused]).await;
+        let (at, _running) = closed(&world).await;
         let _listener = TcpListener::bind(at).await.unwrap();
         world.until_shown("web", &["web-1 passing"]).await;
     })
@@ -107,14 +115,7 @@ async fn answer(listener: TcpListener, status_rx: watch::Receiver<StatusCode>) {
 #[tokio::test]
 async fn an_instance_that_its_agent_removed_is_registered_again_when_it_recovers() {
     everywhere(async |world| {
-        let at = free();
-        let _running = world.start(plan(STAYS, vec![service("web", at, "tcp")])).await;
-        let listener = TcpListener::bind(at).await.unwrap();
-        world.until_shown("web", &["web-1 passing"]).await;
-        drop(listener);
-        let refused =
-            format!("web-1 critical (can't connect to {at}: Connection refused (os error 111))");
-        world.until_shown("web", &[&refused]).await;
+        let (at, _running) = closed(&world).await;
         // As the agent does after a minute.
         let removed = Request::put("/v1/agent/service/deregister/web-1").send(world.http).await;
         assert_eq!(removed.unwrap().status, StatusCode::OK);
