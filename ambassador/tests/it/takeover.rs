@@ -14,38 +14,16 @@ use std::{
 
 use ambassador::{Ambassador, Config, Error, Listen, Takeover};
 use discovery::{Discovery, Settings, agent::AgentSettings};
+use testkit::echo::{EchoServer, echo};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream, UdpSocket, UnixStream},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpStream, UdpSocket, UnixStream},
     time::timeout,
 };
 use tokio_util::task::AbortOnDropHandle;
 
 /// The deadline of everything that a test waits for, generous for a slow machine.
 const SOON: Duration = Duration::from_secs(60);
-
-/// A TCP server that answers each connection with the bytes that it gets.
-struct Server {
-    at: SocketAddr,
-    _task: AbortOnDropHandle<()>,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let at = listener.local_addr().unwrap();
-        let task = tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(async move {
-                    let (mut from, mut to) = stream.split();
-                    tokio::io::copy(&mut from, &mut to).await.ok();
-                });
-            }
-        });
-        Self { at, _task: AbortOnDropHandle::new(task) }
-    }
-}
 
 /// An ambassador and its socket for takeovers.
 struct Running {
@@ -85,29 +63,25 @@ impl Running {
     }
 }
 
-struct Place {
-    dir: tempfile::TempDir,
-}
+/// A temporary directory, with the paths of sockets in it.
+struct SocketDir(tempfile::TempDir);
 
-impl Place {
+impl SocketDir {
     fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self(tempfile::tempdir().unwrap())
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.0.path().join(name)
     }
 
-    fn socket(&self) -> PathBuf {
+    fn takeover(&self) -> PathBuf {
         self.path("takeover.sock")
     }
 }
 
-async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes: &[u8]) -> io::Result<()> {
-    stream.write_all(bytes).await?;
-    let mut back = vec![0; bytes.len()];
-    stream.read_exact(&mut back).await?;
-    if back == bytes { Ok(()) } else { Err(io::Error::other("other bytes")) }
+async fn server() -> EchoServer {
+    EchoServer::start().await.unwrap()
 }
 
 async fn connect(port: u16) -> io::Result<TcpStream> {
@@ -116,12 +90,12 @@ async fn connect(port: u16) -> io::Result<TcpStream> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_takeovers_in_a_row_refuse_and_reset_no_connection() {
-    let (place, server) = (Place::new(), Server::start().await);
-    let unix = place.path("app.sock");
+    let (dir, server) = (SocketDir::new(), server().await);
+    let unix = dir.path("app.sock");
     let first = Running::start(
         &["127.0.0.1:0=app", &format!("{}=app", unix.display())],
-        server.at,
-        &place.socket(),
+        server.address(),
+        &dir.takeover(),
     )
     .await
     .unwrap();
@@ -152,7 +126,7 @@ async fn three_takeovers_in_a_row_refuse_and_reset_no_connection() {
     for _ in 0..3 {
         let before = served.load(Relaxed);
         let retiring = last.until_succeeded();
-        last = Running::start(&routes, server.at, &place.socket()).await.unwrap();
+        last = Running::start(&routes, server.address(), &dir.takeover()).await.unwrap();
         while served.load(Relaxed) < before + 200 {
             tokio::task::yield_now().await;
         }
@@ -171,21 +145,22 @@ async fn three_takeovers_in_a_row_refuse_and_reset_no_connection() {
     assert!(unix.exists(), "the path belongs to the last one");
     last.ambassador.drain(Duration::ZERO).await;
     drop(last.takeover);
-    assert!(!unix.exists() && !place.socket().exists(), "the last one removes its paths");
+    assert!(!unix.exists() && !dir.takeover().exists(), "the last one removes its paths");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn routes_may_come_and_go_with_a_takeover() {
-    let (place, server) = (Place::new(), Server::start().await);
-    let first = Running::start(&["127.0.0.1:0=app", "[::1]:0=app"], server.at, &place.socket())
-        .await
-        .unwrap();
+    let (dir, server) = (SocketDir::new(), server().await);
+    let first =
+        Running::start(&["127.0.0.1:0=app", "[::1]:0=app"], server.address(), &dir.takeover())
+            .await
+            .unwrap();
     let port = first.port();
     let Listen::Tcp(gone) = first.ambassador.addresses().remove(1) else { panic!("not TCP") };
     let retiring = first.until_succeeded();
     let routes = [format!("127.0.0.1:{port}=app"), "127.0.0.1:0=app".to_owned()];
     let routes: Vec<&str> = routes.iter().map(String::as_str).collect();
-    let second = Running::start(&routes, server.at, &place.socket()).await.unwrap();
+    let second = Running::start(&routes, server.address(), &dir.takeover()).await.unwrap();
     timeout(SOON, retiring).await.unwrap().unwrap();
     echo(connect(port).await.unwrap(), b"kept").await.unwrap();
     let Listen::Tcp(new) = second.ambassador.addresses().remove(1) else { panic!("not TCP") };
@@ -196,7 +171,7 @@ async fn routes_may_come_and_go_with_a_takeover() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn udp_clients_go_on_with_the_successor() {
-    let place = Place::new();
+    let dir = SocketDir::new();
     let instance = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let at = instance.local_addr().unwrap();
     let answering = AbortOnDropHandle::new(tokio::spawn(async move {
@@ -206,7 +181,7 @@ async fn udp_clients_go_on_with_the_successor() {
             instance.send_to(&datagram[..length], from).await.unwrap();
         }
     }));
-    let first = Running::start(&["udp:127.0.0.1:0=dns"], at, &place.socket()).await.unwrap();
+    let first = Running::start(&["udp:127.0.0.1:0=dns"], at, &dir.takeover()).await.unwrap();
     let Listen::Udp(listen) = first.ambassador.addresses().remove(0) else { panic!("not UDP") };
     let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     client.connect(listen).await.unwrap();
@@ -219,7 +194,7 @@ async fn udp_clients_go_on_with_the_successor() {
     exchange(b"first").await;
     let retiring = first.until_succeeded();
     let _second =
-        Running::start(&[&format!("udp:{listen}=dns")], at, &place.socket()).await.unwrap();
+        Running::start(&[&format!("udp:{listen}=dns")], at, &dir.takeover()).await.unwrap();
     for number in 0..100_u8 {
         exchange(&[number]).await;
     }
@@ -229,12 +204,12 @@ async fn udp_clients_go_on_with_the_successor() {
 }
 
 /// The running ambassador still serves, and a real successor can still take over.
-async fn goes_on(running: Running, server: &Server, place: &Place) {
+async fn goes_on(running: Running, server: &EchoServer, dir: &SocketDir) {
     let port = running.port();
     echo(connect(port).await.unwrap(), b"goes on").await.unwrap();
     let retiring = running.until_succeeded();
     let route = format!("127.0.0.1:{port}=app");
-    let next = Running::start(&[&route], server.at, &place.socket()).await.unwrap();
+    let next = Running::start(&[&route], server.address(), &dir.takeover()).await.unwrap();
     timeout(SOON, retiring).await.unwrap().unwrap();
     echo(connect(next.port()).await.unwrap(), b"next").await.unwrap();
 }
@@ -254,24 +229,25 @@ async fn a_successor_that_fails_changes_nothing() {
         [frame(r#"{"hello":{"version":1}}"#), frame("garbage")].concat(),
         frame(r#"{"taken":{"names":["takeover"]}}"#),
     ] {
-        let (place, server) = (Place::new(), Server::start().await);
+        let (dir, server) = (SocketDir::new(), server().await);
         let running =
-            Running::start(&["127.0.0.1:0=app"], server.at, &place.socket()).await.unwrap();
-        let (socket, sent) = (place.socket(), bytes.clone());
+            Running::start(&["127.0.0.1:0=app"], server.address(), &dir.takeover()).await.unwrap();
+        let (socket, sent) = (dir.takeover(), bytes.clone());
         // It connects before the waiting begins, so it comes first.
         let mut failing = UnixStream::connect(&socket).await.unwrap();
         failing.write_all(&sent).await.unwrap();
         drop(failing);
-        goes_on(running, &server, &place).await;
+        goes_on(running, &server, &dir).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_version_is_told_why_it_is_refused() {
-    let (place, server) = (Place::new(), Server::start().await);
-    let running = Running::start(&["127.0.0.1:0=app"], server.at, &place.socket()).await.unwrap();
+    let (dir, server) = (SocketDir::new(), server().await);
+    let running =
+        Running::start(&["127.0.0.1:0=app"], server.address(), &dir.takeover()).await.unwrap();
     let _serving = running.until_succeeded();
-    let mut stream = UnixStream::connect(place.socket()).await.unwrap();
+    let mut stream = UnixStream::connect(dir.takeover()).await.unwrap();
     let text = r#"{"hello":{"version":2}}"#;
     let frame = [&u32::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat();
     stream.write_all(&frame).await.unwrap();
@@ -286,18 +262,19 @@ async fn another_version_is_told_why_it_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_successor_whose_port_is_in_use_changes_nothing() {
-    let (place, server) = (Place::new(), Server::start().await);
-    let running = Running::start(&["127.0.0.1:0=app"], server.at, &place.socket()).await.unwrap();
+    let (dir, server) = (SocketDir::new(), server().await);
+    let running =
+        Running::start(&["127.0.0.1:0=app"], server.address(), &dir.takeover()).await.unwrap();
     let port = running.port();
     let retiring = running.until_succeeded();
-    let routes = [format!("127.0.0.1:{port}=app"), format!("{}=app", server.at)];
+    let routes = [format!("127.0.0.1:{port}=app"), format!("{}=app", server.address())];
     let routes: Vec<&str> = routes.iter().map(String::as_str).collect();
-    let error = Running::start(&routes, server.at, &place.socket()).await.err().unwrap();
+    let error = Running::start(&routes, server.address(), &dir.takeover()).await.err().unwrap();
     assert_eq!(
         error.to_string(),
         format!(
             "{} is in use: stop the process that listens on it, or choose another port",
-            server.at
+            server.address()
         )
     );
     echo(connect(port).await.unwrap(), b"goes on").await.unwrap();
@@ -306,18 +283,19 @@ async fn a_successor_whose_port_is_in_use_changes_nothing() {
 
 #[tokio::test]
 async fn the_socket_is_for_its_user_alone_and_a_file_in_its_place_stays() {
-    let (place, server) = (Place::new(), Server::start().await);
-    let running = Running::start(&["127.0.0.1:0=app"], server.at, &place.socket()).await.unwrap();
-    let mode = std::fs::metadata(place.socket()).unwrap().permissions().mode();
+    let (dir, server) = (SocketDir::new(), server().await);
+    let running =
+        Running::start(&["127.0.0.1:0=app"], server.address(), &dir.takeover()).await.unwrap();
+    let mode = std::fs::metadata(dir.takeover()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     drop(running);
-    assert!(!place.socket().exists());
-    std::fs::write(place.socket(), "a file").unwrap();
-    let error = Takeover::open(&place.socket()).await.unwrap_err().to_string();
-    let shown = place.socket().display().to_string();
+    assert!(!dir.takeover().exists());
+    std::fs::write(dir.takeover(), "a file").unwrap();
+    let error = Takeover::open(&dir.takeover()).await.unwrap_err().to_string();
+    let shown = dir.takeover().display().to_string();
     assert_eq!(
         error.replace(&shown, "PATH"),
         "PATH exists: stop the process that listens on it, or choose another path"
     );
-    assert_eq!(std::fs::read_to_string(place.socket()).unwrap(), "a file");
+    assert_eq!(std::fs::read_to_string(dir.takeover()).unwrap(), "a file");
 }

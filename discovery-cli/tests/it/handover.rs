@@ -2,44 +2,26 @@
 
 use std::{
     fs, io,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::Path,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 
 use rustix::process::Signal;
-use testkit::http::Request;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+use testkit::{
+    echo::{self, EchoServer},
+    http::Request,
 };
-use tokio_util::task::AbortOnDropHandle;
+use tokio::net::TcpStream;
 
 use super::process::{Running, discovery, done, text};
 
-/// A TCP server that answers each connection with the bytes that it gets.
-async fn echo_server() -> (SocketAddr, AbortOnDropHandle<()>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let at = listener.local_addr().unwrap();
-    let task = tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(async move {
-                let (mut from, mut to) = stream.split();
-                tokio::io::copy(&mut from, &mut to).await.ok();
-            });
-        }
-    });
-    (at, AbortOnDropHandle::new(task))
+async fn echo_server() -> EchoServer {
+    EchoServer::start().await.unwrap()
 }
 
 async fn echo(at: SocketAddr) -> io::Result<()> {
-    let mut stream = TcpStream::connect(at).await?;
-    stream.write_all(b"hello").await?;
-    let mut back = [0; 5];
-    stream.read_exact(&mut back).await?;
-    assert_eq!(&back, b"hello");
-    Ok(())
+    echo::echo(TcpStream::connect(at).await?, b"hello").await
 }
 
 /// The addresses in the lines of an ambassador about its ports.
@@ -61,7 +43,8 @@ async fn ambassador(to: SocketAddr, arguments: &[&str]) -> (Running, SocketAddr)
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_processes_in_a_row_take_over_without_a_failed_connection() {
-    let (to, _server) = echo_server().await;
+    let server = echo_server().await;
+    let to = server.address();
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("takeover.sock").display().to_string();
     let admin = testkit::ports::unused().unwrap().to_string();
@@ -101,7 +84,8 @@ async fn three_processes_in_a_row_take_over_without_a_failed_connection() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_successor_that_is_killed_changes_nothing() {
-    let (to, _server) = echo_server().await;
+    let server = echo_server().await;
+    let to = server.address();
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("takeover.sock").display().to_string();
     let (mut running, at) = ambassador(to, &["127.0.0.1:0=app", "--takeover", &socket]).await;
@@ -122,7 +106,8 @@ async fn a_successor_that_is_killed_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_is_read_again_on_sighup_and_a_wrong_one_changes_nothing() {
-    let (to, _server) = echo_server().await;
+    let server = echo_server().await;
+    let to = server.address();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("routes.toml").display().to_string();
     let route = |at: &str| format!("[[route]]\nlisten = \"{at}\"\nservice = \"app\"\n");
