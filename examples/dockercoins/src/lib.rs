@@ -9,6 +9,8 @@ pub mod webui;
 pub mod worker;
 
 mod host;
+mod lock;
 mod outage;
 mod service;
+mod ticks;
 mod wallet;

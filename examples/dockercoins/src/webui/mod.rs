@@ -10,7 +10,7 @@ mod page;
 use std::{
     ffi::OsString,
     process::ExitCode,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -23,14 +23,12 @@ use http::{HeaderValue, Response, StatusCode, header};
 use program::Outcome;
 use redis::RedisError;
 use serde::Serialize;
-use tokio::{
-    select,
-    time::{MissedTickBehavior, interval},
-};
 
 use crate::{
+    lock::lock,
     outage::Outage,
     service::{Service, Start},
+    ticks::Ticks,
     wallet::{RedisArgs, Wallet},
 };
 use history::{History, Sample};
@@ -70,7 +68,7 @@ impl WebUi {
         page::add_to(Server::new())
             .get("/json", move |_| totals.clone().json())
             .get("/history", move |_| {
-                let answer = json(&*history.history());
+                let answer = json(&*lock(&history.history));
                 async { answer }
             })
             .get("/instances", move |_| {
@@ -98,23 +96,14 @@ impl WebUi {
     /// Takes a sample each second, until the shutdown begins.
     async fn sample(&self, lifecycle: Lifecycle) {
         let mut outage = Outage::of("redis");
-        let mut tick = interval(SAMPLE_EVERY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            select! {
-                _ = tick.tick() => {}
-                () = lifecycle.shutdown() => return,
-            }
+        let mut ticks = Ticks::new(SAMPLE_EVERY, &lifecycle);
+        while ticks.next().await {
             let sample = self.now().await;
             outage.note(&sample);
             if let Ok(sample) = sample {
-                self.history().add(sample);
+                lock(&self.history).add(sample);
             }
         }
-    }
-
-    fn history(&self) -> MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,13 +1,13 @@
 //! worker: mines coins. It asks rng for random bytes and hasher for their hash, and saves in redis what it found, once a second.
 //!
-//! While rng or hasher do not answer, it tries again each second. While redis does not answer, it goes on, and saves later.
+//! While rng or hasher do not answer, it tries again each second. While redis does not answer, it continues, and saves later.
 
 mod tally;
 
 use std::{
     ffi::OsString,
     process::ExitCode,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -18,15 +18,14 @@ use discovery::{
 };
 use http::{Request, Response, StatusCode};
 use program::{Outcome, chain};
-use tokio::{
-    select,
-    time::{MissedTickBehavior, interval, sleep},
-};
+use tokio::{select, time::sleep};
 
 use crate::{
     host,
+    lock::lock,
     outage::Outage,
     service::{Service, Start},
+    ticks::Ticks,
     wallet::{RedisArgs, Wallet},
 };
 use tally::Tally;
@@ -120,14 +119,9 @@ impl Worker {
 
     async fn save(&self, lifecycle: &Lifecycle) {
         let mut outage = Outage::of("redis");
-        let mut tick = interval(SAVE_EVERY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = Ticks::new(SAVE_EVERY, lifecycle);
         loop {
-            select! {
-                _ = tick.tick() => {}
-                () = lifecycle.shutdown() => {}
-            }
-            let is_last = lifecycle.is_shutting_down();
+            let is_last = !ticks.next().await;
             let batch = lock(&self.tally).take();
             if let Some(batch) = batch {
                 let saved = self.wallet.add(&batch).await;
@@ -151,8 +145,4 @@ fn body_of(answer: Result<Response<Body>, Error>) -> Result<Body, String> {
         StatusCode::OK => Ok(answer.into_body()),
         status => Err(format!("returned {status}")),
     }
-}
-
-fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
-    tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
