@@ -131,6 +131,7 @@ impl Connection<'_> {
             upstream: &mut upstream,
             alarm: &mut self.alarm,
             is_upload_over: false,
+            ended: None,
             scan: Scan::default(),
             interim: Vec::new(),
             interims: 0,
@@ -178,6 +179,8 @@ struct Exchange<'a, 's> {
     alarm: &'a mut Alarm,
     /// Whether the request is sent, or the instance accepts no more of it.
     is_upload_over: bool,
+    /// The result, while an interim response still has to be written.
+    ended: Option<Result<usize, Lost>>,
     scan: Scan,
     /// 1xx responses that are to be written to the client.
     interim: Vec<u8>,
@@ -188,26 +191,42 @@ struct Exchange<'a, 's> {
 impl Exchange<'_, '_> {
     /// Ready with the length of the head of the final response.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Lost>> {
-        self.poll_upload(cx)?;
-        let polled = self.poll_head(cx);
-        self.poll_interim(cx)?;
-        if polled.is_ready() {
-            return polled;
+        if self.ended.is_none()
+            && let Poll::Ready(ended) = self.poll_exchange(cx)
+        {
+            self.ended = Some(ended);
         }
-        let upload = &self.serving.upload;
-        let wait = match upload.waiting() {
+        self.poll_interim(cx)?;
+        // Nothing may follow the first part of an interim response but the rest of it.
+        if self.interim.is_empty()
+            && let Some(ended) = self.ended.take()
+        {
+            return Poll::Ready(ended);
+        }
+        let moved = self.serving.upload.moved();
+        let until = self.patience.until(self.wait(), moved, Instant::now);
+        ready!(self.alarm.poll(cx, until));
+        Poll::Ready(Err(self.late()))
+    }
+
+    fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Lost>> {
+        self.poll_upload(cx)?;
+        self.poll_head(cx)
+    }
+
+    fn wait(&self) -> Wait {
+        match self.serving.upload.waiting() {
+            _ if self.ended.is_some() => Wait::ClientReads,
             _ if self.is_upload_over => Wait::Answer,
             Waiting::Source => Wait::ClientSends,
             Waiting::Destination => Wait::InstanceReads,
-        };
-        let until = self.patience.until(wait, upload.moved(), Instant::now);
-        ready!(self.alarm.poll(cx, until));
-        Poll::Ready(Err(self.late()))
+        }
     }
 
     fn late(&self) -> Lost {
         let timeout = self.patience.timeout();
         match self.patience.wait() {
+            _ if !self.interim.is_empty() => Lost::Client(ClientFault::Gone),
             Wait::ClientSends | Wait::ClientReads => {
                 Lost::Client(ClientFault::Refused(Refusal::BODY_LATE))
             }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     alarm::Alarm,
-    attempt::{Answer, AnswerHead},
+    attempt::Answer,
     call::{Serving, Tunnel},
     connection::{After, Connection},
     patience::{Patience, Wait},
@@ -73,14 +73,17 @@ impl Connection<'_> {
         if head.keeps_upstream && scratch.answers.is_empty() {
             self.proxy.keep(member, upstream);
         }
-        after(head, upload.is_done(), scratch.requests.is_empty())
+        // The client does not send more if it asked for the close itself, and has sent all of its request.
+        let is_silent = !plan.is_persistent && upload.is_done() && scratch.requests.is_empty();
+        after(head.persistence, is_silent)
     }
 }
 
-fn after(head: AnswerHead, is_upload_done: bool, is_requests_empty: bool) -> After {
-    match head.persistence {
+/// What follows an answer. To close a socket with unread bytes resets it, and the end of the answer may be lost.
+fn after(persistence: Persistence, is_silent: bool) -> After {
+    match persistence {
         Persistence::Implied | Persistence::KeepAlive => After::Next,
-        Persistence::Close if is_upload_done && is_requests_empty => After::Close,
+        Persistence::Close if is_silent => After::Close,
         Persistence::Close => After::Linger,
     }
 }

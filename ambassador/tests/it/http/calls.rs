@@ -7,7 +7,7 @@ use discovery::{Discovery, Query, Settings, agent::AgentSettings};
 use discovery_agent::Agent;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 use super::{
@@ -306,4 +306,55 @@ async fn a_drain_closes_idle_connections_and_lets_requests_finish() {
     assert_eq!(got, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
     drop((idle, busy));
     drain.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_last_answer_arrives_while_the_client_sends_another_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (ambassador, at) = before(&[listener.local_addr().unwrap()]);
+    let mut client = TcpStream::connect(at).await.unwrap();
+    client.write_all(GET.as_bytes()).await.unwrap();
+    let (mut instance, _) = listener.accept().await.unwrap();
+    let drain = tokio::spawn(ambassador.drain(std::time::Duration::from_secs(60)));
+    while TcpStream::connect(at).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    // The proxy does not read it: to close the connection with it would reset it.
+    client.write_all(GET.as_bytes()).await.unwrap();
+    instance.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+    let mut got = String::new();
+    client.read_to_string(&mut got).await.expect("it is closed, not reset");
+    assert_eq!(got, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+    drop(client);
+    drain.await.unwrap();
+}
+
+#[tokio::test]
+async fn interim_responses_arrive_whole_at_a_client_that_reads_late() {
+    const REQUESTS: usize = 60;
+    let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(30_000));
+    let answer = hint.repeat(8) + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let instance = Instance::start(With(String::leak(answer))).await;
+    let (_ambassador, at) = before(&[instance.at]);
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut client = socket.connect(at).await.unwrap();
+    client.write_all(GET.repeat(REQUESTS).as_bytes()).await.unwrap();
+    // Until all buffers on the way are full: that is most probably within an interim response.
+    let mut before = 0;
+    while before == 0 || before < instance.seen().len() {
+        before = instance.seen().len();
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    assert!(before < REQUESTS, "the buffers take all responses");
+    client.shutdown().await.unwrap();
+    let mut got = Vec::new();
+    client.read_to_end(&mut got).await.unwrap();
+    let (mut rest, mut statuses) = (&got[..], Vec::new());
+    while let Some((message, after)) = Message::first(rest, Unframed::ToTheEnd, false) {
+        statuses.push(message.start[9..12].to_owned());
+        rest = after;
+    }
+    let expected = [&["103"; 8][..], &["200"]].concat().repeat(REQUESTS);
+    assert_eq!((statuses == expected, rest.len()), (true, 0), "{statuses:?}");
 }
