@@ -18,10 +18,11 @@ pub struct RouteOptions {
     /// tried after it.
     pub connect_timeout: Duration,
     /// Without a byte in either direction for this long, a connection is reset. Default: no limit, as connections of databases are idle for
-    /// hours. Peers that are gone are noticed by TCP keepalive. For HTTP: how long a connection may wait for its next request, by default 90 s;
-    /// during a request, the limits of [`http`](Self::http) apply instead.
+    /// hours. Peers that are gone are noticed by TCP keepalive. For HTTP: how long a connection may wait for its next request, by default 90 s,
+    /// and the limit of a connection that was upgraded to another protocol; a request has the limits of [`http`](Self::http).
     pub idle_timeout: Option<Duration>,
-    /// How long a connection may continue after its instance has left or its route was removed. Default: no limit.
+    /// How long a connection may continue after its instance has left or its route was removed. Default: no limit. For HTTP: a connection that
+    /// was upgraded to another protocol; others end with their request.
     pub linger: Option<Duration>,
     /// Whether a client address always gets the same instance, while the instances are the same. Default: no.
     pub sticky: bool,

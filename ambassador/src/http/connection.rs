@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     stream::Stream,
-    tcp::{Relay, Traffic, sticky},
+    tcp::{relay_upgraded, sticky},
     worker::Drain,
 };
 
@@ -107,7 +107,8 @@ impl<'p> Connection<'p> {
                     self.linger(&mut scratch).await;
                     return self.proxy.spares.put(scratch);
                 }
-                After::Tunnel(tunnel) => return self.tunnel(*tunnel, scratch).await,
+                // On the heap, so that other connections do not keep its memory.
+                After::Tunnel(tunnel) => return Box::pin(self.tunnel(*tunnel, scratch)).await,
             }
         }
     }
@@ -242,7 +243,7 @@ impl<'p> Connection<'p> {
         .await;
     }
 
-    /// Relays another protocol until both sides have ended.
+    /// Relays another protocol until both sides have ended, or a limit of the route.
     async fn tunnel(mut self, tunnel: Tunnel, scratch: Box<Scratch>) {
         let Tunnel { mut upstream, in_flight } = tunnel;
         self.proxy.metrics().upgraded.add(1);
@@ -255,15 +256,9 @@ impl<'p> Connection<'p> {
         if sent.await.is_err() {
             return;
         }
-        self.proxy.spares.put(scratch);
-        let counters = self.proxy.counters();
-        let traffic =
-            Traffic { to_instance: &counters.to_instances, to_client: &counters.to_clients };
-        let relay = Relay::new(self.client, upstream, &self.proxy.context.buffers, traffic);
-        if let Err(broken) = relay.await {
-            tracing::debug!(service = self.proxy.route.service(), error = ?broken, "connection broken");
-        }
-        drop(in_flight);
+        let Self { proxy, client, drain, .. } = self;
+        proxy.spares.put(scratch);
+        relay_upgraded(client, upstream, in_flight, &proxy.route, &proxy.context, drain).await;
     }
 }
 

@@ -8,7 +8,7 @@ mod outcome;
 mod relay;
 pub(crate) mod sticky;
 
-use std::{future::pending, rc::Rc};
+use std::{future::pending, os::fd::AsFd, rc::Rc, time::Duration};
 
 use discovery::{CallOptions, InFlight, Pick, Pool, Verdict};
 use socket2::SockRef;
@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 
 use crate::{
     RouteOptions,
+    counters::Counters,
     listen::keepalive,
     route::ActiveRoute,
     stream::Stream,
@@ -25,7 +26,10 @@ use crate::{
 use activity::Activity;
 pub(crate) use buffers::{Buffer, Buffers};
 use outcome::{Cut, Ended, Opinion};
-pub(crate) use relay::{Relay, Traffic};
+use relay::{Relay, Traffic};
+
+/// Instances that may each take the whole time for a connection, before the client's is reset.
+const CONNECTS: u32 = 2;
 
 /// Serves a client's connection to its end. Nothing is read from it before an instance has accepted.
 pub(crate) async fn serve(
@@ -48,10 +52,36 @@ pub(crate) async fn serve(
         }
     };
     let activity = Activity::new(options.idle_timeout.is_some(), Instant::now());
-    let traffic = Traffic { to_instance: &counters.to_instances, to_client: &counters.to_clients };
-    let relay = Relay::new(client, instance, &context.buffers, traffic).noting(&activity);
+    let relay =
+        Relay::new(client, instance, &context.buffers, Traffic::of(counters)).noting(&activity);
     let ended = run(relay, pick, &activity, options, &drain).await;
-    match &ended {
+    note(&ended, route, counters);
+}
+
+/// Relays a connection that HTTP has upgraded to another protocol, within the limits of its route.
+pub(crate) async fn relay_upgraded(
+    client: Stream,
+    instance: Stream,
+    in_flight: InFlight,
+    route: &ActiveRoute,
+    context: &Rc<Context>,
+    drain: Drain,
+) {
+    let (options, counters) = (&route.config.options, context.counters(route));
+    set_keepalive(&instance, route.service());
+    let activity = Activity::new(options.idle_timeout.is_some(), Instant::now());
+    let mut relay =
+        Relay::new(client, instance, &context.buffers, Traffic::of(counters)).noting(&activity);
+    let ended: Ended = select! {
+        biased;
+        ended = &mut relay => ended.into(),
+        cut = limits(&activity, options, &in_flight, &drain) => Ended::Cut(cut),
+    };
+    note(&ended, route, counters);
+}
+
+fn note(ended: &Ended, route: &ActiveRoute, counters: &Counters) {
+    match ended {
         Ended::InOrder => {}
         Ended::Cut(_) => counters.cut.add(1),
         Ended::Broken(_) => counters.broken.add(1),
@@ -65,22 +95,33 @@ async fn connect(
     client: &Stream,
     options: &RouteOptions,
 ) -> Result<(Stream, Pick), discovery::Error> {
-    let timeout = options.connect_timeout;
-    let mut call = CallOptions::default().connect_timeout(timeout).try_timeout(timeout);
     let ends =
         if options.sticky || options.proxy_protocol.is_some() { client.ends() } else { None };
+    let mut call = call_options(options.connect_timeout);
     if options.sticky {
         call.key = ends.map(|ends| sticky::key(ends.peer.ip()));
     }
     let (mut stream, pick) = pool.connect_with(&call).await?;
-    if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive()) {
-        debug!(service = %pool.service(), %error, "keepalive not set");
-    }
+    set_keepalive(&stream, pool.service());
     if let Some(version) = options.proxy_protocol {
         // It fits into the buffer of a new connection. One that fails is noticed by the relay.
         stream.write_all(&header::header(version, ends)).await.ok();
     }
     Ok((Stream::Tcp(stream), pick))
+}
+
+/// The limits of a connection to any instance.
+fn call_options(connect_timeout: Duration) -> CallOptions {
+    let options = CallOptions::default();
+    let in_all = options.call_timeout.max(CONNECTS * connect_timeout);
+    options.connect_timeout(connect_timeout).call_timeout(in_all)
+}
+
+/// An instance whose host is gone is noticed, also while the client is silent.
+fn set_keepalive(stream: &impl AsFd, service: &str) {
+    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive()) {
+        debug!(service, %error, "keepalive not set");
+    }
 }
 
 /// Relays until an end or a limit, and reports what that says about the instance as soon as it is known.
@@ -153,5 +194,14 @@ mod tests {
         let (instance, pick) = connect(&pool, &Stream::Unix(client), &options).await.unwrap();
         assert!(SockRef::from(&instance).keepalive().unwrap());
         pick.succeed();
+    }
+
+    #[test]
+    fn two_instances_may_take_the_whole_time_for_a_connection() {
+        for (secs, in_all) in [(1, 5), (2, 5), (10, 20), (86_400, 172_800)] {
+            let options = call_options(Duration::from_secs(secs));
+            assert_eq!(options.connect_timeout.as_secs(), secs);
+            assert_eq!(options.call_timeout.as_secs(), in_all);
+        }
     }
 }

@@ -19,11 +19,14 @@ use super::{
     flow::{Failed, Flow},
     outcome::Broken,
 };
-use crate::{counters::Count, stream::Stream};
+use crate::{
+    counters::{Count, Counters},
+    stream::Stream,
+};
 
 /// A relay: a future that ends when both ways have.
 #[derive(Debug)]
-pub(crate) struct Relay<'a> {
+pub(super) struct Relay<'a> {
     client: Stream,
     instance: Stream,
     /// From the client to the instance.
@@ -38,13 +41,19 @@ pub(crate) struct Relay<'a> {
 
 /// Where forwarded bytes are counted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Traffic<'a> {
-    pub(crate) to_instance: &'a Count,
-    pub(crate) to_client: &'a Count,
+pub(super) struct Traffic<'a> {
+    to_instance: &'a Count,
+    to_client: &'a Count,
+}
+
+impl<'a> Traffic<'a> {
+    pub(super) fn of(counters: &'a Counters) -> Self {
+        Self { to_instance: &counters.to_instances, to_client: &counters.to_clients }
+    }
 }
 
 impl<'a> Relay<'a> {
-    pub(crate) fn new(
+    pub(super) fn new(
         client: Stream,
         instance: Stream,
         buffers: &'a Rc<Buffers>,

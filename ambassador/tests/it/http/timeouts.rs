@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use ambassador::{Ambassador, RouteOptions, Target};
+use ambassador::{Ambassador, Config, Route, RouteOptions, Target};
 use discovery::Query;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -206,6 +206,66 @@ async fn a_response_that_stops_after_its_head_is_cut_off_by_a_reset() {
         let (_ambassador, at) = limited(&[instance.at], |options| options.http.stall = LIMIT);
         assert_eq!(exchange(at, GET).await, (got.to_owned(), End::Reset));
         timeout(SOON, instance.closed()).await.unwrap();
+    }
+}
+
+/// Both ends of a connection that was upgraded to another protocol.
+async fn upgraded(at: SocketAddr, listener: &TcpListener) -> (TcpStream, TcpStream) {
+    let mut client = TcpStream::connect(at).await.unwrap();
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n";
+    client.write_all(request.as_bytes()).await.unwrap();
+    let (mut instance, _) = listener.accept().await.unwrap();
+    read_head(&mut instance).await;
+    let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n";
+    instance.write_all(answer.as_bytes()).await.unwrap();
+    read_head(&mut client).await;
+    (client, instance)
+}
+
+async fn read_head(stream: &mut TcpStream) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+}
+
+async fn end(stream: &mut TcpStream) -> End {
+    timeout(SOON, stream.read_to_end(&mut Vec::new())).await.expect("the limit ends it").into()
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_without_traffic_is_reset() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let instances = [listener.local_addr().unwrap()];
+    let (_ambassador, at) = limited(&instances, |options| options.idle_timeout = Some(LIMIT));
+    let (mut client, mut instance) = upgraded(at, &listener).await;
+    assert_eq!((end(&mut client).await, end(&mut instance).await), (End::Reset, End::Reset));
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_of_a_removed_route_may_linger() {
+    for linger in [None, Some(LIMIT)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let instances = [listener.local_addr().unwrap()];
+        let (ambassador, at) = limited(&instances, |options| options.linger = linger);
+        let (mut client, mut instance) = upgraded(at, &listener).await;
+        let other: Route = "127.0.0.2:0=other".parse().unwrap();
+        ambassador.apply(&Config::new(vec![other]).unwrap()).unwrap();
+        if linger.is_some() {
+            assert_eq!(
+                (end(&mut client).await, end(&mut instance).await),
+                (End::Reset, End::Reset)
+            );
+        } else {
+            // Its port closes, and it continues.
+            while TcpStream::connect(at).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+            client.write_all(b"hi").await.unwrap();
+            let mut got = [0; 2];
+            timeout(SOON, instance.read_exact(&mut got)).await.unwrap().unwrap();
+            assert_eq!(&got, b"hi");
+        }
     }
 }
 
