@@ -24,7 +24,7 @@ use socket2::{Domain, Protocol, SockAddr, TcpKeepalive, Type};
 use crate::{Error, Listen};
 
 /// Connections that wait to be accepted, per socket. The system may have a lower limit (`net.core.somaxconn`).
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: usize = 4096;
 /// A silent connection is probed after this time, and then this often; three unanswered probes end it.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
@@ -163,7 +163,7 @@ fn group(
         let socket = bound(at, kind, Group::Shared)?;
         if kind == Type::STREAM {
             set_stream_options(&socket)?;
-            socket.listen(BACKLOG)?;
+            socket.listen(BACKLOG as i32)?;
         }
         Ok(socket)
     });
@@ -318,7 +318,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("redis.sock");
         let listen = Listen::Unix(path.clone());
-        // A listener of the standard library leaves its path behind, as a killed process does.
+        // A listener of the standard library does not remove its path, as a killed process.
         drop(UnixListener::bind(&path).unwrap());
         let first = Listeners::bind(&listen, 2).unwrap();
         let err = Listeners::bind(&listen, 2).unwrap_err();

@@ -1,6 +1,6 @@
 //! Accepts the connections of one route on one worker, within the limits, and starts their tasks.
 
-use std::{io, net::UdpSocket as StdUdpSocket, rc::Rc, sync::Arc, time::Duration};
+use std::{io, iter, net::UdpSocket as StdUdpSocket, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -14,7 +14,13 @@ use super::{
     Context, Drain,
     context::{Full, Open},
 };
-use crate::{Target, http, listen::Socket, route::ActiveRoute, stream::Stream, tcp, udp};
+use crate::{
+    Target, http,
+    listen::{BACKLOG, Socket},
+    route::ActiveRoute,
+    stream::Stream,
+    tcp, udp,
+};
 
 /// After an error of `accept` that is not the connection's own, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -73,9 +79,9 @@ impl Accepting {
     pub(super) fn stop(&mut self) {
         self.tasks.clear();
         for socket in &self.sockets {
-            while let Ok(Some(stream)) = accept_queued(socket) {
-                self.door.welcome(stream);
-            }
+            // At most a full queue: clients may connect faster than this accepts, and a successor keeps the socket open.
+            let queued = iter::from_fn(|| accept_queued(socket).ok().flatten());
+            queued.take(BACKLOG).for_each(|stream| self.door.welcome(stream));
         }
         self.door.drain.begin();
     }
@@ -192,6 +198,8 @@ fn accept_queued(socket: &Socket) -> io::Result<Option<Stream>> {
     match accepted {
         Ok(stream) => Ok(Some(stream)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        // Others may be in the queue behind it.
+        Err(error) if is_of_connection(&error) => accept_queued(socket),
         Err(error) => Err(error),
     }
 }
