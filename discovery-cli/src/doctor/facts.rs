@@ -8,6 +8,9 @@ use std::{
 use discovery::agent::wire::service::ServiceEntry;
 use serde_json::Value;
 
+/// Consul's default of `limits.http_max_conns_per_client`.
+const CONNECTIONS_MAX_DEFAULT: usize = 200;
+
 /// All facts of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
@@ -20,6 +23,8 @@ pub(crate) struct Facts {
     pub(crate) records: Vec<ServiceEntry>,
     /// Names that were given and have no instance.
     pub(crate) unknown: Vec<String>,
+    /// Services about which the agent did not answer.
+    pub(crate) unanswered: BTreeSet<String>,
     /// Attempts to connect to instances that Consul has as healthy, and to ports of the cluster.
     pub(crate) dials: BTreeMap<(String, u16), Dial>,
 }
@@ -82,9 +87,9 @@ pub(crate) enum Dial {
 pub(crate) enum Reply {
     Answered {
         status: u16,
-        /// The header that says that ACLs removed records.
+        /// Whether the header about records that ACLs removed is set.
         is_filtered: bool,
-        /// The header that says whether there is a leader.
+        /// From the header about a leader.
         has_leader: Option<bool>,
         body: Value,
         /// The start of a body that is not JSON.
@@ -118,10 +123,10 @@ impl Agent {
         self.leader.body().is_some_and(Value::is_string)
     }
 
-    /// The most connections of one client; Consul's default if the agent does not tell.
+    /// The limit on connections of one client; Consul's default if the agent's settings are not known.
     pub(crate) fn connections_max(&self) -> usize {
-        let told = self.config("HTTPMaxConnsPerClient").and_then(Value::as_u64);
-        told.and_then(|max| usize::try_from(max).ok()).unwrap_or(200)
+        let max = self.config("HTTPMaxConnsPerClient").and_then(Value::as_u64);
+        max.and_then(|max| usize::try_from(max).ok()).unwrap_or(CONNECTIONS_MAX_DEFAULT)
     }
 
     /// A setting of the agent.

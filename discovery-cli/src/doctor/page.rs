@@ -96,8 +96,12 @@ fn ports(agent: &Agent) -> String {
 fn records(facts: &Facts) -> String {
     let services: BTreeSet<_> = facts.records.iter().map(|it| &it.service.service).collect();
     let connected = facts.dials.values().filter(|dial| **dial == Dial::Connected).count();
+    let unanswered = match facts.unanswered.len() {
+        0 => String::new(),
+        count => format!("; services without an answer {count}"),
+    };
     format!(
-        "registrations: services {}, instances {}; {connected} of {} addresses accept connections",
+        "registrations: services {}, instances {}; {connected} of {} addresses accept connections{unanswered}",
         services.len(),
         facts.records.len(),
         facts.dials.len()

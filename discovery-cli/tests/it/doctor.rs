@@ -9,9 +9,12 @@ use std::{
 };
 
 use discovery_agent::Agent;
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
-use testkit::consul::{Binary, Consul};
+use testkit::{
+    consul::{Binary, Consul},
+    http::Request,
+};
 use tokio::net::{TcpListener, TcpStream};
 
 use self::world::{Canned, Seen, dns_that_answers, put, register, run};
@@ -124,6 +127,7 @@ async fn connections_that_are_used_up_are_found() {
 #[tokio::test]
 async fn acls_that_deny_or_hide_are_found() {
     const TOKEN: &str = "11111111-1111-1111-1111-111111111111";
+    const NODES_TOKEN: &str = "33333333-3333-3333-3333-333333333333";
     let Some(binary) = Binary::find_or_skip() else { return };
     // Until it is ready the agent treats a request without a token as the master's; after that as anonymous.
     let tokens = json!({ "master": TOKEN, "agent": TOKEN, "default": TOKEN });
@@ -136,9 +140,34 @@ async fn acls_that_deny_or_hide_are_found() {
     found(&run(&arguments, &with("22222222-2222-2222-2222-222222222222")).await, "acl-token", &[]);
     let well = run(&arguments, &with(TOKEN)).await;
     assert_eq!((well.code, well.kinds.as_slice()), (0, &[] as &[String]), "{}", well.page);
+    // A token that can read nodes, and so sees the server, but no service.
+    let policy = json!({ "Name": "nodes", "Rules": r#"node_prefix "" { policy = "read" }"# });
+    let nodes = json!({ "SecretID": NODES_TOKEN, "Policies": [{ "Name": "nodes" }] });
+    let token = HeaderName::from_static("x-consul-token");
+    for (path, body) in [("/v1/acl/policy", policy), ("/v1/acl/token", nodes)] {
+        let request = Request::put(path).header(token.clone(), TOKEN.parse().unwrap());
+        let request = request.body(body.to_string());
+        let answer = request.send(consul.http_addr()).await.unwrap();
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text());
+    }
+    let blind = run(&arguments, &with(NODES_TOKEN)).await;
+    assert_eq!(blind.kinds, ["acl-hidden"], "{}", blind.page);
+    assert!(blind.page.contains("no service `consul`"), "{}", blind.page);
     let filtered = Canned::start(world::well(), &["X-Consul-Results-Filtered-By-ACLs: true"]).await;
     let seen = run(&at(filtered, consul.dns_addr()), &[]).await;
     assert_eq!(seen.kinds, ["acl-hidden"], "{}", seen.page);
+}
+
+#[tokio::test]
+async fn a_service_about_which_there_is_no_answer_is_not_taken_for_one_without_instances() {
+    let agent = agent().await;
+    // It answers 404 about it, as no agent does about a service.
+    let failing = Canned::start(world::well(), &[]).await;
+    let mut arguments = at(failing, agent.dns_addr());
+    arguments.push("web".to_owned());
+    let seen = run(&arguments, &[]).await;
+    assert_eq!((seen.code, seen.kinds.as_slice()), (0, &[] as &[String]), "{}", seen.page);
+    assert!(seen.page.contains("; services without an answer 1"), "{}", seen.page);
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ use crate::doctor::{
 
 /// Consul's text for a token that it does not have.
 const NOT_FOUND: &str = "ACL not found";
+/// The service of Consul's own servers.
+const SERVERS: &str = "consul";
 
 pub(super) fn find(facts: &Facts) -> Vec<Finding> {
     let Some(agent) = &facts.agent else { return Vec::new() };
@@ -70,20 +72,27 @@ fn denied(agent: &Agent, has_token: bool) -> Option<Finding> {
     .seen(denied))
 }
 
-/// Consul 1.8 hides records silently. But each catalog has a node: that of a server.
+/// Consul 1.8 hides records silently. But each catalog has the node of a server, and the service that each server registers.
 fn hidden(agent: &Agent, has_token: bool) -> Option<Finding> {
-    let told = [&agent.nodes, &agent.services, &agent.members]
+    let is_filtered = [&agent.nodes, &agent.services, &agent.members]
         .iter()
         .any(|reply| matches!(reply, Reply::Answered { is_filtered: true, .. }));
-    let evidence = if told {
-        "the agent says so in X-Consul-Results-Filtered-By-ACLs"
+    let evidence = if is_filtered {
+        "the answers of the agent have X-Consul-Results-Filtered-By-ACLs"
     } else if is_empty(&agent.nodes) {
-        "the catalog has no node for us, not even that of a server"
+        "the catalog shows no node, not even that of a server"
+    } else if is_without_servers(&agent.services) {
+        "the catalog shows no service `consul`, which each server registers"
     } else {
         return None;
     };
     let what = "ACLs hide records: services look as if they had no instance.";
     Some(Finding::fault("acl-hidden", what, remedy(has_token)).seen([evidence.to_owned()]))
+}
+
+fn is_without_servers(services: &Reply) -> bool {
+    let services = services.body().and_then(Value::as_object);
+    services.is_some_and(|services| !services.contains_key(SERVERS))
 }
 
 fn is_empty(reply: &Reply) -> bool {

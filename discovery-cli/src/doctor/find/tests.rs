@@ -111,6 +111,13 @@ fn a_token_for_the_catalog_alone_is_enough_for_services() {
     );
     let hidden = Agent { itself: denied(), nodes: answered(json!([])), ..agent() };
     check(&facts(hidden), &["acl-hidden"]);
+    for (services, kinds) in [
+        (json!({}), &["acl-hidden"][..]),
+        (json!({ "web": [] }), &["acl-hidden"]),
+        (json!({ "consul": [] }), &[]),
+    ] {
+        check(&facts(Agent { services: answered(services), ..agent() }), kinds);
+    }
 }
 
 #[test]

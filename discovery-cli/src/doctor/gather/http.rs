@@ -1,6 +1,7 @@
 //! The agent's answers, and the registrations of services.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, UdpSocket},
     time::{Duration, SystemTime},
 };
@@ -90,9 +91,13 @@ fn ahead(date: &str, sent: SystemTime, received: SystemTime) -> Option<f64> {
     Some(date - f64::midpoint(seconds(sent)?, seconds(received)?))
 }
 
-/// The registrations of these services. Records that can't be parsed are left out.
-pub(super) async fn records(consul: &Consul, services: &[String]) -> Vec<ServiceEntry> {
+/// The registrations of these services, and the services about which there was no answer. Records that can't be parsed are left out.
+pub(super) async fn records(
+    consul: &Consul,
+    services: &[String],
+) -> (Vec<ServiceEntry>, BTreeSet<String>) {
     let mut waiting: Vec<_> = services.to_vec();
+    let mut unanswered: BTreeSet<_> = services.iter().cloned().collect();
     let (mut requests, mut records) = (JoinSet::new(), Vec::new());
     let all = async {
         loop {
@@ -100,10 +105,17 @@ pub(super) async fn records(consul: &Consul, services: &[String]) -> Vec<Service
                 && let Some(service) = waiting.pop()
             {
                 let client = consul.discovery().agent().clone();
-                requests.spawn(async move { of_service(&client, &service).await });
+                requests.spawn(async move {
+                    let answer = client.health(&discovery::Query::new(&*service), None).await;
+                    (service, answer)
+                });
             }
             match requests.join_next().await {
-                Some(found) => records.extend(found.into_iter().flatten()),
+                Some(Ok((service, Ok(answer)))) => {
+                    unanswered.remove(&service);
+                    records.extend(answer.body);
+                }
+                Some(Ok((_, Err(_))) | Err(_)) => {}
                 None => return,
             }
         }
@@ -115,10 +127,5 @@ pub(super) async fn records(consul: &Consul, services: &[String]) -> Vec<Service
         };
         key(a).cmp(&key(b))
     });
-    records
-}
-
-async fn of_service(client: &AgentClient, service: &str) -> Vec<ServiceEntry> {
-    let answer = client.health(&discovery::Query::new(service), None).await;
-    answer.map(|answer| answer.body).unwrap_or_default()
+    (records, unanswered)
 }

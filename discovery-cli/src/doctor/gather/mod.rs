@@ -48,9 +48,10 @@ pub(crate) async fn gather(ask: Ask, names: Vec<String>, resolver: Option<Socket
     facts.dns = dns;
     let services = if names.is_empty() { listed(&agent) } else { names.clone() };
     if agent.answers() {
-        facts.records = http::records(&consul, &services).await;
-        let is_known = |name: &&String| facts.records.iter().any(|it| it.service.service == **name);
-        facts.unknown = names.iter().filter(|name| !is_known(name)).cloned().collect();
+        (facts.records, facts.unanswered) = http::records(&consul, &services).await;
+        let is_known = |name: &String| facts.records.iter().any(|it| it.service.service == *name);
+        let is_unknown = |name: &&String| !is_known(name) && !facts.unanswered.contains(*name);
+        facts.unknown = names.iter().filter(is_unknown).cloned().collect();
         second_step(&consul, &agent, &services, &mut facts).await;
     }
     facts.agent = Some(agent);
