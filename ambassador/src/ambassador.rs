@@ -47,7 +47,7 @@ impl Ambassador {
     /// known here, and then no more. Sockets that it has and this configuration does not are closed by it.
     ///
     /// # Errors
-    /// As [`Ambassador::start`]; or the instances are not known within 30 s. The predecessor goes on as before.
+    /// As [`Ambassador::start`]; or the instances are not known within 30 s. The predecessor continues as before.
     ///
     /// # Panics
     /// Outside of a tokio runtime. The pools are fed by that runtime.
@@ -60,7 +60,7 @@ impl Ambassador {
         if takeover.has_predecessor() {
             timeout(KNOWN_WITHIN, known(config, &discovery)).await.map_err(|_| {
                 Error::system(format!(
-                    "the instances are not known after {KNOWN_WITHIN:?}: the running ambassador goes on"
+                    "the instances are not known after {KNOWN_WITHIN:?}: the running ambassador continues"
                 ))
             })?;
         }
@@ -97,7 +97,7 @@ impl Ambassador {
     }
 
     /// Serves other routes and limits from now on, all or nothing. Routes with the same [`Listen`] keep their sockets; removed ones stop
-    /// accepting, and their connections may go on for the time of [`linger`](crate::RouteOptions::linger).
+    /// accepting, and their connections may continue for the time of [`linger`](crate::RouteOptions::linger).
     ///
     /// # Errors
     /// A new port is in use or needs privileges. Nothing has changed then.
@@ -193,7 +193,7 @@ impl Ambassador {
         }
     }
 
-    /// Stops accepting, and waits until all connections have ended. Each may go on for the time of [`linger`](crate::RouteOptions::linger).
+    /// Stops accepting, and waits until all connections have ended. Each may continue for the time of [`linger`](crate::RouteOptions::linger).
     /// Cancel safe; [`Ambassador::drain`] ends it earlier.
     pub async fn retire(&mut self) {
         info!(connections = self.limit.in_use(), "retiring");

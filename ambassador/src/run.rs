@@ -49,7 +49,7 @@ impl Reload {
     }
 }
 
-/// Why an ambassador stops to serve.
+/// Why an ambassador stops serving.
 enum Ended {
     Signal,
     /// A successor serves its sockets.
@@ -77,22 +77,22 @@ impl Ambassador {
             }
         };
         let life = async {
-            match self.live(&mut signals, changes).await? {
+            match self.serve(&mut signals, changes).await? {
                 Ended::Signal => {
-                    let left = self.leave(signals, drain).await;
+                    let left = self.drain_or_stop(signals, drain).await;
                     drop(ended_tx);
                     left
                 }
                 Ended::Succeeded => {
                     drop(ended_tx);
-                    self.make_way(signals, drain).await
+                    self.retire_or_drain(signals, drain).await
                 }
             }
         };
         tokio::join!(life, admin).0
     }
 
-    async fn live(
+    async fn serve(
         &mut self,
         signals: &mut ShutdownSignal,
         changes: Changes<'_>,
@@ -119,15 +119,23 @@ impl Ambassador {
     }
 
     /// A successor accepts: waits for the connections, or for a signal.
-    async fn make_way(mut self, mut signals: ShutdownSignal, drain: Duration) -> Result<(), Error> {
+    async fn retire_or_drain(
+        mut self,
+        mut signals: ShutdownSignal,
+        drain: Duration,
+    ) -> Result<(), Error> {
         select! {
             () = self.retire() => return Ok(()),
             signal = signals.next() => signal.map_err(system)?,
         }
-        self.leave(signals, drain).await
+        self.drain_or_stop(signals, drain).await
     }
 
-    async fn leave(self, mut signals: ShutdownSignal, drain: Duration) -> Result<(), Error> {
+    async fn drain_or_stop(
+        self,
+        mut signals: ShutdownSignal,
+        drain: Duration,
+    ) -> Result<(), Error> {
         select! {
             () = self.drain(drain) => Ok(()),
             _ = signals.next() => Err(Error::system("a second signal ended it at once")),

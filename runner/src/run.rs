@@ -155,7 +155,7 @@ impl Wrapper {
     }
 }
 
-/// Stops this process until it is continued. Process 1 of a container can't be stopped, and goes on.
+/// Stops this process until it is continued. Process 1 of a container can't be stopped, and continues.
 fn stop_self(signal: Signal) {
     if let Err(err) = kill_process(getpid(), signal) {
         debug!(error = %err, "the wrapper can't stop");

@@ -14,7 +14,7 @@ pub(crate) struct Diff {
 /// How one new route comes about. The numbers are those of old routes; each is used once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The old one goes on as it is.
+    /// The old one, unchanged.
     Keep(usize),
     /// The sockets of the old one, with another service or other options.
     Change(usize),
@@ -91,7 +91,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_old_route_goes_on_once_or_is_removed(old in routes(), new in routes()) {
+        fn each_old_route_is_used_once_or_removed(old in routes(), new in routes()) {
             let diff = Diff::between(&old, &new);
             prop_assert_eq!(used(&diff), (0..old.len()).collect::<Vec<_>>());
             prop_assert_eq!(diff.steps.len(), new.len());

@@ -1,4 +1,4 @@
-//! A configuration as a TOML file: what the arguments say, with options for each route.
+//! A configuration as a TOML file: as by arguments, with options for each route.
 //!
 //! ```toml
 #![doc = include_str!("example.toml")]
@@ -54,7 +54,7 @@ enum Scope {
     HttpByHost,
 }
 
-/// What is wrong in a file, and where: an offset in bytes.
+/// An error in a file, and where it is: an offset in bytes.
 struct Wrong {
     at: usize,
     text: String,
@@ -98,7 +98,7 @@ fn parse(text: &str) -> Result<Config, Wrong> {
     for written in &written.route {
         let listen = &written.get_ref().listen;
         let route = route(written.get_ref())?;
-        if let Some(first) = routes.iter().find(|it| it.is_in_the_way_of(&route)) {
+        if let Some(first) = routes.iter().find(|it| it.conflicts_with(&route)) {
             return Err(wrong(
                 listen,
                 format!(

@@ -60,7 +60,7 @@ pub enum Target {
 }
 
 impl Config {
-    /// Connections of all routes together, unless told otherwise; fewer if the limit on open files requires that.
+    /// The default limit on connections of all routes together; fewer if the limit on open files requires that.
     pub const CONNECTIONS_MAX: usize = 65_536;
 
     /// These routes, with the default limits.
@@ -102,7 +102,7 @@ impl Route {
 
 impl Route {
     /// Whether both can't listen at the same time.
-    fn is_in_the_way_of(&self, other: &Self) -> bool {
+    fn conflicts_with(&self, other: &Self) -> bool {
         self.listen == other.listen && !self.listen.is_any_port()
     }
 }

@@ -31,7 +31,7 @@ pub struct RouteOptions {
     pub trusts_callers: bool,
     /// For `http:*`: the only services that requests may name, in lower case. Default: all.
     pub allow: Option<Vec<String>>,
-    /// For TCP: the header that tells the instance the address of the client. Default: none.
+    /// For TCP: the header with which the instance gets the address of the client. Default: none.
     pub proxy_protocol: Option<ProxyProtocol>,
     /// For HTTP: how long the parts of a request may take.
     pub http: HttpTimeouts,

@@ -19,12 +19,12 @@ use super::{
     connection::Connection,
     framing::{Framing, Version},
     kept::Check,
-    patience::{Patience, Wait},
     refusal::{Persistence, Refusal},
     request::HEADERS_MAX,
     response::Response,
     scan::Scan,
     transfer::{Broken, Sending, Waiting},
+    wait::{Wait, WaitTimer},
 };
 use crate::stream::Stream;
 
@@ -135,7 +135,7 @@ impl Connection<'_> {
             scan: Scan::default(),
             interim: Vec::new(),
             interims: 0,
-            patience: Patience::new(*self.proxy.timeouts(), Wait::Answer, now),
+            timer: WaitTimer::new(*self.proxy.timeouts(), Wait::Answer, now),
         };
         let length = poll_fn(|cx| exchange.poll(cx)).await?;
         let (head, outcome) = self.read_head(serving, length)?;
@@ -185,7 +185,7 @@ struct Exchange<'a, 's> {
     /// 1xx responses that are to be written to the client.
     interim: Vec<u8>,
     interims: usize,
-    patience: Patience,
+    timer: WaitTimer,
 }
 
 impl Exchange<'_, '_> {
@@ -204,7 +204,7 @@ impl Exchange<'_, '_> {
             return Poll::Ready(ended);
         }
         let moved = self.serving.upload.moved();
-        let until = self.patience.until(self.wait(), moved, Instant::now);
+        let until = self.timer.until(self.wait(), moved, Instant::now);
         ready!(self.alarm.poll(cx, until));
         Poll::Ready(Err(self.late()))
     }
@@ -224,8 +224,8 @@ impl Exchange<'_, '_> {
     }
 
     fn late(&self) -> Lost {
-        let timeout = self.patience.timeout();
-        match self.patience.wait() {
+        let timeout = self.timer.timeout();
+        match self.timer.wait() {
             _ if !self.interim.is_empty() => Lost::Client(ClientFault::Gone),
             Wait::ClientSends | Wait::ClientReads => {
                 Lost::Client(ClientFault::Refused(Refusal::BODY_LATE))

@@ -4,7 +4,7 @@
 pub(super) const CHUNK_LINE_MAX: usize = 256;
 /// The trailer section after the last chunk.
 pub(super) const TRAILERS_MAX: usize = 8 * 1024;
-/// Hexadecimal digits of a size. Sizes up to 2^60 are more than anybody sends, and do not overflow.
+/// Hexadecimal digits of a size. Sizes below 2^60 are larger than any body, and do not overflow.
 const SIZE_DIGITS_MAX: usize = 15;
 
 /// The progress in one chunked body.

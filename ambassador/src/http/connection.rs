@@ -120,7 +120,7 @@ impl<'p> Connection<'p> {
         let mut draining = pin!(drain.begun());
         let _idle = Idle::new(&proxy.idle);
         poll_fn(|cx| {
-            // The runtime may be wrong: then the read says so.
+            // The runtime may be wrong: then the read is pending.
             if client.poll_read_ready(cx).is_ready() {
                 let mut scratch = proxy.spares.take();
                 let filled = scratch.requests.poll_fill(cx, client);

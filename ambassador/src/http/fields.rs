@@ -20,7 +20,7 @@ pub(super) enum Kind {
     EndToEnd,
 }
 
-/// The kind of a header, by its name. Most names have none: their length tells.
+/// The kind of a header, by its name. The length alone excludes most names.
 pub(super) fn kind(name: &str) -> Kind {
     let is = |other: &str| name.eq_ignore_ascii_case(other);
     match name.len() {

@@ -14,9 +14,9 @@ use super::{
     attempt::Answer,
     call::{Serving, Tunnel},
     connection::{After, Connection},
-    patience::{Patience, Wait},
     refusal::Persistence,
     transfer::{Broken, Transfer, Waiting},
+    wait::{Wait, WaitTimer},
 };
 use crate::stream::Stream;
 
@@ -49,7 +49,7 @@ impl Connection<'_> {
             alarm: &mut self.alarm,
             in_flight: &mut in_flight,
             download: Transfer::new(out, head.framing, head.sending, false),
-            patience: Patience::new(*self.proxy.timeouts(), Wait::InstanceSends, Instant::now()),
+            timer: WaitTimer::new(*self.proxy.timeouts(), Wait::InstanceSends, Instant::now()),
         };
         let end = poll_fn(|cx| forward.poll(cx)).await;
         let out = forward.download.into_out();
@@ -97,7 +97,7 @@ struct Forward<'a, 's> {
     in_flight: &'a mut InFlight,
     is_upload_over: bool,
     download: Transfer,
-    patience: Patience,
+    timer: WaitTimer,
 }
 
 impl Forward<'_, '_> {
@@ -122,9 +122,9 @@ impl Forward<'_, '_> {
             (Waiting::Source, _) => Wait::InstanceSends,
         };
         let moved = upload.moved() + self.download.moved();
-        let until = self.patience.until(wait, moved, Instant::now);
+        let until = self.timer.until(wait, moved, Instant::now);
         if wait == Wait::InstanceSends {
-            self.in_flight.still_arriving(self.patience.timeout(), Instant::now());
+            self.in_flight.still_arriving(self.timer.timeout(), Instant::now());
         }
         ready!(self.alarm.poll(cx, until));
         Poll::Ready(match wait {

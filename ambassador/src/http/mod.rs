@@ -28,7 +28,6 @@ mod forward;
 mod framing;
 mod kept;
 mod metrics;
-mod patience;
 mod refusal;
 mod request;
 mod response;
@@ -39,6 +38,7 @@ mod services;
 mod target;
 mod trailers;
 mod transfer;
+mod wait;
 
 use std::{
     cell::{Cell, RefCell},
@@ -109,7 +109,7 @@ impl Proxy {
         }
     }
 
-    /// Serves a client's connection to its end. After the drain has begun, answers say that they are the last.
+    /// Serves a client's connection to its end. After the drain has begun, each answer closes its connection.
     pub(crate) async fn serve(&self, stream: Stream, drain: Drain) {
         Connection::new(self, stream, drain).run().await;
     }

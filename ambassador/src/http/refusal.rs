@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::trailers::write_header;
 
-/// Why a request is not forwarded. The text says what was wrong.
+/// Why a request is not forwarded. The client gets the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: u16,

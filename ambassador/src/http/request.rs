@@ -39,7 +39,7 @@ pub(super) struct Hop<'a> {
     pub(super) service: &'a str,
     /// The client. None: it has no address.
     pub(super) peer: Option<IpAddr>,
-    /// Whether what the client says about earlier hops is forwarded.
+    /// Whether headers of the client about earlier hops are forwarded.
     pub(super) trusts_callers: bool,
 }
 

@@ -36,7 +36,7 @@ impl Service {
         Some(Self { pool, budget, is_known, used_at })
     }
 
-    /// The instance of a request, or the answer if there is none: 404 for a service that does not exist. Consul does not tell that from one
+    /// The instance of a request, or the answer if there is none: 404 for a service that does not exist. For Consul that is the same as one
     /// without instances, so a name from a Host exists once it had one.
     pub(super) fn found(&self, picked: Result<Pick, PickError>) -> Result<Pick, Refusal> {
         let service = self.pool.service();
@@ -117,7 +117,7 @@ impl Services {
     }
 }
 
-/// Makes room for a name. Names without instances, which anybody can think up, do not keep out services.
+/// Makes room for a name. Names without instances, which a client can make up, do not keep out services.
 fn make_room(names: &mut HashMap<Box<str>, Rc<Service>>) -> Result<(), Refusal> {
     if names.len() < NAMES_MAX {
         return Ok(());

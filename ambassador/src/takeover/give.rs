@@ -42,7 +42,7 @@ pub(crate) async fn successor(own: Own<'_>, plan: watch::Receiver<Plan>) -> io::
         match listener.accept().await {
             Ok((stream, _)) => match hand_over(stream, own, &plan).await {
                 Ok(()) => return Ok(()),
-                Err(error) => warn!(%error, "takeover failed; this process goes on"),
+                Err(error) => warn!(%error, "takeover failed; this process continues"),
             },
             Err(error) => {
                 warn!(%error, "accept failed");
@@ -62,24 +62,25 @@ async fn hand_over(
     match message {
         Message::Hello { version: VERSION } => {}
         Message::Hello { version } => {
-            let why = format!("it speaks version {VERSION} of the takeover, not {version}");
+            let why =
+                format!("version {version} of the takeover is not supported: expected {VERSION}");
             channel.send(&Message::Refused { why }, &[]).await?;
-            return Err(invalid("the successor speaks another version of the takeover"));
+            return Err(invalid("the successor has another version of the takeover"));
         }
-        _ => return Err(invalid("the successor does not introduce itself")),
+        _ => return Err(invalid("the first frame of the successor is not `hello`")),
     }
     let routes: Vec<Arc<Listeners>> =
         plan.borrow().routes.iter().map(|route| Arc::clone(&route.listeners)).collect();
     send_sockets(&channel, own, &routes).await?;
     info!("a successor has the sockets, and prepares to serve them");
     let (Message::Taken { names }, _) = channel.receive(TAKEN_WITHIN).await? else {
-        return Err(invalid("the successor does not say what it has taken"));
+        return Err(invalid("the frame after the sockets is not `taken`"));
     };
     info!(sockets = names.len(), "a successor has taken over");
     let is_taken = |listeners: &&Arc<Listeners>| names.contains(&Name::of(&listeners.at));
     routes.iter().filter(is_taken).for_each(|listeners| listeners.leave_path());
     own.listeners.leave_path();
-    // The successor goes on without the answer, too.
+    // The successor continues without the answer, too.
     channel.send(&Message::Released, &[]).await.ok();
     Ok(())
 }

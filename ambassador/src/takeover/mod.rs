@@ -1,7 +1,7 @@
 //! A running ambassador hands its listening sockets to its successor, another process of the same user.
 //!
 //! Both have the same sockets for a moment, so none is ever closed with connections in its queue: a connection is accepted by one of them. The
-//! predecessor stops to accept when the successor does, and ends with its last connection. Until then it goes on as before: whatever fails, and
+//! predecessor stops accepting when the successor does, and ends with its last connection. Until then it continues as before: whatever fails, and
 //! whenever the successor ends, nothing has changed for it.
 //!
 //! A UDP client gets a new session, and maybe another instance, with its next datagram: sessions are not handed over. The predecessor still
@@ -35,7 +35,7 @@ use wire::Name;
 /// The permissions of the socket: its user alone.
 const MODE: u32 = 0o600;
 
-/// The place where ambassadors follow each other: a unix socket.
+/// The unix socket at which one ambassador takes over from another.
 #[derive(Debug)]
 pub struct Takeover {
     path: PathBuf,
@@ -60,7 +60,7 @@ impl Takeover {
     /// Asks the ambassador that listens at `path` for its sockets. Without one, this one will listen there for its successor.
     ///
     /// # Errors
-    /// The path can't be used, or the other ambassador refuses or does not answer. It goes on as before.
+    /// The path can't be used, or the other ambassador refuses or does not answer. It continues as before.
     pub async fn open(path: &Path) -> Result<Self, Error> {
         let stage = match UnixStream::connect(path).await {
             Ok(stream) => {
@@ -68,7 +68,7 @@ impl Takeover {
                     take::sockets(stream).await.map_err(|err| refused(path, &err))?;
                 Stage::Taking { predecessor, inherited }
             }
-            Err(err) if is_nobody(&err) => Stage::Listening(listen(path)?),
+            Err(err) if is_unused(&err) => Stage::Listening(listen(path)?),
             Err(err) => return Err(refused(path, &err)),
         };
         Ok(Self { path: path.to_owned(), stage, admin: None })
@@ -107,10 +107,10 @@ impl Takeover {
         }
     }
 
-    /// Tells the predecessor that these sockets are served here, and listens for a successor in its place.
+    /// Confirms to the predecessor that these sockets are served here, and then listens for a successor.
     ///
     /// # Errors
-    /// The predecessor has given up: it goes on, so this one must not.
+    /// The predecessor no longer waits: it continues to serve, so this one must not.
     pub(crate) async fn taken(
         &mut self,
         served: &[&Listen],
@@ -168,7 +168,7 @@ fn listen(path: &Path) -> Result<Listeners, Error> {
 }
 
 /// There is no socket, or it has no listener.
-fn is_nobody(err: &io::Error) -> bool {
+fn is_unused(err: &io::Error) -> bool {
     matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 

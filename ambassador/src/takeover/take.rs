@@ -38,7 +38,7 @@ pub(super) async fn sockets(stream: UnixStream) -> io::Result<(Channel, Inherite
     Ok((channel, Inherited(sockets.collect::<io::Result<_>>()?)))
 }
 
-/// Tells the predecessor to stop accepting. It may end without an answer: then there is nothing to wait for.
+/// Asks the predecessor to stop accepting. It may end without an answer: then there is nothing to wait for.
 pub(super) async fn confirm(channel: &Channel, names: Vec<Name>) -> io::Result<()> {
     channel.send(&Message::Taken { names }, &[]).await?;
     match channel.receive(FRAME_WITHIN).await {
@@ -49,7 +49,7 @@ pub(super) async fn confirm(channel: &Channel, names: Vec<Name>) -> io::Result<(
     Ok(())
 }
 
-/// Checks that the socket is what its name says.
+/// Checks that the socket is of the kind and at the address of its name.
 fn socket(name: &Name, fd: OwnedFd) -> io::Result<Socket> {
     let is_listening = || rustix::net::sockopt::socket_acceptconn(&fd);
     let (is_right, socket) = match name {
@@ -67,5 +67,7 @@ fn socket(name: &Name, fd: OwnedFd) -> io::Result<Socket> {
             (is_listening, Socket::Unix(fd.into()))
         }
     };
-    is_right.then_some(socket).ok_or_else(|| invalid("a socket is not what its name says"))
+    is_right
+        .then_some(socket)
+        .ok_or_else(|| invalid("a socket has another kind or address than its name"))
 }

@@ -1,4 +1,4 @@
-//! What a successor and its predecessor say to each other, and how it is framed. Pure.
+//! The messages between a successor and its predecessor, and their framing. Pure.
 //!
 //! ```text
 //! successor                     predecessor

@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
+use discovery::Verdict;
 use tokio::time::{Instant, sleep_until};
 
-use super::outcome::{Opinion, opinion};
+use super::outcome::verdict;
 
 /// What has happened on a connection. Written by its relay, in the task that reads it.
 #[derive(Debug)]
@@ -59,16 +60,16 @@ impl Activity {
         self.first_end.get_or_init(|| (end, Instant::now()));
     }
 
-    /// What is known of the instance so far.
-    pub(super) fn opinion(&self) -> Option<Opinion> {
+    /// The verdict on the instance, once it is known.
+    pub(super) fn verdict(&self) -> Option<Verdict> {
         let first_end = self.first_end.get();
         let first_end = first_end.map(|(end, at)| (*end, at.duration_since(self.opened_at)));
-        opinion(self.has_answered.get(), first_end)
+        verdict(self.has_answered.get(), first_end)
     }
 
-    /// Waits until something is known of the instance. The relay must be polled before this, in the same task: nothing else wakes it.
-    pub(super) async fn formed(&self) -> Opinion {
-        poll_fn(|_| self.opinion().map_or(Poll::Pending, Poll::Ready)).await
+    /// Waits for the verdict. The relay must be polled before this, in the same task: nothing else wakes it.
+    pub(super) async fn judged(&self) -> Verdict {
+        poll_fn(|_| self.verdict().map_or(Poll::Pending, Poll::Ready)).await
     }
 
     /// Waits until no byte has moved for this long. Cancel safe.
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_time_to_linger_goes_on_when_it_is_asked_again() {
+    async fn the_time_to_linger_continues_when_it_is_asked_again() {
         let activity = Activity::new(false, Instant::now());
         let start = Instant::now();
         assert!(timeout(6 * SECOND, activity.linger(10 * SECOND)).await.is_err());

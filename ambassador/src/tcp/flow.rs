@@ -67,7 +67,7 @@ impl Flow {
                 Self::Writing { .. } => {
                     self.write(cx, to, buffers, &mut step.moved).map_err(Failed::To)
                 }
-                // Closing the connection says the same as closing its sending side.
+                // The connection is closed next, which closes its sending side.
                 Self::Closing if is_last => {
                     *self = Self::Done;
                     return step;

@@ -1,4 +1,4 @@
-//! The PROXY header, which tells an instance the address of the client behind the ambassador.
+//! The PROXY header, with which an instance gets the address of the client.
 //! <https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt>
 
 use std::{

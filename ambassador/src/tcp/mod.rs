@@ -25,7 +25,7 @@ use crate::{
 };
 use activity::Activity;
 pub(crate) use buffers::{Buffer, Buffers};
-use outcome::{Cut, Ended, Opinion};
+use outcome::{Cut, Ended};
 use relay::{Relay, Traffic};
 
 /// Instances that may each take the whole time for a connection, before the client's is reset.
@@ -89,7 +89,7 @@ fn note(ended: &Ended, route: &ActiveRoute, counters: &Counters) {
     debug!(service = route.service(), %ended, "connection ended");
 }
 
-/// Connects to an instance, and tells it the client's address if it is to know.
+/// Connects to an instance, and sends it the address of the client if the route has a PROXY header.
 async fn connect(
     pool: &Pool,
     client: &Stream,
@@ -124,7 +124,7 @@ fn set_keepalive(stream: &impl AsFd, service: &str) {
     }
 }
 
-/// Relays until an end or a limit, and reports what that says about the instance as soon as it is known.
+/// Relays until an end or a limit, and reports the verdict on the instance as soon as it is known.
 async fn run(
     mut relay: Relay<'_>,
     pick: Pick,
@@ -139,15 +139,15 @@ async fn run(
         select! {
             biased;
             ended = &mut relay => break ended.into(),
-            opinion = activity.formed(), if !is_judged => {
-                in_flight.judge(opinion.verdict());
+            verdict = activity.judged(), if !is_judged => {
+                in_flight.judge(verdict);
                 is_judged = true;
             }
             cut = limits(activity, options, &in_flight, drain) => break Ended::Cut(cut),
         }
     };
     if !is_judged {
-        in_flight.judge(activity.opinion().unwrap_or(Opinion::Unknown).verdict());
+        in_flight.judge(activity.verdict().unwrap_or(Verdict::NOTHING));
     }
     ended
 }

@@ -1,4 +1,4 @@
-//! How a connection ended, and what that says about its instance.
+//! How a connection ended, and the verdict on its instance.
 
 use std::{fmt, io, time::Duration};
 
@@ -35,33 +35,14 @@ pub(crate) enum Cut {
     Linger,
 }
 
-/// What a connection says about its instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Opinion {
-    Works,
-    Failed,
-    /// The client left first.
-    Unknown,
-}
-
-/// The opinion on an instance that has sent a byte or not, from which end ended first and how long after the connection was made. None while
+/// The verdict on an instance that has sent a byte or not, from which end closed first and how long after the connection was made. None while
 /// nothing is known.
-pub(crate) fn opinion(has_answered: bool, first_end: Option<(End, Duration)>) -> Option<Opinion> {
+pub(crate) fn verdict(has_answered: bool, first_end: Option<(End, Duration)>) -> Option<Verdict> {
     match first_end {
-        _ if has_answered => Some(Opinion::Works),
+        _ if has_answered => Some(Verdict::SUCCESS),
         None => None,
-        Some((End::Instance, elapsed)) if elapsed < AT_ONCE => Some(Opinion::Failed),
-        Some((End::Instance | End::Client, _)) => Some(Opinion::Unknown),
-    }
-}
-
-impl Opinion {
-    pub(crate) fn verdict(self) -> Verdict {
-        match self {
-            Self::Works => Verdict::SUCCESS,
-            Self::Failed => Verdict::FAILURE,
-            Self::Unknown => Verdict::NOTHING,
-        }
+        Some((End::Instance, elapsed)) if elapsed < AT_ONCE => Some(Verdict::FAILURE),
+        Some((End::Instance | End::Client, _)) => Some(Verdict::NOTHING),
     }
 }
 
@@ -92,13 +73,13 @@ mod tests {
         let (soon, late) = (Duration::from_millis(999), Duration::from_secs(1));
         for (has_answered, first_end, expected) in [
             (false, None, None),
-            (true, None, Some(Opinion::Works)),
-            (true, Some((End::Instance, soon)), Some(Opinion::Works)),
-            (false, Some((End::Instance, soon)), Some(Opinion::Failed)),
-            (false, Some((End::Instance, late)), Some(Opinion::Unknown)),
-            (false, Some((End::Client, soon)), Some(Opinion::Unknown)),
+            (true, None, Some(Verdict::SUCCESS)),
+            (true, Some((End::Instance, soon)), Some(Verdict::SUCCESS)),
+            (false, Some((End::Instance, soon)), Some(Verdict::FAILURE)),
+            (false, Some((End::Instance, late)), Some(Verdict::NOTHING)),
+            (false, Some((End::Client, soon)), Some(Verdict::NOTHING)),
         ] {
-            assert_eq!(opinion(has_answered, first_end), expected, "{has_answered} {first_end:?}");
+            assert_eq!(verdict(has_answered, first_end), expected, "{has_answered} {first_end:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Relays bytes between two connections, both ways, until both have ended.
 //!
 //! Each way is a [`Flow`]: it reads only after all that it read before is written, so a slow reader slows its writer down (back-pressure). When
-//! one end has closed its sending side, so is the other's (half-close), and the opposite way goes on. An error of either end resets the other:
+//! one end has closed its sending side, so is the other's (half-close), and the opposite way continues. An error of either end resets the other:
 //! what it received is not complete. So does dropping a relay before its end.
 //!
 //! Bytes are copied through a buffer, not spliced through a pipe: on the loopback interface, HAProxy with `splice-auto` took 1.8 times (one stream)

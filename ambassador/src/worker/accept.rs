@@ -28,15 +28,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// One route being served by one worker.
 #[derive(Debug)]
 pub(super) struct Accepting {
-    door: Rc<Door>,
+    server: Rc<RouteServer>,
     /// Duplicates of its sockets.
     sockets: Vec<Socket>,
     tasks: Vec<AbortOnDropHandle<()>>,
 }
 
-/// What a new connection needs.
+/// Serves the connections and datagrams of one route.
 #[derive(Debug)]
-struct Door {
+struct RouteServer {
     route: Arc<ActiveRoute>,
     context: Rc<Context>,
     drain: Drain,
@@ -61,33 +61,33 @@ impl Accepting {
             Target::Tcp(_) | Target::Udp(_) => None,
         };
         let (route, context) = (Arc::clone(route), Rc::clone(context));
-        let door = Rc::new(Door { route, context, drain: Drain::default(), proxy });
-        let (sockets, mut tasks) = (door.sockets(), Vec::new());
+        let server = Rc::new(RouteServer { route, context, drain: Drain::default(), proxy });
+        let (sockets, mut tasks) = (server.sockets(), Vec::new());
         for socket in &sockets {
             match socket.try_clone() {
-                Ok(Socket::Udp(socket)) => door.serve_datagrams(socket),
-                Ok(socket) => tasks.push(door.serve_connections(socket)),
+                Ok(Socket::Udp(socket)) => server.serve_datagrams(socket),
+                Ok(socket) => tasks.push(server.serve_connections(socket)),
                 Err(error) => {
-                    error!(service = door.route.service(), %error, "a socket can't be served")
+                    error!(service = server.route.service(), %error, "a socket can't be served")
                 }
             }
         }
-        Self { tasks, sockets, door }
+        Self { tasks, sockets, server }
     }
 
-    /// Accepts no more, and tells the connections to end. Those that the system has queued are served.
+    /// Accepts no more, and begins the drain of its connections. Those that the system has queued are served.
     pub(super) fn stop(&mut self) {
         self.tasks.clear();
         for socket in &self.sockets {
             // At most a full queue: clients may connect faster than this accepts, and a successor keeps the socket open.
             let queued = iter::from_fn(|| accept_queued(socket).ok().flatten());
-            queued.take(BACKLOG).for_each(|stream| self.door.welcome(stream));
+            queued.take(BACKLOG).for_each(|stream| self.server.admit(stream));
         }
-        self.door.drain.begin();
+        self.server.drain.begin();
     }
 }
 
-impl Door {
+impl RouteServer {
     fn sockets(&self) -> Vec<Socket> {
         let Context { index, count, .. } = *self.context;
         self.route.listeners.of_worker(index, count).unwrap_or_else(|error| {
@@ -98,10 +98,10 @@ impl Door {
 
     /// Accepts connections until the task is dropped.
     fn serve_connections(self: &Rc<Self>, socket: Socket) -> AbortOnDropHandle<()> {
-        let door = Rc::clone(self);
+        let server = Rc::clone(self);
         AbortOnDropHandle::new(spawn_local(async move {
-            if let Err(error) = serve(socket, &door).await {
-                error!(service = door.route.service(), %error, "a socket can't be served");
+            if let Err(error) = accept_all(socket, &server).await {
+                error!(service = server.route.service(), %error, "a socket can't be served");
             }
         }))
     }
@@ -120,7 +120,7 @@ impl Door {
     }
 
     /// Serves a connection, or resets it at a limit.
-    fn welcome(&self, stream: Stream) {
+    fn admit(&self, stream: Stream) {
         let counters = self.context.counters(&self.route);
         counters.accepted.add(1);
         match self.context.open(&self.route) {
@@ -160,7 +160,8 @@ impl Door {
     }
 }
 
-async fn serve(socket: Socket, door: &Door) -> io::Result<()> {
+/// Accepts until the future is dropped.
+async fn accept_all(socket: Socket, server: &RouteServer) -> io::Result<()> {
     let listener = match socket {
         Socket::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
         Socket::Unix(listener) => Listener::Unix(UnixListener::from_std(listener)?),
@@ -172,10 +173,10 @@ async fn serve(socket: Socket, door: &Door) -> io::Result<()> {
             Listener::Unix(listener) => listener.accept().await.map(|(it, _)| Stream::Unix(it)),
         };
         match accepted {
-            Ok(stream) => door.welcome(stream),
+            Ok(stream) => server.admit(stream),
             Err(error) if is_of_connection(&error) => {}
             Err(error) => {
-                warn!(service = door.route.service(), %error, "accept failed");
+                warn!(service = server.route.service(), %error, "accept failed");
                 sleep(PAUSE).await;
             }
         }

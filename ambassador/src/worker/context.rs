@@ -21,11 +21,11 @@ pub(crate) struct Context {
     closed: Notify,
 }
 
-/// Whether new work is still welcome: false once the route was removed or the ambassador drains.
+/// The drain of a route: it begins when the route is removed or changed, or the ambassador stops.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Drain(CancellationToken);
 
-/// A connection in service: its place under both limits, and in the count of its worker.
+/// A connection that is counted: by both limits, and by its worker.
 #[derive(Debug)]
 pub(crate) struct Open {
     context: Rc<Context>,
@@ -64,7 +64,7 @@ impl Context {
         Ok(open)
     }
 
-    /// Work that the worker finishes as it does connections, without a place under the limits.
+    /// Work that the worker finishes as it does connections, and that no limit counts.
     pub(super) fn hold(self: &Rc<Self>) -> Open {
         self.open.set(self.open.get() + 1);
         Open { context: Rc::clone(self), _permits: None }

@@ -119,7 +119,7 @@ fn run(index: usize, count: usize, plan_rx: watch::Receiver<Plan>, shared: Share
     runtime.block_on(follow(&context, plan_rx));
 }
 
-/// Serves what the plan says, until its end.
+/// Serves the routes of the plan, until its end.
 async fn follow(context: &Rc<Context>, mut plan_rx: watch::Receiver<Plan>) {
     let mut accepting: HashMap<*const ActiveRoute, Accepting> = HashMap::new();
     loop {

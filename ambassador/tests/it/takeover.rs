@@ -170,7 +170,7 @@ async fn routes_may_come_and_go_with_a_takeover() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn udp_clients_go_on_with_the_successor() {
+async fn udp_clients_continue_with_the_successor() {
     let dir = SocketDir::new();
     let instance = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let at = instance.local_addr().unwrap();
@@ -204,9 +204,9 @@ async fn udp_clients_go_on_with_the_successor() {
 }
 
 /// The running ambassador still serves, and a real successor can still take over.
-async fn goes_on(running: Running, server: &EchoServer, dir: &SocketDir) {
+async fn still_serves(running: Running, server: &EchoServer, dir: &SocketDir) {
     let port = running.port();
-    echo(connect(port).await.unwrap(), b"goes on").await.unwrap();
+    echo(connect(port).await.unwrap(), b"still").await.unwrap();
     let retiring = running.until_succeeded();
     let route = format!("127.0.0.1:{port}=app");
     let next = Running::start(&[&route], server.address(), &dir.takeover()).await.unwrap();
@@ -237,12 +237,12 @@ async fn a_successor_that_fails_changes_nothing() {
         let mut failing = UnixStream::connect(&socket).await.unwrap();
         failing.write_all(&sent).await.unwrap();
         drop(failing);
-        goes_on(running, &server, &dir).await;
+        still_serves(running, &server, &dir).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_version_is_told_why_it_is_refused() {
+async fn another_version_is_refused_with_the_reason() {
     let (dir, server) = (SocketDir::new(), server().await);
     let running =
         Running::start(&["127.0.0.1:0=app"], server.address(), &dir.takeover()).await.unwrap();
@@ -256,7 +256,7 @@ async fn another_version_is_told_why_it_is_refused() {
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(
         String::from_utf8(answer).unwrap(),
-        r#"{"refused":{"why":"it speaks version 1 of the takeover, not 2"}}"#
+        r#"{"refused":{"why":"version 2 of the takeover is not supported: expected 1"}}"#
     );
 }
 
@@ -277,7 +277,7 @@ async fn a_successor_whose_port_is_in_use_changes_nothing() {
             server.address()
         )
     );
-    echo(connect(port).await.unwrap(), b"goes on").await.unwrap();
+    echo(connect(port).await.unwrap(), b"still").await.unwrap();
     assert!(!retiring.is_finished());
 }
 

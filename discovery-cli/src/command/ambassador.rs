@@ -69,7 +69,7 @@ pub(crate) struct Ambassador {
     /// Send each client address to the same instance while the instances stay the same
     #[arg(long)]
     sticky: bool,
-    /// Tell instances the client's address by a PROXY header: v1 or v2
+    /// Send instances the client's address in a PROXY header: v1 or v2
     #[arg(long, value_name = "VERSION")]
     proxy_protocol: Option<ProxyProtocol>,
     /// With http:*, the only services that requests may name; unset: all

@@ -1,4 +1,4 @@
-//! `doctor`: looks for what usually goes wrong around Consul, and says what to do.
+//! `doctor`: looks for what usually goes wrong around Consul, with a remedy for each.
 
 use std::net::SocketAddr;
 

@@ -105,7 +105,7 @@ impl Register {
 /// Keeps it registered until a signal.
 async fn kept(discovery: &Discovery, registration: Registration, printer: &Printer) -> Outcome {
     let mut signals = shutdown_signal();
-    // It runs elsewhere, perhaps not yet: only its check tells.
+    // It runs elsewhere, perhaps not yet: its check alone decides.
     let registration = registration.probe(async || Ok::<_, Error>(()));
     let mut registered = discovery.register(registration)?;
     let ended = select! {

@@ -169,10 +169,10 @@ fn settings() -> Vec<OsString> {
 }
 
 fn another(text: &str) -> Result<Another, String> {
-    let (place, ready) = match text.split_once('=') {
-        Some((place, ready)) => (place, ready.parse().map_err(|err| format!("{err} after ="))?),
+    let (service, ready) = match text.split_once('=') {
+        Some((service, ready)) => (service, ready.parse().map_err(|err| format!("{err} after ="))?),
         None => (text, Readiness::default()),
     };
-    let (name, listens) = place.split_once(':').ok_or("expected NAME:PORT or NAME:PORT=PROBE")?;
+    let (name, listens) = service.split_once(':').ok_or("expected NAME:PORT or NAME:PORT=PROBE")?;
     Ok(Another { name: service_name(name)?, listens: listening(listens)?, ready })
 }

@@ -38,14 +38,15 @@ impl Verdict {
 
 /// All instances of both, by address.
 pub(crate) fn compare(http: &[Arc<Instance>], dns: &[Arc<Instance>]) -> Vec<Line> {
-    let by_dns = |place| dns.iter().find(|seen| self::place(seen) == place);
-    let known: BTreeSet<_> = http.iter().map(|seen| place(seen)).collect();
-    let in_http = http
-        .iter()
-        .map(|seen| Line { instance: seen.clone(), verdict: verdict(seen, by_dns(place(seen))) });
+    let by_dns = |endpoint| dns.iter().find(|seen| self::endpoint(seen) == endpoint);
+    let known: BTreeSet<_> = http.iter().map(|seen| endpoint(seen)).collect();
+    let in_http = http.iter().map(|seen| Line {
+        instance: seen.clone(),
+        verdict: verdict(seen, by_dns(endpoint(seen))),
+    });
     let only_in_dns = dns
         .iter()
-        .filter(|seen| !known.contains(&place(seen)))
+        .filter(|seen| !known.contains(&endpoint(seen)))
         .map(|seen| Line { instance: seen.clone(), verdict: Verdict::OnlyInDns });
     let mut lines: Vec<_> = in_http.chain(only_in_dns).collect();
     lines.sort_by(|a, b| {
@@ -57,7 +58,7 @@ pub(crate) fn compare(http: &[Arc<Instance>], dns: &[Arc<Instance>]) -> Vec<Line
     lines
 }
 
-fn place(instance: &Instance) -> (&Host, u16) {
+fn endpoint(instance: &Instance) -> (&Host, u16) {
     (&instance.host, instance.port)
 }
 

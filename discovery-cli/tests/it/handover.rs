@@ -99,7 +99,7 @@ async fn a_successor_that_is_killed_changes_nothing() {
     for _ in 0..20 {
         echo(at).await.unwrap();
     }
-    running.wait_for_text("takeover failed; this process goes on").await;
+    running.wait_for_text("takeover failed; this process continues").await;
     running.signal(Signal::TERM);
     assert_eq!(running.ended().await.0, Some(0));
 }

@@ -1,4 +1,4 @@
-//! The file: what it says, and each error with its line.
+//! The file: its contents as values, and each error with its line.
 
 use super::*;
 use crate::HttpTimeouts;
@@ -10,7 +10,7 @@ fn check(text: &str, expected: &str) {
 }
 
 #[test]
-fn the_example_says_what_it_describes() {
+fn the_example_is_read_as_its_comments_describe() {
     let config = Config::from_toml(include_str!("../example.toml")).unwrap();
     assert_eq!(config.connections_max, 20_000);
     let routes: Vec<String> = config.routes.iter().map(ToString::to_string).collect();

@@ -18,7 +18,7 @@ pub(super) fn find(facts: &Facts) -> Vec<Finding> {
     if has_token && is_unknown(&agent.token) {
         return vec![Finding::fault(
             "acl-token",
-            "The agent does not know the ACL token: it was deleted, or belongs to another cluster.",
+            "The ACL token is unknown to the agent: it was deleted, or belongs to another cluster.",
             "Set CONSUL_HTTP_TOKEN or CONSUL_HTTP_TOKEN_FILE to a token of this cluster.",
         )];
     }

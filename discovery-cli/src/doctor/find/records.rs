@@ -86,7 +86,7 @@ fn unreachable(facts: &Facts) -> Option<Finding> {
         Finding::fault(
             "unreachable",
             "Consul has an instance as healthy that accepts no TCP connection from here.",
-            "Check its published address (ADVERTISE) and the firewall; give it a TCP or HTTP check. A service that speaks only UDP can be ignored.",
+            "Check its published address (ADVERTISE) and the firewall; give it a TCP or HTTP check. A service that uses only UDP can be ignored.",
         )
     })
 }

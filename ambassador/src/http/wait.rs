@@ -21,8 +21,9 @@ pub(super) enum Wait {
     ClientReads,
 }
 
+/// The deadline of the present wait.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct WaitTimer {
     timeouts: HttpTimeouts,
     wait: Wait,
     moved: u64,
@@ -40,7 +41,7 @@ impl Wait {
     }
 }
 
-impl Patience {
+impl WaitTimer {
     /// A wait that starts now.
     pub(super) fn new(timeouts: HttpTimeouts, wait: Wait, now: Instant) -> Self {
         Self { timeouts, wait, moved: 0, since: now }
@@ -99,13 +100,13 @@ mod tests {
             (InstanceSends, &[(InstanceSends, 100, 0), (InstanceSends, 200, 2)], 62),
         ] {
             let start = Instant::now();
-            let mut patience = Patience::new(timeouts, first, start);
+            let mut timer = WaitTimer::new(timeouts, first, start);
             let mut last = start;
             for &(wait, moved, at) in steps {
-                last = patience.until(wait, moved, || start + secs(at));
+                last = timer.until(wait, moved, || start + secs(at));
             }
             assert_eq!((last - start).as_secs(), until, "{steps:?}");
-            assert_eq!(patience.wait(), steps[steps.len() - 1].0);
+            assert_eq!(timer.wait(), steps[steps.len() - 1].0);
         }
     }
 }
