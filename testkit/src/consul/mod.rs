@@ -22,7 +22,7 @@ use tokio::time::{self, Instant};
 use self::process::Process;
 pub use self::{
     binary::{Binary, is_required, print_note},
-    settings::Settings,
+    settings::{Clients, Settings},
 };
 use crate::{http::Request, ports};
 
@@ -57,6 +57,7 @@ pub enum Data {
 #[derive(Debug, Clone, Copy)]
 struct Ports {
     http: u16,
+    https: u16,
     dns: u16,
     server: u16,
     serf_lan: u16,
@@ -72,6 +73,11 @@ impl Consul {
     /// The address of its HTTP API.
     pub fn http_addr(&self) -> SocketAddr {
         local(self.ports.http)
+    }
+
+    /// The address of its HTTP API over TLS. Nothing listens there without [`Settings::tls`].
+    pub fn https_addr(&self) -> SocketAddr {
+        local(self.ports.https)
     }
 
     /// The address of its DNS, over UDP and TCP.
@@ -170,8 +176,8 @@ impl Consul {
     }
 
     fn create(settings: Settings) -> io::Result<Self> {
-        let [http, dns, server, serf_lan, serf_wan] = ports::free()?;
-        let ports = Ports { http, dns, server, serf_lan, serf_wan };
+        let [http, https, dns, server, serf_lan, serf_wan] = ports::free()?;
+        let ports = Ports { http, https, dns, server, serf_lan, serf_wan };
         let dir = tempfile::Builder::new().prefix("consul-").tempdir()?;
         let consul = Self { settings, ports, process: None, dir };
         let ours = consul.settings.ours(ports, &consul.data_dir());

@@ -1,6 +1,9 @@
 //! The settings of a Consul agent, and its configuration file.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
@@ -16,6 +19,25 @@ pub struct Settings {
     pub(super) node: String,
     pub(super) datacenter: String,
     pub(super) config: Value,
+    tls: Option<Tls>,
+}
+
+/// Which clients an agent with TLS accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clients {
+    /// All.
+    Any,
+    /// Those with a certificate of its authority.
+    Verified,
+}
+
+/// The files of TLS, as PEM.
+#[derive(Debug, Clone)]
+struct Tls {
+    ca: PathBuf,
+    cert: PathBuf,
+    key: PathBuf,
+    clients: Clients,
 }
 
 impl Settings {
@@ -25,6 +47,7 @@ impl Settings {
             node: "node1".to_owned(),
             datacenter: "dc1".to_owned(),
             config: json!({}),
+            tls: None,
         }
     }
 
@@ -43,6 +66,13 @@ impl Settings {
     /// Further settings, as in a Consul configuration file; they override the others.
     pub fn config(mut self, config: Value) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Serves its HTTP API over TLS too, with this certificate ([`Consul::https_addr`]).
+    pub fn tls(mut self, ca: &Path, cert: &Path, key: &Path, clients: Clients) -> Self {
+        let [ca, cert, key] = [ca, cert, key].map(Path::to_owned);
+        self.tls = Some(Tls { ca, cert, key, clients });
         self
     }
 
@@ -68,7 +98,7 @@ impl Settings {
 
     /// The configuration without [`config`](Self::config).
     pub(super) fn ours(&self, ports: Ports, data_dir: &Path) -> Value {
-        json!({
+        let mut ours = json!({
             "node_name": self.node,
             "datacenter": self.datacenter,
             "data_dir": data_dir,
@@ -87,6 +117,14 @@ impl Settings {
                 "serf_wan": ports.serf_wan,
                 "grpc": -1,
             },
-        })
+        });
+        if let Some(Tls { ca, cert, key, clients }) = &self.tls {
+            ours["ports"]["https"] = ports.https.into();
+            ours["ca_file"] = json!(ca);
+            ours["cert_file"] = json!(cert);
+            ours["key_file"] = json!(key);
+            ours["verify_incoming_https"] = (*clients == Clients::Verified).into();
+        }
+        ours
     }
 }
