@@ -65,8 +65,7 @@ impl DiscoveryBuilder {
     /// Builds it. Connects to nothing yet.
     ///
     /// # Errors
-    /// An option is out of its bounds, or no HTTP client can be built from the settings. The error names the option and the bounds
-    /// ([`Error::is_setting`]).
+    /// An option is out of its bounds, or the settings can't be used. The error names the option and the bounds ([`Error::is_setting`]).
     pub fn build(self) -> Result<Discovery, Error> {
         let Self { settings, random, options, of_services } = self;
         for options in of_services.values().chain([&options]) {

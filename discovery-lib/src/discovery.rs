@@ -36,7 +36,7 @@ impl Discovery {
     /// Discovery with these settings. Connects to nothing yet.
     ///
     /// # Errors
-    /// No HTTP client can be built from the settings.
+    /// The settings can't be used: `https://` without the feature `tls`, or a server name that is none.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         Self::builder(settings).build()
     }

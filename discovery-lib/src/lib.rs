@@ -84,13 +84,23 @@
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `CONSUL_HTTP_ADDR` | `127.0.0.1:8500` | the agent: `host:port`, `http://host:port` or `unix:///path` |
+//! | `CONSUL_HTTP_ADDR` | `127.0.0.1:8500` | the agent: `host:port`, `http://host:port`, `https://host:port` or `unix:///path` |
 //! | `CONSUL_HTTP_TOKEN` | none | ACL token |
-//! | `CONSUL_HTTP_TOKEN_FILE` | none | file with the ACL token, read for each request |
+//! | `CONSUL_HTTP_TOKEN_FILE` | none | file with the ACL token, read for each request; while it is not usable, the last accepted token is used |
 //! | `CONSUL_HTTP_AUTH` | none | `user:password` for a proxy with basic authentication |
-//! | `CONSUL_HTTP_SSL` | `false` | `true` is an error: TLS is not supported |
-//! | `CONSUL_NAMESPACE`, `CONSUL_PARTITION` | none | namespace and admin partition of Consul Enterprise |
-//! | `CONSUL_DNS_ADDR` | the agent's host, 8600 | Consul's DNS, used over TCP: `host:port`, `host` or `:port` |
+//! | `CONSUL_HTTP_SSL` | `false` | `true`: TLS, also without `https://`; not for a unix socket |
+//! | `CONSUL_HTTP_SSL_VERIFY` | `true` | `false`: the agent's certificate is not verified |
+//! | `CONSUL_CACERT` | the system's authorities | PEM file with the authorities that may sign the agent's certificate |
+//! | `CONSUL_CAPATH` | none | directory of such files; not used if `CONSUL_CACERT` is set |
+//! | `CONSUL_CLIENT_CERT` | none | PEM file with this client's certificate, for an agent that verifies its clients |
+//! | `CONSUL_CLIENT_KEY` | none | PEM file with the key of that certificate |
+//! | `CONSUL_TLS_SERVER_NAME` | the host of the address | name that the agent's certificate must have, also sent as SNI |
+//! | `CONSUL_NAMESPACE` | none | namespace of Consul Enterprise |
+//! | `CONSUL_PARTITION` | none | admin partition of Consul Enterprise |
+//! | `CONSUL_DNS_ADDR` | the agent's host, port 8600 | Consul's DNS, used over TCP: `host:port`, `host` or `:port` |
+//!
+//! The variables from `CONSUL_HTTP_SSL` to `CONSUL_TLS_SERVER_NAME` need the feature `tls`. The files are read for each new connection; while
+//! they can't be used, the last good ones are. [`Settings::variables`] is this table as data.
 //!
 //! # Features
 //!
@@ -99,6 +109,7 @@
 //! | `dns` | on | Consul's DNS as a source of instances ([`Source::Dns`]) |
 //! | `serve` | off | an HTTP server with `/health` and `/ready` |
 //! | `metrics` | off | `/metrics` on the admin listener of that server |
+//! | `tls` | off | TLS and mutual TLS to the agent, with rustls and ring ([`agent::Tls`]) |
 //!
 //! # Limits
 //!
@@ -111,7 +122,7 @@
 //!
 //! With [`CallOptions::hedge`] a request that has no answer for unusually long is sent to a second instance too. It is off by default.
 //!
-//! Not supported yet: TLS (to the agent and to instances), HTTP/2 and gRPC. Calls use HTTP/1.1; for other protocols [`Pool::connect`]
+//! Not supported yet: TLS to instances, HTTP/2 and gRPC. Calls use HTTP/1.1; for other protocols [`Pool::connect`]
 //! returns a TCP connection. Consul's service mesh and KV store are not part of this library.
 //!
 //! # Systems
@@ -175,5 +186,5 @@ pub use random::Random;
 pub use registration::{
     Advertise, Lifecycle, Registered, Registration, ShutdownSignal, shutdown_signal,
 };
-pub use settings::{DnsAddress, Settings};
+pub use settings::{DnsAddress, Settings, Variable};
 pub use watch::{Changes, Origin, Snapshot, Source, Watch, Watched};

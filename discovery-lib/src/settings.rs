@@ -3,16 +3,15 @@
 //! A value that can't be parsed is an error at once, never a default. An empty variable counts as not set.
 //! Source: <https://developer.hashicorp.com/consul/commands#environment-variables>.
 
+mod variables;
+
 use std::{fmt, net::SocketAddr};
 
-use http::HeaderValue;
-
 use crate::{
-    Host, Source,
-    agent::{Address, AgentSettings, BasicAuth, NO_TLS, Token, split_host_port},
-    error::{Error, Kind},
-    redact::without_secrets,
+    Error, Host, Source,
+    agent::{Address, AgentSettings},
 };
+pub use variables::Variable;
 
 /// The port of Consul's DNS.
 const DNS_PORT: u16 = 8600;
@@ -96,26 +95,17 @@ impl Settings {
         self
     }
 
-    /// Settings from variables of any origin: `var` returns the value of a name, none if it is not set.
+    /// The variables that [`Settings::from_vars`] reads, for the help of a program.
+    pub fn variables() -> &'static [Variable] {
+        &variables::ALL
+    }
+
+    /// Settings from variables of any origin: `var` returns the value of a name, none if it is not set. Reads no file.
     ///
     /// # Errors
-    /// For the first variable that can't be parsed: names it, its value (unless that is secret) and the right format.
+    /// For the first variable that can't be used: names it, its value (unless that is secret) and the right format.
     pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let vars = Vars(var);
-        let address = vars.parse("CONSUL_HTTP_ADDR", str::parse::<Address>)?.unwrap_or_default();
-        if vars.parse("CONSUL_HTTP_SSL", flag)? == Some(true) && address.is_tcp() {
-            return Err(wrong("CONSUL_HTTP_SSL", "true", NO_TLS));
-        }
-        let dns = vars.parse("CONSUL_DNS_ADDR", |text| dns_address(text, &address))?;
-        let dns = dns.unwrap_or_else(|| DnsAddress::of(&address));
-        let agent = AgentSettings {
-            token: vars.token()?,
-            auth: vars.get("CONSUL_HTTP_AUTH").map(|text| basic_auth(&text)),
-            namespace: vars.get("CONSUL_NAMESPACE"),
-            partition: vars.get("CONSUL_PARTITION"),
-            address,
-        };
-        Ok(Self { agent, dns, datacenter: None, source: Source::default() })
+        variables::read(var)
     }
 
     /// Settings from the variables of this process.
@@ -129,61 +119,11 @@ impl Settings {
     }
 }
 
-struct Vars<F>(F);
-
-impl<F: Fn(&str) -> Option<String>> Vars<F> {
-    fn get(&self, name: &str) -> Option<String> {
-        (self.0)(name).filter(|value| !value.is_empty())
-    }
-
-    fn parse<T, E: fmt::Display>(
-        &self,
-        name: &str,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Result<Option<T>, Error> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        parse(&value).map(Some).map_err(|why| wrong(name, &value, why))
-    }
-
-    fn token(&self) -> Result<Token, Error> {
-        let value = self.get("CONSUL_HTTP_TOKEN");
-        if value.as_deref().is_some_and(|token| HeaderValue::from_str(token).is_err()) {
-            let text = "CONSUL_HTTP_TOKEN has a character that is not valid in a token, such as a line end";
-            return Err(Error::new(Kind::Setting, text));
-        }
-        let file = self.get("CONSUL_HTTP_TOKEN_FILE").map(Into::into);
-        Ok(Token { value: value.map(Into::into), file })
-    }
-}
-
-fn wrong(name: &str, value: &str, why: impl fmt::Display) -> Error {
-    let value = without_secrets(value);
-    Error::new(Kind::Setting, format!("{name} is {value:?}: {why}"))
-}
-
-/// The spellings of Go's `ParseBool`.
-fn flag(text: &str) -> Result<bool, &'static str> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err("it takes true or false"),
-    }
-}
-
-fn basic_auth(text: &str) -> BasicAuth {
-    let (user, password) = text.split_once(':').unwrap_or((text, ""));
-    BasicAuth { user: user.to_owned(), password: password.into() }
-}
-
-fn dns_address(text: &str, agent: &Address) -> Result<DnsAddress, &'static str> {
-    let (host, port) = split_host_port(text).ok_or("it takes host:port, host or :port")?;
-    let default = DnsAddress::of(agent);
-    Ok(DnsAddress { host: host.unwrap_or(default.host), port: port.unwrap_or(default.port) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "tls")]
+    use crate::agent::Tls;
 
     fn settings(vars: &[(&str, &str)]) -> Result<Settings, Error> {
         Settings::from_vars(|name| {
@@ -242,19 +182,88 @@ mod tests {
 
     #[test]
     fn variables_of_tls_count_only_if_tls_is_on() {
-        let ssl = [("CONSUL_HTTP_SSL", "1"), ("CONSUL_HTTP_ADDR", "unix:///run/consul.sock")];
-        settings(&ssl).unwrap();
-        // As for Consul's own command: they may be set for another agent.
-        for name in ["CONSUL_CACERT", "CONSUL_HTTP_SSL_VERIFY", "CONSUL_TLS_SERVER_NAME"] {
+        let unix = [("CONSUL_HTTP_SSL", "1"), ("CONSUL_HTTP_ADDR", "unix:///run/consul.sock")];
+        settings(&unix).unwrap();
+        // They may be set for another agent.
+        for name in ["CONSUL_CACERT", "CONSUL_CLIENT_CERT", "CONSUL_TLS_SERVER_NAME"] {
             settings(&[(name, "1"), ("CONSUL_HTTP_ADDR", "consul:8500")]).unwrap();
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn variables_of_tls_are_read() {
+        let all = [
+            ("CONSUL_HTTP_ADDR", "consul:8501"),
+            ("CONSUL_HTTP_SSL", "true"),
+            ("CONSUL_HTTP_SSL_VERIFY", "false"),
+            ("CONSUL_CACERT", "/run/ca.pem"),
+            ("CONSUL_CAPATH", "/run/ca"),
+            ("CONSUL_CLIENT_CERT", "/run/client.pem"),
+            ("CONSUL_CLIENT_KEY", "/run/client-key.pem"),
+            ("CONSUL_TLS_SERVER_NAME", "server.dc1.consul"),
+        ];
+        let agent = settings(&all).unwrap().agent;
+        assert_eq!(agent.address.to_string(), "https://consul:8501");
+        let tls = Tls::default().ca_file("/run/ca.pem").ca_path("/run/ca").unverified();
+        let tls = tls.client("/run/client.pem", "/run/client-key.pem");
+        assert_eq!(agent.tls, tls.server_name("server.dc1.consul"));
+        for (ssl, address, shown) in [
+            ("true", "http://consul:8500", "https://consul:8500"),
+            ("true", "", "https://127.0.0.1:8500"),
+            ("false", "https://consul:8501", "https://consul:8501"),
+            ("", "https://consul", "https://consul:443"),
+        ] {
+            let vars = [("CONSUL_HTTP_SSL", ssl), ("CONSUL_HTTP_ADDR", address)];
+            assert_eq!(settings(&vars).unwrap().agent.address.to_string(), shown, "{vars:?}");
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_certificate_without_a_key_is_an_error() {
+        for (set, missing) in [
+            ("CONSUL_CLIENT_CERT", "CONSUL_CLIENT_KEY"),
+            ("CONSUL_CLIENT_KEY", "CONSUL_CLIENT_CERT"),
+        ] {
+            let vars = [("CONSUL_HTTP_ADDR", "https://consul:8501"), (set, "/run/file.pem")];
+            let text = format!(
+                "{set} is \"/run/file.pem\": {missing} is not set, and a client certificate needs both"
+            );
+            assert_eq!(settings(&vars).unwrap_err().to_string(), text);
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[test]
+    fn without_the_feature_tls_is_an_error_that_names_it() {
+        let why =
+            "TLS needs the feature `tls` of discovery-lib, which this program was built without";
+        for (name, value) in
+            [("CONSUL_HTTP_ADDR", "https://localhost:8501"), ("CONSUL_HTTP_SSL", "true")]
+        {
+            let text = format!("{name} is {value:?}: {why}");
+            assert_eq!(settings(&[(name, value)]).unwrap_err().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn each_variable_is_documented_with_its_default_and_its_meaning() {
+        let read = |path: &str| {
+            std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+        };
+        for page in ["../README.md", "src/lib.rs"] {
+            let text = read(page);
+            for Variable { name, default, meaning, .. } in Settings::variables() {
+                let row = format!("| `{name}` | {default} | {meaning} |");
+                assert!(text.contains(&row), "{page} has no row {row}");
+            }
         }
     }
 
     #[test]
     fn a_value_that_can_not_be_parsed_is_an_error_at_once() {
-        let tls =
-            "TLS is not supported yet; use http:// or unix:// to reach an agent on this machine";
-        let takes = "it takes host:port, http://host:port or unix:///path";
+        let takes = "it takes host:port, http://host:port, https://host:port or unix:///path";
         for (vars, text) in [
             (
                 &[("CONSUL_HTTP_ADDR", "localhost")][..],
@@ -279,16 +288,12 @@ mod tests {
                 "CONSUL_DNS_ADDR is \"…@localhost:x\": it takes host:port, host or :port".to_owned(),
             ),
             (
-                &[("CONSUL_HTTP_ADDR", "https://localhost:8501")],
-                format!("CONSUL_HTTP_ADDR is \"https://localhost:8501\": {tls}"),
-            ),
-            (
-                &[("CONSUL_HTTP_ADDR", "http://localhost:8500"), ("CONSUL_HTTP_SSL", "true")],
-                format!("CONSUL_HTTP_SSL is \"true\": {tls}"),
-            ),
-            (
                 &[("CONSUL_HTTP_SSL", "yes")],
                 "CONSUL_HTTP_SSL is \"yes\": it takes true or false".to_owned(),
+            ),
+            (
+                &[("CONSUL_HTTP_SSL_VERIFY", "no")],
+                "CONSUL_HTTP_SSL_VERIFY is \"no\": it takes true or false".to_owned(),
             ),
             (
                 &[("CONSUL_HTTP_TOKEN", "s3cret\n")],

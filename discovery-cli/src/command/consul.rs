@@ -7,7 +7,7 @@ use discovery::{Discovery, Error, Registration, Settings};
 /// The agent; the token and others come from CONSUL_*, as for Consul's own command.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Agent {
-    /// Consul's HTTP API: HOST:PORT, http://HOST:PORT or unix:///PATH; unset: 127.0.0.1:8500
+    /// Consul's HTTP API: HOST:PORT, http[s]://HOST:PORT or unix:///PATH; unset: 127.0.0.1:8500
     #[arg(long, env = "CONSUL_HTTP_ADDR", value_name = "ADDRESS")]
     http_addr: Option<String>,
     /// A file with the ACL token

@@ -1,7 +1,11 @@
 //! `/explain` of a running program's admin listener.
 
-use std::{collections::BTreeSet, error::Error, fmt, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, error::Error as _, fmt, net::SocketAddr, time::Duration};
 
+use discovery::{
+    Error,
+    agent::{AgentClient, AgentSettings},
+};
 use program::printable;
 use serde_json::Value;
 
@@ -67,16 +71,19 @@ impl fmt::Display for Admin {
     }
 }
 
-/// The innermost cause, which is specific.
-fn root(err: &reqwest::Error) -> String {
-    let causes = std::iter::successors(err.source(), |&err| err.source());
-    causes.last().map_or_else(|| err.to_string(), ToString::to_string)
+/// The reason without the request, which the reader did not make.
+fn root(err: &Error) -> String {
+    match err.source() {
+        _ if err.is_timeout() => format!("no answer within {} s", ANSWER_WITHIN.as_secs()),
+        Some(cause) => cause.to_string(),
+        None => err.to_string(),
+    }
 }
 
-async fn fetch(at: SocketAddr) -> Result<Value, reqwest::Error> {
-    let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_WITHIN).build()?;
-    let answer = client.get(format!("http://{at}/explain")).send().await?;
+/// The client of an agent is a plain HTTP client with a deadline and a limit. It has no token here.
+async fn fetch(at: SocketAddr) -> Result<Value, Error> {
+    let client = AgentClient::new(AgentSettings::new(at))?;
+    let answer = client.get("/explain", ANSWER_WITHIN).await?;
     // Another server answers with something else; that is not an error of the connection.
-    let body = answer.bytes().await?;
-    Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
+    Ok(serde_json::from_slice(answer.body()).unwrap_or(Value::Null))
 }

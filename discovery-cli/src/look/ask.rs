@@ -16,7 +16,7 @@ pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// The addresses to query; the token and others come from CONSUL_*, as for Consul's own command.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Ask {
-    /// Consul's HTTP API: HOST:PORT, http://HOST:PORT or unix:///PATH; unset: 127.0.0.1:8500
+    /// Consul's HTTP API: HOST:PORT, http[s]://HOST:PORT or unix:///PATH; unset: 127.0.0.1:8500
     #[arg(long, env = "CONSUL_HTTP_ADDR", value_name = "ADDRESS")]
     http_addr: Option<String>,
     /// Consul's DNS: HOST:PORT; unset: port 8600 of the agent's host

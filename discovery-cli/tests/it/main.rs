@@ -13,5 +13,6 @@ mod register;
 mod run;
 mod services;
 mod terminal;
+mod tls;
 mod up;
 mod usage;

@@ -12,8 +12,6 @@ const HTTP_PORT: u16 = 8500;
 /// The maximum length of a name, and of a label of it (RFC 1035, 2.3.4).
 const NAME_MAX: usize = 253;
 const LABEL_MAX: usize = 63;
-/// The default port of `http://`, as for Consul's own command.
-const URL_PORT: u16 = 80;
 
 /// The address at which an agent listens for HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +19,8 @@ const URL_PORT: u16 = 80;
 pub enum Address {
     /// A TCP port.
     Tcp {
+        /// With or without TLS.
+        scheme: Scheme,
         /// The host.
         host: Host,
         /// Its port.
@@ -30,6 +30,36 @@ pub enum Address {
     },
     /// A unix socket.
     Unix(PathBuf),
+}
+
+/// How HTTP is sent to an agent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scheme {
+    /// In plain text.
+    #[default]
+    Http,
+    /// Over TLS (feature `tls`).
+    Https,
+}
+
+impl Scheme {
+    /// The port of a URL without one, as for Consul's own command.
+    fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        })
+    }
 }
 
 impl Default for Address {
@@ -46,10 +76,15 @@ impl From<std::net::SocketAddr> for Address {
 }
 
 impl fmt::Display for Address {
-    /// `host:port`, or `unix://path`.
+    /// `host:port`, `https://host:port` or `unix://path`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port, prefix } => write!(f, "{host}:{port}{prefix}"),
+            Self::Tcp { scheme: Scheme::Http, host, port, prefix } => {
+                write!(f, "{host}:{port}{prefix}")
+            }
+            Self::Tcp { scheme, host, port, prefix } => {
+                write!(f, "{scheme}://{host}:{port}{prefix}")
+            }
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
         }
     }
@@ -58,59 +93,83 @@ impl fmt::Display for Address {
 impl FromStr for Address {
     type Err = Error;
 
-    /// `host:port`, `:port`, `http://host[:port][/prefix]` or `unix:///path`.
+    /// `host:port`, `:port`, `http://host[:port][/prefix]`, `https://host[:port][/prefix]` or `unix:///path`.
     fn from_str(text: &str) -> Result<Self, Error> {
         let wrong = |why: &str| Error::new(Kind::Setting, why);
-        match text.split_once("://") {
-            Some(("http", rest)) if rest.contains('@') => Err(wrong(NO_USER)),
-            None => match split_host_port(text) {
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return match split_host_port(text) {
                 Some((host, Some(port))) => Ok(Self::tcp(host.unwrap_or(Self::LOCAL.into()), port)),
                 Some((Some(host), None)) => {
                     Err(wrong(&format!("a port is missing, perhaps {host}:{HTTP_PORT}")))
                 }
                 _ => Err(wrong(TAKES)),
-            },
-            Some(("http", rest)) => {
-                let (place, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-                let (host, port) = split_host_port(place).ok_or_else(|| wrong(TAKES))?;
-                Ok(Self::Tcp {
-                    host: host.unwrap_or(Self::LOCAL.into()),
-                    port: port.unwrap_or(URL_PORT),
-                    prefix: prefix.trim_end_matches('/').to_owned(),
-                })
-            }
-            Some(("https", _)) => Err(wrong(NO_TLS)),
-            Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
-            Some(_) => Err(wrong(TAKES)),
+            };
+        };
+        let scheme = match scheme {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            "unix" if !rest.is_empty() => return Ok(Self::Unix(rest.into())),
+            _ => return Err(wrong(TAKES)),
+        };
+        if rest.contains('@') {
+            return Err(wrong(NO_USER));
         }
+        let (place, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (host, port) = split_host_port(place).ok_or_else(|| wrong(TAKES))?;
+        let address = Self::Tcp {
+            scheme,
+            host: host.unwrap_or(Self::LOCAL.into()),
+            port: port.unwrap_or(scheme.port()),
+            prefix: prefix.trim_end_matches('/').to_owned(),
+        };
+        address.check().map_err(|_| wrong(NO_TLS))?;
+        Ok(address)
     }
 }
 
 /// The format, for errors.
-const TAKES: &str = "it takes host:port, http://host:port or unix:///path";
+const TAKES: &str = "it takes host:port, http://host:port, https://host:port or unix:///path";
 /// The error for one with a user name.
 const NO_USER: &str = "a user and a password belong in CONSUL_HTTP_AUTH, as user:password";
 /// The error for a setting that needs TLS.
 pub(crate) const NO_TLS: &str =
-    "TLS is not supported yet; use http:// or unix:// to reach an agent on this machine";
+    "TLS needs the feature `tls` of discovery-lib, which this program was built without";
 
 impl Address {
     /// The host of an address without one.
     pub(crate) const LOCAL: &str = "127.0.0.1";
 
-    /// Whether it is reached over the network, loopback included.
-    pub(crate) fn is_tcp(&self) -> bool {
-        matches!(self, Self::Tcp { .. })
+    /// The same place, over TLS. A unix socket stays as it is: it has no network to protect.
+    pub(crate) fn over_tls(mut self) -> Self {
+        if let Self::Tcp { scheme, .. } = &mut self {
+            *scheme = Scheme::Https;
+        }
+        self
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tcp { scheme: Scheme::Https, .. })
+    }
+
+    /// # Errors
+    /// It needs TLS, and this library was compiled without.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.is_tls() && !cfg!(feature = "tls") {
+            return Err(Error::new(Kind::Setting, format!("{self}: {NO_TLS}")));
+        }
+        Ok(())
     }
 
     fn tcp(host: Host, port: u16) -> Self {
-        Self::Tcp { host, port, prefix: String::new() }
+        Self::Tcp { scheme: Scheme::Http, host, port, prefix: String::new() }
     }
 
     /// The start of a request's URL. The host in that of a unix socket is never resolved.
     pub(super) fn base(&self) -> String {
         match self {
-            Self::Tcp { .. } => format!("http://{self}"),
+            Self::Tcp { scheme, host, port, prefix } => {
+                format!("{scheme}://{host}:{port}{prefix}")
+            }
             Self::Unix(_) => "http://localhost".to_owned(),
         }
     }
@@ -166,7 +225,7 @@ mod tests {
             ("unix:///run/consul.sock", "unix:///run/consul.sock"),
             ("consul", "a port is missing, perhaps consul:8500"),
             ("::1", "a port is missing, perhaps [::1]:8500"),
-            ("https://consul:8501", NO_TLS),
+            ("https://user:secret@consul:8501/", NO_USER),
             ("ftp://consul:8500", TAKES),
             ("unix://", TAKES),
             ("http://", TAKES),
@@ -176,6 +235,20 @@ mod tests {
             ("consul:8500/v1", TAKES),
             ("", TAKES),
         ] {
+            let read = text.parse::<Address>().map_or_else(|e| e.to_string(), |a| a.to_string());
+            assert_eq!(read, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn https_is_tls_or_names_the_feature() {
+        for (text, shown) in [
+            ("https://consul:8501", "https://consul:8501"),
+            ("https://consul", "https://consul:443"),
+            ("https://[fd00::1]:8501/a/", "https://[fd00::1]:8501/a"),
+            ("https://:8501", "https://127.0.0.1:8501"),
+        ] {
+            let expected = if cfg!(feature = "tls") { shown } else { NO_TLS };
             let read = text.parse::<Address>().map_or_else(|e| e.to_string(), |a| a.to_string());
             assert_eq!(read, expected, "{text:?}");
         }

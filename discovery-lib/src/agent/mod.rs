@@ -4,14 +4,17 @@
 //! Source: <https://developer.hashicorp.com/consul/api-docs>.
 
 mod address;
+mod connect;
 mod credentials;
 mod entries;
 pub(crate) mod exchange;
 mod node;
 mod read;
 mod request;
+mod sockets;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod token;
 mod transport;
 
@@ -30,14 +33,16 @@ use http::StatusCode;
 /// The JSON of Consul's HTTP API, in which [`AgentClient`] answers.
 pub use consul_wire as wire;
 
-pub use address::Address;
+pub use address::{Address, Scheme};
 pub(crate) use address::{NO_TLS, is_host, split_host_port};
 pub use credentials::{BasicAuth, Secret, Token};
 pub use read::{Answer, LeftOut, ReadOptions};
+pub use tls::{ClientCertificate, Tls, Verification};
 
 use crate::{Error, Host, Query, ServiceId, instance::INCARNATION};
-use exchange::{Http, Sockets};
+use exchange::Http;
 use request::Request;
+use sockets::Sockets;
 use transport::{Reply, Transport};
 
 /// Registration: an agent without a quorum answers after some 7 s, and still registers.
@@ -53,6 +58,8 @@ const READ_WITHIN: Duration = Duration::from_secs(10);
 pub struct AgentSettings {
     /// Its address. Default: 127.0.0.1:8500.
     pub address: Address,
+    /// Certificates, if the address is `https://`.
+    pub tls: Tls,
     /// The ACL token.
     pub token: Token,
     /// For a reverse proxy with basic authentication.
@@ -73,6 +80,13 @@ impl AgentSettings {
     #[must_use]
     pub fn token(mut self, token: Token) -> Self {
         self.token = token;
+        self
+    }
+
+    /// Sets the certificates.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
         self
     }
 }
@@ -100,10 +114,10 @@ pub struct AgentClient {
 }
 
 impl AgentClient {
-    /// A client with these settings. Connects to nothing yet.
+    /// A client with these settings. Connects to nothing yet, and reads no file.
     ///
     /// # Errors
-    /// No HTTP client can be built from the settings.
+    /// The settings can't be used: `https://` without the feature `tls`, or a server name that is none.
     pub fn new(settings: AgentSettings) -> Result<Self, Error> {
         let http = Sockets::new(&settings)?;
         Ok(Self::with_http(settings, Arc::new(http)))
@@ -224,7 +238,10 @@ impl AgentClient {
             let request = request.segment("execute")?.read(&options).near(query);
             let reply = self.transport.send(request).await?.success()?;
             let (entries, left_out) = entries::read_executed(&reply)?;
-            return Ok(Answer::new(entries, left_out, &reply.headers));
+            if entries.is_empty() && left_out.is_empty() {
+                reply.not_emptied_by_acls()?;
+            }
+            return Ok(Answer::new(entries, left_out, &reply));
         }
         let request = Request::get("/v1/health/service", READ_WITHIN).segment(service)?;
         let reply = self.transport.send(request.read(&options).narrow(query)).await?.success()?;
@@ -232,7 +249,7 @@ impl AgentClient {
         if entries.is_empty() && left_out.is_empty() {
             reply.not_emptied_by_acls()?;
         }
-        Ok(Answer::new(entries, left_out, &reply.headers))
+        Ok(Answer::new(entries, left_out, &reply))
     }
 
     /// The node of the agent that has this service; none if it has no check of the service. Within 1 s.
@@ -278,7 +295,7 @@ impl AgentClient {
         if services.is_empty() {
             reply.not_emptied_by_acls()?;
         }
-        Ok(Answer::new(services, Vec::new(), &reply.headers))
+        Ok(Answer::new(services, Vec::new(), &reply))
     }
 
     /// The configuration and membership of the agent. Within 1 s.

@@ -2,8 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::HeaderMap;
-
+use super::transport::Reply;
 use crate::Consistency;
 
 /// A blocking query takes longer than its `wait` plus Consul's sixteenth and this only when something is wrong.
@@ -77,6 +76,8 @@ pub struct Answer<T> {
     pub known_leader: bool,
     /// Records that are not in `body`, since they can't be parsed.
     pub left_out: Vec<LeftOut>,
+    /// Whether ACLs hide further records from the token of this client. Consul says so from 1.11 on; an older one hides them silently.
+    pub is_filtered_by_acls: bool,
 }
 
 /// A record of an answer that can't be used, and why. The others are used without it.
@@ -102,9 +103,9 @@ impl LeftOut {
 }
 
 impl<T> Answer<T> {
-    pub(super) fn new(body: T, left_out: Vec<LeftOut>, headers: &HeaderMap) -> Self {
+    pub(super) fn new(body: T, left_out: Vec<LeftOut>, reply: &Reply) -> Self {
         use consul_wire::header;
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let text = |name: &str| reply.headers.get(name).and_then(|value| value.to_str().ok());
         let number = |name: &str| text(name).and_then(|value| value.parse::<u64>().ok());
         Self {
             body,
@@ -112,6 +113,7 @@ impl<T> Answer<T> {
             last_contact: Duration::from_millis(number(header::LAST_CONTACT).unwrap_or(0)),
             known_leader: text(header::KNOWN_LEADER) == Some("true"),
             left_out,
+            is_filtered_by_acls: reply.is_filtered_by_acls(),
         }
     }
 }

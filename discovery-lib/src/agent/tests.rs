@@ -75,28 +75,64 @@ async fn a_record_that_can_not_be_parsed_is_left_out_and_named() {
     assert_eq!(answer.left_out, left_out.map(|(id, why)| LeftOut::new("larry", id, why)));
 }
 
+const FILTERED: &str = "X-Consul-Results-Filtered-By-ACLs: true";
+
+/// A read of the instances of `web` with this answer.
+async fn read(
+    headers: &str,
+    body: &str,
+    query: &Query,
+    token: Token,
+) -> Result<Answer<Vec<ServiceEntry>>, Error> {
+    let length = body.len();
+    let answer = format!("HTTP/1.1 200 OK\r\n{headers}\r\nContent-Length: {length}\r\n\r\n{body}");
+    let (settings, _asked) = answering(answer).await;
+    AgentClient::new(settings.token(token)).unwrap().health(query, None).await
+}
+
 #[tokio::test]
 async fn an_answer_that_acls_emptied_is_an_error() {
-    for (headers, body, is_known) in [
-        ("X-Consul-Results-Filtered-By-ACLs: true", "[]", false),
-        ("X-Consul-Results-Filtered-By-ACLs: false", "[]", true),
-        ("X-Other: true", "[]", true),
-        (
-            "X-Consul-Results-Filtered-By-ACLs: true",
-            r#"[{"Node":{"Node":"n"},"Service":{"ID":"a","Service":"a"}}]"#,
-            true,
-        ),
-    ] {
-        let length = body.len();
-        let answer =
-            format!("HTTP/1.1 200 OK\r\n{headers}\r\nContent-Length: {length}\r\n\r\n{body}");
-        let (settings, _asked) = answering(answer).await;
-        let client = AgentClient::new(settings).unwrap();
-        let read = client.health(&"web".into(), None).await;
-        assert_eq!(read.is_ok(), is_known, "{headers} {body}: {read:?}");
-        if let Err(err) = read {
-            assert!(err.to_string().contains("hide all records from this token"), "{err}");
+    let (query, prepared) = (Query::new("web"), Query::prepared("web"));
+    let none = Token::default;
+    for (query, body) in
+        [(&query, "[]"), (&prepared, "{\"Nodes\":[]}"), (&prepared, "{\"Nodes\":null}")]
+    {
+        let err = read(FILTERED, body, query, none()).await.unwrap_err().to_string();
+        let remedy = "hide all records from requests without a token: set CONSUL_HTTP_TOKEN or CONSUL_HTTP_TOKEN_FILE";
+        assert!(err.ends_with(remedy), "{err}");
+        let err = read(FILTERED, body, query, none().value("t")).await.unwrap_err().to_string();
+        let remedy = "hide all records from this token: it needs service:read and node:read";
+        assert!(err.ends_with(remedy), "{err}");
+        for headers in ["X-Consul-Results-Filtered-By-ACLs: false", "X-Other: true"] {
+            let answer = read(headers, body, query, none()).await.unwrap();
+            assert!(answer.body.is_empty() && !answer.is_filtered_by_acls);
         }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_from_which_acls_hide_records_says_so() {
+    let body = r#"[{"Node":{"Node":"n"},"Service":{"ID":"a","Service":"a"}}]"#;
+    for (headers, is_filtered) in [(FILTERED, true), ("X-Other: true", false)] {
+        let answer = read(headers, body, &Query::new("web"), Token::default()).await.unwrap();
+        assert_eq!((answer.body.len(), answer.is_filtered_by_acls), (1, is_filtered));
+    }
+}
+
+#[tokio::test]
+async fn a_denied_request_without_a_token_says_that_there_was_none() {
+    for (token, rest) in [
+        (
+            Token::default(),
+            " to requests without a token: set CONSUL_HTTP_TOKEN or CONSUL_HTTP_TOKEN_FILE",
+        ),
+        (Token::default().value("t"), ""),
+    ] {
+        let denied = "HTTP/1.1 403 Forbidden\r\nContent-Length: 17\r\n\r\nPermission denied";
+        let (settings, _asked) = answering(denied).await;
+        let client = AgentClient::new(settings.token(token)).unwrap();
+        let err = client.agent_self().await.unwrap_err().to_string();
+        assert!(err.ends_with(&format!(" answered 403: Permission denied{rest}")), "{err}");
     }
 }
 

@@ -20,6 +20,16 @@ const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// The maximum length of the body of an error status that is read and shown.
 const REFUSAL_BYTES_MAX: usize = 4096;
 const REFUSAL_CHARS_MAX: usize = 300;
+/// What Go's and nginx's servers answer on a port for TLS to a request without TLS, with status 400.
+const FOR_TLS: [&str; 2] = [
+    "Client sent an HTTP request to an HTTPS server",
+    "The plain HTTP request was sent to HTTPS port",
+];
+
+/// Consul's text for a request that ACLs deny.
+const PERMISSION_DENIED: &str = "Permission denied";
+/// The remedy for a request without a token.
+const SET_TOKEN: &str = "set CONSUL_HTTP_TOKEN or CONSUL_HTTP_TOKEN_FILE";
 
 /// An answer of any status.
 #[derive(Debug)]
@@ -35,6 +45,8 @@ pub(super) struct Reply {
 struct Sent {
     agent: Arc<str>,
     what: String,
+    /// Without a token.
+    is_anonymous: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -58,6 +70,12 @@ impl Transport {
         &self.settings
     }
 
+    /// Stops using the connections that are open now.
+    #[cfg(all(test, feature = "tls"))]
+    pub(super) fn reconnect(&self) {
+        self.http.reconnect();
+    }
+
     /// Sends a request once. Dropping the future closes its connection; the agent may still execute the request.
     pub(super) async fn send(&self, request: Request) -> Result<Reply, Error> {
         let request = request
@@ -66,6 +84,7 @@ impl Transport {
         let sent = Sent {
             agent: self.shown.clone(),
             what: format!("{} {}", request.method, request.path),
+            is_anonymous: false,
         };
         let deadline = request.deadline;
         match timeout(deadline, self.exchange(&request, sent.clone())).await {
@@ -93,8 +112,9 @@ impl Transport {
         &self,
         token: Option<&Secret>,
         request: &Request,
-        sent: Sent,
+        mut sent: Sent,
     ) -> Result<Reply, Error> {
+        sent.is_anonymous = token.is_none();
         let url = format!("{}{}", self.base, request.path);
         let mut builder = http::Request::builder().method(request.method.clone()).uri(url);
         if let Some(token) = token {
@@ -126,34 +146,52 @@ impl Reply {
         if self.status.is_success() { Ok(self) } else { Err(self.refusal()) }
     }
 
+    /// Whether the agent says that ACLs removed records from this answer. Consul says so from 1.11 on.
+    pub(super) fn is_filtered_by_acls(&self) -> bool {
+        let filtered = self.headers.get(consul_wire::header::FILTERED_BY_ACLS);
+        filtered.is_some_and(|value| value == "true")
+    }
+
     /// # Errors
     /// The agent reports that ACLs removed records from this empty answer: the instances are not known.
     pub(super) fn not_emptied_by_acls(&self) -> Result<(), Error> {
-        let filtered = self.headers.get(consul_wire::header::FILTERED_BY_ACLS);
-        if filtered.is_none_or(|value| value != "true") {
+        if !self.is_filtered_by_acls() {
             return Ok(());
         }
-        let Sent { agent, what } = &self.sent;
+        let Sent { agent, what, is_anonymous } = &self.sent;
+        let (from, remedy) = if *is_anonymous {
+            ("requests without a token", SET_TOKEN)
+        } else {
+            ("this token", "it needs service:read and node:read")
+        };
         let text = format!(
-            "{what}: the ACLs of the agent at {agent} hide all records from this token: it needs service:read and node:read"
+            "{what}: the ACLs of the agent at {agent} hide all records from {from}: {remedy}"
         );
         Err(Error::new(Kind::Answer, text))
     }
 
     /// The error of a status that is not a success.
     pub(super) fn refusal(&self) -> Error {
-        let Sent { agent, what } = &self.sent;
+        let Sent { agent, what, is_anonymous } = &self.sent;
         let mut text = format!("{what}: the agent at {agent} answered {}", self.status.as_u16());
         match excerpt(&self.body) {
+            body if FOR_TLS.iter().any(|it| body.contains(it)) => {
+                let text =
+                    format!("{what}: the port of the agent at {agent} is for TLS: use https://");
+                return Error::new(Kind::Answer, text);
+            }
             body if body.is_empty() => {}
             body => text.extend([": ", &body]),
+        }
+        if *is_anonymous && text.ends_with(PERMISSION_DENIED) {
+            text.extend([" to requests without a token: ", SET_TOKEN]);
         }
         Error::new(Kind::Status(self.status), text)
     }
 
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|err| {
-            let Sent { agent, what } = &self.sent;
+            let Sent { agent, what, .. } = &self.sent;
             let text = format!(
                 "{what}: the answer from {agent} is not Consul's: {:?}",
                 excerpt(&self.body)
@@ -165,7 +203,7 @@ impl Reply {
 
 impl Sent {
     fn no_answer_within(&self, deadline: Duration) -> Error {
-        let Self { agent, what } = self;
+        let Self { agent, what, .. } = self;
         Error::new(
             Kind::Timeout,
             format!("{what}: no answer from the agent at {agent} within {deadline:?}"),
@@ -173,19 +211,26 @@ impl Sent {
     }
 
     fn not_sendable(&self, err: http::Error) -> Error {
-        let Self { agent, what } = self;
+        let Self { agent, what, .. } = self;
         Error::new(Kind::Setting, format!("{what}: no request can be sent to {agent}")).because(err)
     }
 
     fn failed(&self, failure: Failure) -> Error {
-        let Self { agent, what } = self;
+        let Self { agent, what, .. } = self;
         match failure {
+            Failure::Setting(err) => err,
+            Failure::NoTls(reason) => {
+                let text = format!("{what}: no TLS connection to the agent at {agent}: {reason}");
+                Error::new(Kind::Answer, text)
+            }
             Failure::Unreachable(cause) => {
                 let text = format!("{what}: no agent can be reached at {agent}");
                 Error::new(Kind::Unreachable, text).because(cause)
             }
             Failure::NotHttp(cause) => {
-                let text = format!("{what}: the answer from {agent} is not HTTP");
+                let is_plain = !agent.starts_with("https:");
+                let hint = if is_plain { ": use https:// if that port is for TLS" } else { "" };
+                let text = format!("{what}: the answer from {agent} is not HTTP{hint}");
                 Error::new(Kind::Answer, text).because(cause)
             }
             Failure::Closed(cause) => {

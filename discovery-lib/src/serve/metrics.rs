@@ -80,6 +80,11 @@ fn register_pools(registry: &mut Registry, pools: &[Pool]) {
         "Age of the last answer about the instances of a service",
         ages(pools),
     );
+    registry.register(
+        "hidden_by_acls",
+        "1 if ACLs hide records of a service from the token, as far as Consul says so",
+        hidden(pools),
+    );
 }
 
 fn text(registry: &Registry, format: Format) -> String {
@@ -131,4 +136,15 @@ fn ages(pools: &[Pool]) -> Family<Labels, Gauge<f64, AtomicU64>> {
         }
     }
     ages
+}
+
+fn hidden(pools: &[Pool]) -> Family<Labels, Gauge> {
+    let hidden = Family::<Labels, Gauge>::default();
+    for pool in pools {
+        if let Some(snapshot) = pool.explain().watched.snapshot {
+            let label = vec![("service", pool.service().to_string())];
+            hidden.get_or_create(&label).set(snapshot.is_filtered_by_acls().into());
+        }
+    }
+    hidden
 }

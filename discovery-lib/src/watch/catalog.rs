@@ -56,7 +56,8 @@ impl Catalog {
             instances.retain(|instance| instance.status == Status::Passing);
         }
         details.left_out.extend(answer.left_out);
-        self.left_out_log.report(&query.service, &details.left_out);
+        details.is_filtered_by_acls = answer.is_filtered_by_acls;
+        self.left_out_log.report(&query.service, &details);
         Ok(Reply {
             origin: if is_prepared { Origin::PreparedQuery } else { Origin::Catalog },
             instances,

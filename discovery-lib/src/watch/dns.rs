@@ -89,7 +89,8 @@ impl Dns {
         let resolver = self.server.resolver().await?;
         let message = records(&resolver, &self.name, RecordType::SRV).await?;
         let (mut targets, left_out) = srv::targets(&message);
-        self.left_out_log.report(&self.service, &left_out);
+        let details = Details { left_out, ..Details::default() };
+        self.left_out_log.report(&self.service, &details);
         for target in &mut targets {
             if target.host.is_none() {
                 target.host = address(&resolver, target).await?;
@@ -101,7 +102,7 @@ impl Dns {
             index: None,
             last_contact: Duration::ZERO,
             ttl: srv::ttl(&message),
-            details: Details { left_out, ..Details::default() },
+            details,
         })
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Details {
     pub(crate) checks: HashMap<(Arc<str>, ServiceId), Box<[CheckResult]>>,
     /// The records that can't be used.
     pub(crate) left_out: Vec<LeftOut>,
+    /// Whether ACLs hide further records.
+    pub(crate) is_filtered_by_acls: bool,
 }
 
 impl Snapshot {
@@ -69,6 +71,13 @@ impl Snapshot {
     #[must_use]
     pub fn left_out(&self) -> &[LeftOut] {
         &self.details.left_out
+    }
+
+    /// Whether ACLs hide further records from the token of this client, so that there may be more instances. Consul says so from 1.11 on. An
+    /// answer that ACLs emptied is no snapshot but a failure: the last one is kept.
+    #[must_use]
+    pub fn is_filtered_by_acls(&self) -> bool {
+        self.details.is_filtered_by_acls
     }
 
     /// The age of the answer. It grows without limit while Consul can't be reached.

@@ -7,5 +7,7 @@ mod agent;
 mod call;
 mod lifetimes;
 mod registration;
+#[cfg(feature = "tls")]
+mod tls;
 mod watch;
 mod world;
