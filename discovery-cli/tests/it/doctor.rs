@@ -295,7 +295,7 @@ async fn variables_in_the_way_are_found() {
         let first = seen.page.lines().next().unwrap();
         assert!(first.contains(what), "{}", seen.page);
     }
-    let seen = run(&[], &[("CONSUL_HTTP_ADDR", "https://localhost:8501")]).await;
+    let seen = run(&[], &[("CONSUL_HTTP_ADDR", "tcp://localhost:8500")]).await;
     found(&seen, "setting", &[]);
 }
 

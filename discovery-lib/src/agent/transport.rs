@@ -229,7 +229,7 @@ impl Sent {
             }
             Failure::NotHttp(cause) => {
                 let is_plain = !agent.starts_with("https:");
-                let hint = if is_plain { ": use https:// if that port is for TLS" } else { "" };
+                let hint = if is_plain { " (use https:// if that port is for TLS)" } else { "" };
                 let text = format!("{what}: the answer from {agent} is not HTTP{hint}");
                 Error::new(Kind::Answer, text).because(cause)
             }

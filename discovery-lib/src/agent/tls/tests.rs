@@ -218,7 +218,7 @@ async fn http_on_a_port_for_tls_and_the_reverse_are_named() {
     let world = World::usual().await;
     let plain = client("http", world.front.addr(), Tls::default()).leader().await.unwrap_err();
     assert!(
-        plain.to_string().ends_with(" is not HTTP: use https:// if that port is for TLS"),
+        plain.to_string().ends_with(" is not HTTP (use https:// if that port is for TLS)"),
         "{plain}"
     );
     let err = client("https", world.agent.http_addr(), world.tls()).leader().await.unwrap_err();
