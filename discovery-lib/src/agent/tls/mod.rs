@@ -39,7 +39,7 @@ pub(super) use secure::Secure;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tls {
-    /// `CONSUL_CACERT`: the certificates of the authorities that may sign the agent's certificate, instead of the system's.
+    /// `CONSUL_CACERT`: the certificates of the authorities that may sign the agent's certificate, instead of the system's (which are read once).
     pub ca_file: Option<PathBuf>,
     /// `CONSUL_CAPATH`: a directory of such files, with its subdirectories. Not used if there is a `ca_file`.
     pub ca_path: Option<PathBuf>,
