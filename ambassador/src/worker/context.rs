@@ -6,7 +6,7 @@ use discovery::Discovery;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
+use super::{Shared, early_timer::EarlyTimer};
 use crate::{connection_limit::Permit, counters::Counters, route::ActiveRoute, tcp::Buffers};
 
 /// A worker, as its connections see it.
@@ -17,6 +17,7 @@ pub(crate) struct Context {
     shared: Shared,
     pub(crate) buffers: Rc<Buffers>,
     open: Cell<usize>,
+    early_timer: Rc<EarlyTimer>,
     /// Wakes the worker when its last connection has ended.
     closed: Notify,
 }
@@ -41,8 +42,8 @@ pub(crate) enum Full {
 
 impl Context {
     pub(super) fn new(index: usize, count: usize, shared: Shared) -> Self {
-        let (buffers, open) = (Rc::default(), Cell::new(0));
-        Self { index, count, shared, buffers, open, closed: Notify::new() }
+        let (buffers, open, early_timer) = (Rc::default(), Cell::new(0), Rc::default());
+        Self { index, count, shared, buffers, open, early_timer, closed: Notify::new() }
     }
 
     /// For pools of services that requests name.
@@ -61,6 +62,7 @@ impl Context {
         let of_all = self.shared.limit.acquire().ok_or(Full::Total)?;
         let mut open = self.hold();
         open._permits = Some((of_route, of_all));
+        self.early_timer.keep();
         Ok(open)
     }
 

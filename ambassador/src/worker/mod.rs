@@ -5,6 +5,7 @@
 
 mod accept;
 mod context;
+mod early_timer;
 
 use std::{
     collections::HashMap,
