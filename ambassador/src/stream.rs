@@ -32,11 +32,17 @@ pub(crate) struct Ends {
 }
 
 impl Stream {
+    /// The address of its other end; none for a unix socket.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        let Self::Tcp(stream) = self else { return None };
+        stream.peer_addr().ok().map(canonical)
+    }
+
     /// The addresses of its ends; none for a unix socket.
     pub(crate) fn ends(&self) -> Option<Ends> {
         let Self::Tcp(stream) = self else { return None };
-        let (peer, local) = (stream.peer_addr().ok()?, stream.local_addr().ok()?);
-        Some(Ends { peer: canonical(peer), local: canonical(local) })
+        let local = stream.local_addr().ok().map(canonical)?;
+        Some(Ends { peer: self.peer()?, local })
     }
 
     /// Closes it so that the other end gets an error, not an end of the stream: what it received is not complete.

@@ -85,7 +85,7 @@ enum Head {
 
 impl<'p> Connection<'p> {
     pub(super) fn new(proxy: &'p Proxy, client: Stream, drain: Drain) -> Self {
-        let peer = client.ends().map(|ends| ends.peer.ip());
+        let peer = client.peer().map(|peer| peer.ip());
         let mut options = Cow::Borrowed(proxy.options());
         if let Some(key) = peer.filter(|_| proxy.route.config.options.sticky).map(sticky::key) {
             options = Cow::Owned(proxy.options().clone().key(Some(key)));

@@ -95,11 +95,11 @@ async fn connect(
     client: &Stream,
     options: &RouteOptions,
 ) -> Result<(Stream, Pick), discovery::Error> {
-    let ends =
-        if options.sticky || options.proxy_protocol.is_some() { client.ends() } else { None };
     let mut call = call_options(options.connect_timeout);
+    // Now, as a client that breaks its connection has no address any more.
+    let ends = options.proxy_protocol.and_then(|_| client.ends());
     if options.sticky {
-        call.key = ends.map(|ends| sticky::key(ends.peer.ip()));
+        call.key = client.peer().map(|peer| sticky::key(peer.ip()));
     }
     let (mut stream, pick) = pool.connect_with(&call).await?;
     set_keepalive(&stream, pool.service());
