@@ -194,8 +194,10 @@ async fn requests(senders: &[std::sync::Arc<Sender>], path: &str, count: usize) 
         tasks.spawn(async move {
             let mut sender = sender.lock().await;
             for _ in 0..count / AT_ONCE {
-                let request =
-                    Request::get(&path).header("host", "localhost").body(Empty::<Bytes>::new()).unwrap();
+                let request = Request::get(&path)
+                    .header("host", "localhost")
+                    .body(Empty::<Bytes>::new())
+                    .unwrap();
                 sender.ready().await.unwrap();
                 let answer = sender.send_request(request).await.unwrap();
                 assert_eq!(answer.status(), StatusCode::OK);
