@@ -58,6 +58,9 @@ const REPEATABLE_ONLY: Duration = Duration::from_secs(60);
 /// After a probe without information (abandoned, or answered with 429).
 const PROBE_AGAIN: Duration = Duration::from_secs(1);
 
+/// The kind of [`Breaker::Healthy`] in the word.
+const HEALTHY: u64 = 1;
+
 /// The state of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Breaker {
@@ -87,6 +90,11 @@ pub(crate) enum Admission {
 impl Breaker {
     pub(crate) const fn new(since: Moment) -> Self {
         Self::Healthy { failures: 0, ejections: 0, since }
+    }
+
+    /// Whether a success in rotation changes nothing of this word: healthy, without failures in a row.
+    pub(crate) const fn is_spotless(word: u64) -> bool {
+        word >> 56 == HEALTHY << 6
     }
 
     pub(crate) const fn is_out(self) -> bool {
@@ -203,7 +211,7 @@ impl Breaker {
     pub(crate) fn pack(self) -> u64 {
         let (kind, failures, ejections, at) = match self {
             Self::Off => (0, 0, 0, Moment::default()),
-            Self::Healthy { failures, ejections, since } => (1, failures, ejections, since),
+            Self::Healthy { failures, ejections, since } => (HEALTHY, failures, ejections, since),
             Self::Ejected { ejections, until } => (2, 0, ejections, until),
             Self::Probing { ejections, until } => (3, 0, ejections, until),
         };
@@ -216,7 +224,7 @@ impl Breaker {
         let (failures, ejections) = ((word >> 56) as u8 & 63, (word >> 48) as u8);
         match word >> 62 {
             0 => Self::Off,
-            1 => Self::Healthy { failures, ejections, since: at },
+            HEALTHY => Self::Healthy { failures, ejections, since: at },
             2 => Self::Ejected { ejections, until: at },
             _ => Self::Probing { ejections, until: at },
         }

@@ -10,8 +10,8 @@ mod limit;
 mod moment;
 mod rank;
 mod stats;
+mod traffic;
 mod verdict;
-mod window;
 
 use std::sync::{
     Arc,
@@ -28,8 +28,8 @@ pub(crate) use limit::EjectionLimit;
 pub(crate) use moment::Moment;
 pub use rank::Rank;
 pub(crate) use stats::{Call, MemberStats, Transition};
+pub(crate) use traffic::WINDOW_MAX;
 pub use verdict::{BreakerEvent, Charge, Verdict};
-pub(crate) use window::WINDOW_MAX;
 
 /// The identity of a running copy. Unique in this process, across pools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -32,6 +32,8 @@ enum Stage {
     /// A good response head has arrived. The result of the call is known at the end of its body.
     Answered(Moment),
     Judged,
+    /// Judged, and no longer counted as in flight.
+    Left,
 }
 
 impl Pick {
@@ -70,7 +72,14 @@ impl Pick {
 
     /// The call succeeded and is over.
     pub fn succeed(self) {
-        drop(self.judge(Verdict::SUCCESS));
+        let Self(mut call) = self;
+        let now = call.member.stats.moment(Instant::now());
+        if call.member.stats.succeed_and_leave(call.call, now) {
+            call.member.stats.charge(Charge::Measured, now.since(call.call.picked), now);
+            call.stage = Stage::Left;
+        } else {
+            call.judge_at_moment(Verdict::SUCCESS, now);
+        }
     }
 
     /// The call failed and is over.
@@ -124,8 +133,11 @@ impl InFlight {
     }
 
     fn judge_at(&mut self, verdict: Verdict, now: Instant) {
+        self.judge_at_moment(verdict, self.member.stats.moment(now));
+    }
+
+    fn judge_at_moment(&mut self, verdict: Verdict, now: Moment) {
         let stats = &self.member.stats;
-        let now = stats.moment(now);
         match (self.stage, verdict.breaker) {
             (Stage::Picked, BreakerEvent::Pending) => {
                 stats.charge(verdict.latency, now.since(self.call.picked), now);
@@ -139,7 +151,7 @@ impl InFlight {
             (Stage::Answered(at), event) if event != BreakerEvent::Pending => {
                 self.end(at, verdict, now);
             }
-            (Stage::Answered(_) | Stage::Judged, _) => {}
+            (Stage::Answered(_) | Stage::Judged | Stage::Left, _) => {}
         }
     }
 
@@ -189,8 +201,15 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         match self.stage {
             Stage::Picked => self.judge(Verdict::ABANDONED),
-            Stage::Answered(_) => self.judge(Verdict::SUCCESS),
+            Stage::Answered(_) => {
+                let now = self.member.stats.moment(Instant::now());
+                if self.member.stats.succeed_and_leave(self.call, now) {
+                    return;
+                }
+                self.judge_at_moment(Verdict::SUCCESS, now);
+            }
             Stage::Judged => {}
+            Stage::Left => return,
         }
         self.member.stats.leave();
     }

@@ -180,6 +180,9 @@ proptest! {
             _ => Breaker::Probing { ejections, until: at },
         };
         prop_assert_eq!(Breaker::unpack(breaker.pack()), breaker);
+        let after = on_event(breaker, BreakerEvent::Success, at);
+        let is_spotless = matches!(breaker, Breaker::Healthy { .. }) && after == breaker;
+        prop_assert_eq!(Breaker::is_spotless(breaker.pack()), is_spotless);
     }
 
     #[test]
