@@ -1,13 +1,16 @@
 //! The cost of a pick, its verdict and its end on a warm pool, relative to a baseline: read an `ArcSwap`, clone and drop the `Arc` of a
 //! member, and read the clock twice. For each policy, by the number of instances and of threads. Interleaved in one run; ratios, not times.
 //!
-//! `cargo bench -p discovery-lib --bench pick`, or with one policy: `-- round`. `-- count POLICY INSTANCES PICKS` only picks, for callgrind.
+//! `cargo bench -p discovery-lib --bench pick`, or with one policy: `-- RoundRobin`. `-- count POLICY INSTANCES PICKS` only picks, for callgrind.
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 
 use std::{hint::black_box, net::SocketAddr, sync::Arc, thread};
 
 use arc_swap::ArcSwap;
-use discovery::{Host, Instance, PickOptions, Pool, PoolOptions, RoundRobin};
+use discovery::{
+    ConsistentHash, Host, Instance, LeastInFlight, Locality, PeakEwma, PickOptions, Pool,
+    PoolOptions, RoundRobin, UniformRandom, WeightedRandom,
+};
 use testkit::ratio;
 use tokio::time::Instant;
 
@@ -28,8 +31,17 @@ fn cases() -> Vec<Case> {
     let case = |name, options| Case { name, options, is_keyed: false };
     vec![
         case("default", PoolOptions::new()),
+        case("PeakEwma", PoolOptions::new().policy(PeakEwma)),
+        case("LeastInFlight", PoolOptions::new().policy(LeastInFlight::new())),
+        case("RoundRobin", PoolOptions::new().policy(RoundRobin)),
+        case("UniformRandom", PoolOptions::new().policy(UniformRandom)),
+        case("WeightedRandom", PoolOptions::new().policy(WeightedRandom)),
+        case("Locality", PoolOptions::new().policy(Locality::new().datacenter("dc1"))),
         Case { is_keyed: true, ..case("default, with a key", PoolOptions::new()) },
-        case("round robin", PoolOptions::new().policy(RoundRobin::default())),
+        Case {
+            is_keyed: true,
+            ..case("ConsistentHash", PoolOptions::new().policy(ConsistentHash::new()))
+        },
     ]
 }
 

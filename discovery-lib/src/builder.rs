@@ -22,7 +22,7 @@ use crate::{
 /// let discovery = Discovery::builder(Settings::default())
 ///     .options(ServiceOptions::new().pool(PoolOptions::new().consecutive_failures(3)))
 ///     .service("reports", ServiceOptions::new().call(slow))
-///     .service("cache", ServiceOptions::new().pool(PoolOptions::new().policy(RoundRobin::default())))
+///     .service("cache", ServiceOptions::new().pool(PoolOptions::new().policy(RoundRobin)))
 ///     .build()?;
 /// # drop(discovery);
 /// # Ok(())
@@ -106,8 +106,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_options_of_a_service_replace_those_of_all() {
-        let round_robin =
-            || ServiceOptions::new().pool(PoolOptions::new().policy(RoundRobin::default()));
+        let round_robin = || ServiceOptions::new().pool(PoolOptions::new().policy(RoundRobin));
         let discovery =
             Discovery::builder(settings()).service("web", round_robin()).build().unwrap();
         let each_in_turn = |ports: &[u16]| ports.windows(4).all(|it| it[0] == it[3]);

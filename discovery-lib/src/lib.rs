@@ -137,6 +137,32 @@
 //! by all callers. [`Pool::pick`] chooses one of the published members without a lock. The result of the try ([`Verdict`]) updates that
 //! member's statistics, and decides whether the request is tried on another one.
 //!
+//! # Policies
+//!
+//! The pool decides which instances are eligible: those of the best rank (all checks pass, before a check warns), not ejected, not tried by the
+//! call before. A policy chooses one of these, per service: [`PoolOptions::policy`].
+//!
+//! | policy | chooses | for | weights | cost of a pick |
+//! |---|---|---|---|---|
+//! | [`PeakEwma`], the default | of two, the one with the smaller latency x calls in flight | most services: it avoids slow, stuck and failing instances | yes | constant |
+//! | [`LeastInFlight`] | of two or more, the one with the fewest calls in flight | calls of very different length | yes | constant, by the number of choices |
+//! | [`RoundRobin`] | one after the other | instances and requests that are alike | yes | constant; one counter for all threads |
+//! | [`UniformRandom`] | any | ignoring weights | no | constant |
+//! | [`WeightedRandom`] | any, by weight | canaries | yes | constant |
+//! | the default, with a [key](PickOptions::key) | the same for the same key | sessions, sharded data | yes | by the number of instances |
+//! | [`ConsistentHash`] | the same for the same key, up to a bound of its load | caches with hot keys | yes | by the number of instances |
+//! | [`Locality`] | same node, then zone, then datacenter; farther if these are too few or too busy | zones that are slow or billed | yes | constant |
+//! | your own [`Policy`] | | | | |
+//!
+//! While an instance is ejected or in its slow start, all but the default also read the state of each instance.
+//!
+//! Weights are those that an instance has in Consul for its present status ([`Weights`]). A weight of 0 is for an instance that is picked only if
+//! there is no other.
+//!
+//! An instance that fails several times in a row, or whose success rate is low, is ejected: at most half of them, for a time that grows with
+//! each ejection, until one call that can be repeated probes it successfully. [`PoolOptions`] has the settings, also for a slow start of new
+//! instances. `cargo bench -p discovery-lib --bench scenario` shows what each policy makes of a bad instance.
+//!
 //! There is no global state: two [`Discovery`] values share nothing. The library does not print or exit, and only [`Settings::from_env`] and
 //! [`Discovery::from_env`] read the environment.
 #![warn(missing_docs)]
@@ -169,7 +195,10 @@ pub mod serve;
 mod settings;
 mod watch;
 
-pub use balance::{Candidate, Candidates, Policy, RandomDraws, RoundRobin};
+pub use balance::{
+    Candidate, Candidates, ConsistentHash, LeastInFlight, Locality, PeakEwma, Policy, RandomDraws,
+    RoundRobin, UniformRandom, WeightedRandom, hash_key,
+};
 pub use builder::DiscoveryBuilder;
 pub use call::{Body, CallOptions, Client, FailedTry, RequestBody, TryError, headers, tries};
 pub use check_result::CheckResult;

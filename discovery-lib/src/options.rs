@@ -61,6 +61,7 @@ pub struct PoolOptions {
     pub(crate) breaker: BreakerOptions,
     pub(crate) ejected_max_percent: u8,
     pub(crate) reserve: Duration,
+    pub(crate) slow_start: Duration,
     pub(crate) policy: PolicyKind,
     random: Option<Random>,
 }
@@ -71,6 +72,7 @@ impl Default for PoolOptions {
             breaker: BreakerOptions::default(),
             ejected_max_percent: 50,
             reserve: Duration::from_secs(60),
+            slow_start: Duration::ZERO,
             policy: PolicyKind::default(),
             random: None,
         }
@@ -160,6 +162,44 @@ impl PoolOptions {
         self
     }
 
+    /// How long after an ejection only repeatable calls probe the instance ([`PickOptions::repeatable`](crate::PickOptions::repeatable)): 0 to
+    /// 1 h, or [`Duration::MAX`] for always; default 60 s. After that, one call of any kind is the probe.
+    ///
+    /// Always keeps calls that must not be sent twice away from an instance that has failed. But a service that gets no other calls never
+    /// readmits an ejected instance then.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use discovery::PoolOptions;
+    ///
+    /// // A payment is never the probe.
+    /// let options = PoolOptions::new().repeatable_probes(Duration::MAX);
+    /// ```
+    #[must_use]
+    pub fn repeatable_probes(mut self, time: Duration) -> Self {
+        self.breaker.repeatable_only = time;
+        self
+    }
+
+    /// Slow start: the time over which the share of an instance rises from a tenth to all, when it is new in Consul, returns from the reserve,
+    /// or was ejected. 0 (off) to 1 h, default off. The instances of the first answer are not new.
+    ///
+    /// For instances that are slow at first, by their caches or just-in-time compilers, together with a policy that ignores latency: the
+    /// default policy notices a slow instance at its first answer, and one that it has not called yet gets no more calls at the same time
+    /// than others.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use discovery::{PoolOptions, RoundRobin};
+    ///
+    /// let options = PoolOptions::new().policy(RoundRobin).slow_start(Duration::from_secs(30));
+    /// ```
+    #[must_use]
+    pub fn slow_start(mut self, time: Duration) -> Self {
+        self.slow_start = time;
+        self
+    }
+
     /// How long an instance that vanished from Consul, or turned critical without maintenance, remains in reserve: 0 to 1 h, default 60 s.
     /// Longer survives a longer loss of the registry's data.
     #[must_use]
@@ -168,13 +208,13 @@ impl PoolOptions {
         self
     }
 
-    /// The policy that chooses among eligible instances. Default: the power of two choices by latency and load; rendezvous hashing for a pick
-    /// with a key ([`PickOptions::key`](crate::PickOptions::key)).
+    /// The policy that chooses among eligible instances. Default: [`PeakEwma`](crate::PeakEwma). A table of all is in the
+    /// [documentation of the crate](crate#policies).
     ///
     /// ```
     /// use discovery::{PoolOptions, RoundRobin};
     ///
-    /// let options = PoolOptions::new().policy(RoundRobin::default());
+    /// let options = PoolOptions::new().policy(RoundRobin);
     /// ```
     #[must_use]
     pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
@@ -205,7 +245,7 @@ impl PoolOptions {
     /// # Errors
     /// A value is out of bounds: the error names it and the bound.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let Self { breaker, ejected_max_percent, reserve, .. } = self;
+        let Self { breaker, ejected_max_percent, reserve, slow_start, .. } = self;
         let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
         let ejections = second..=hour;
         let is_whole = breaker.window.subsec_nanos() == 0;
@@ -228,14 +268,20 @@ impl PoolOptions {
             (breaker.samples_min > 0, "success_rate_calls_min must be at least 1"),
             (*ejected_max_percent <= 100, "ejected_max must be 0 to 100 percent"),
             (*reserve <= hour, "reserve must be 0 to 1 h"),
+            (
+                breaker.repeatable_only <= hour || breaker.repeatable_only == Duration::MAX,
+                "repeatable_probes must be 0 to 1 h, or Duration::MAX",
+            ),
+            (*slow_start <= hour, "slow_start must be 0 to 1 h"),
         ] {
             if !is_valid {
                 return Err(Error::new(Kind::Setting, bound));
             }
         }
-        Ok(())
+        self.policy.check().map_err(|text| Error::new(Kind::Setting, text))
     }
 
+    #[inline]
     pub(crate) fn seed(&self) -> u64 {
         self.random.as_ref().map_or_else(|| fastrand::u64(..), Random::u64)
     }
@@ -249,6 +295,7 @@ impl PoolOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ConsistentHash, Locality};
 
     #[test]
     fn an_option_out_of_bounds_is_an_error_that_names_the_bound() {
@@ -268,6 +315,11 @@ mod tests {
             (new().success_rate_calls_min(0), Some("at least 1")),
             (new().ejected_max(101), Some("0 to 100")),
             (new().reserve(seconds(3601)), Some("0 to 1 h")),
+            (new().repeatable_probes(seconds(3601)), Some("0 to 1 h")),
+            (new().repeatable_probes(Duration::MAX), None),
+            (new().slow_start(seconds(3601)), Some("0 to 1 h")),
+            (new().policy(ConsistentHash::new().load_max(100)), Some("101 to 10000")),
+            (new().policy(Locality::new()), Some("needs a node, a zone or a datacenter")),
         ] {
             let error = options.check().err().map(|error| error.to_string());
             match (&error, expected) {

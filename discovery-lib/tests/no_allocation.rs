@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use discovery::{
-    BreakerEvent, Charge, PickError, PickOptions, Pool, PoolOptions, RoundRobin, Verdict,
+    BreakerEvent, Charge, ConsistentHash, LeastInFlight, Locality, PeakEwma, PickError,
+    PickOptions, Pool, PoolOptions, RoundRobin, UniformRandom, Verdict, WeightedRandom,
 };
 
 fn pool(members: u16) -> Pool {
@@ -66,8 +67,22 @@ fn a_pick_without_another_member_allocates_nothing() {
 
 #[test]
 fn a_pick_by_another_policy_allocates_nothing() {
-    let addresses = (1..=40).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    let options = PoolOptions::new().policy(RoundRobin::default());
-    let pool = Pool::fixed_with("web", addresses, options).unwrap();
-    allocates_nothing(|| pool.pick().unwrap().succeed());
+    let new = PoolOptions::new;
+    for options in [
+        new().policy(PeakEwma),
+        new().policy(LeastInFlight::new()),
+        new().policy(RoundRobin),
+        new().policy(UniformRandom),
+        new().policy(WeightedRandom),
+        new().policy(ConsistentHash::new()),
+        new().policy(Locality::new().datacenter("dc1")),
+    ] {
+        let addresses = (1..=40).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let pool = Pool::fixed_with("web", addresses, options).unwrap();
+        let pick = || pool.pick_with(PickOptions::new().key(3)).unwrap();
+        allocates_nothing(|| pick().succeed());
+        // While one is ejected, the eligible ones are listed.
+        (0..5).for_each(|_| pick().fail());
+        allocates_nothing(|| pick().succeed());
+    }
 }

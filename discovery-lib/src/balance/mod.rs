@@ -1,25 +1,41 @@
 //! Choosing an instance: `ranks` decides which members are eligible, a policy chooses among these.
 //!
-//! The members of each rank are prepared once per change of the pool. One file per policy: `p2c` (the default), `rendezvous`
-//! (the default for a call with a key), `round_robin`; `custom` adapts the public [`Policy`] trait.
+//! The members of each rank are prepared once per change of the pool (`tier`). One file per policy: `p2c` (the default), `least_in_flight`,
+//! `round_robin`, `random`, `consistent_hash`, `locality`; `rendezvous` is the order of instances by a key. `custom` passes the `candidates` to
+//! any of them, or to the user's [`Policy`].
 
 mod alias;
+mod candidates;
+mod consistent_hash;
 mod custom;
+mod hash;
+mod least_in_flight;
+mod locality;
 mod p2c;
 mod policy;
+mod random;
 mod ranks;
 mod rendezvous;
 mod round_robin;
+mod tier;
+mod turns;
 
 use std::sync::Arc;
 
 use crate::member::{Member, Moment};
 
+pub use candidates::{Candidate, Candidates};
+pub use consistent_hash::ConsistentHash;
+pub use hash::hash_key;
+pub use least_in_flight::LeastInFlight;
+pub use locality::Locality;
+pub use p2c::PeakEwma;
 pub(crate) use policy::PolicyKind;
-pub use policy::{Candidate, Candidates, Policy, RandomDraws};
-use ranks::Tier;
-pub(crate) use ranks::{Probe, Ranks, Request};
+pub use policy::{Policy, RandomDraws};
+pub use random::{UniformRandom, WeightedRandom};
+pub(crate) use ranks::{Balancer, Probe, Ranks, Request};
 pub use round_robin::RoundRobin;
+use tier::Tier;
 
 /// Whether a member may be chosen now.
 trait Eligible<'a>: FnMut(&'a Arc<Member>) -> bool {}
@@ -36,7 +52,20 @@ trait Chooser {
         now: Moment,
         eligible: &mut impl Eligible<'a>,
     ) -> Option<&'a Arc<Member>>;
+
+    /// Any member: all are eligible.
+    #[inline]
+    fn choose_any<'a>(
+        &self,
+        tier: &'a Tier,
+        draws: &mut RandomDraws,
+        now: Moment,
+    ) -> Option<&'a Arc<Member>> {
+        self.choose(tier, draws, now, &mut |_| true)
+    }
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -1,17 +1,18 @@
 //! The interface of a policy: it chooses one of the candidates that are eligible now.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc};
 
 use fastrand::Rng;
 
-use super::ranks::Entry;
-use crate::{Instance, member::MemberId};
+use super::candidates::Candidates;
+use crate::Instance;
 
 /// Chooses the instance of each pick.
 ///
 /// The pool decides which instances are eligible (rank, ejection, probes, what the call has tried) and passes these alone, so a policy
-/// compares candidates of one rank. The default is the power of two choices by latency and load; [`RoundRobin`](crate::RoundRobin) is an alternative. A policy
-/// is set with [`PoolOptions::policy`](crate::PoolOptions::policy) and is shared by all picks of a pool.
+/// compares candidates of one rank. The default is [`PeakEwma`](crate::PeakEwma); a table of the others is in the
+/// [documentation of the crate](crate#policies). A policy is set with [`PoolOptions::policy`](crate::PoolOptions::policy) and is shared by all
+/// picks, also of several pools: state such as whose turn it is belongs to the pool ([`Candidates::turn`]).
 ///
 /// ```
 /// use discovery::{Candidates, Policy, Pool, PoolOptions, RandomDraws};
@@ -46,78 +47,21 @@ pub trait Policy: Debug + Send + Sync {
         key: Option<u64>,
         random: &mut RandomDraws,
     ) -> usize;
-}
 
-/// The eligible members of one rank, as a read-only view. Their order is stable between two changes of the pool.
-#[derive(Debug, Clone, Copy)]
-pub struct Candidates<'a> {
-    entries: &'a [Entry],
-    eligible: &'a [u32],
-}
-
-/// One eligible member.
-#[derive(Debug, Clone, Copy)]
-pub struct Candidate<'a>(&'a Entry);
-
-impl<'a> Candidates<'a> {
-    pub(super) fn new(entries: &'a [Entry], eligible: &'a [u32]) -> Self {
-        Self { entries, eligible }
+    /// How far away an instance is. The candidates are sorted by it, the nearest first. Default: all are equally far, 0.
+    ///
+    /// Called once per instance and change of the pool, not per pick.
+    fn distance(&self, _: &Instance) -> u8 {
+        0
     }
 
-    /// The number of candidates.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.eligible.len()
-    }
-
-    /// Whether there are none. Always false in [`Policy::choose`].
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.eligible.is_empty()
-    }
-
-    /// The candidate at an index; None beyond the last.
-    #[must_use]
-    pub fn get(&self, index: usize) -> Option<Candidate<'a>> {
-        self.eligible.get(index).map(|&place| Candidate(&self.entries[place as usize]))
-    }
-
-    /// All candidates, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Candidate<'a>> + use<'a> {
-        let Self { entries, eligible } = *self;
-        eligible.iter().map(|&place| Candidate(&entries[place as usize]))
-    }
-}
-
-impl<'a> Candidate<'a> {
-    /// The instance as Consul describes it.
-    #[must_use]
-    pub fn instance(&self) -> &'a Arc<Instance> {
-        &self.0.member.instance
-    }
-
-    /// The identity of the running copy.
-    #[must_use]
-    pub fn member(&self) -> MemberId {
-        self.0.member.stats.id()
-    }
-
-    /// The weight for its current status.
-    #[must_use]
-    pub fn weight(&self) -> u16 {
-        self.0.member.instance.weight()
-    }
-
-    /// The latency estimate, with failures charged as slow answers; None before the first answer.
-    #[must_use]
-    pub fn latency(&self) -> Option<Duration> {
-        self.0.member.stats.latency().estimate()
-    }
-
-    /// The number of calls that use it now.
-    #[must_use]
-    pub fn in_flight(&self) -> u32 {
-        self.0.member.stats.in_flight()
+    /// Checks the settings of the policy, when a pool is created.
+    ///
+    /// # Errors
+    ///
+    /// A setting is out of bounds: the text says which, its value and the bounds.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
     }
 }
 
@@ -127,6 +71,7 @@ pub struct RandomDraws(pub(crate) Rng);
 
 impl RandomDraws {
     /// A number uniform over all of `u64`.
+    #[inline]
     pub fn u64(&mut self) -> u64 {
         self.0.u64(..)
     }
@@ -137,6 +82,7 @@ impl RandomDraws {
     }
 
     /// An index uniform in 0..`len`; 0 if `len` is 0.
+    #[inline]
     pub fn index(&mut self, len: usize) -> usize {
         self.0.usize(..len.max(1))
     }
@@ -148,4 +94,15 @@ pub(crate) enum PolicyKind {
     #[default]
     TwoChoices,
     Custom(Arc<dyn Policy>),
+}
+
+impl PolicyKind {
+    /// # Errors
+    /// A setting of the policy is out of bounds.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::TwoChoices => Ok(()),
+            Self::Custom(policy) => policy.check(),
+        }
+    }
 }

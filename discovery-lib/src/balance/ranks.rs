@@ -5,32 +5,29 @@
 use std::sync::Arc;
 
 use super::{
-    Chooser, PolicyKind, RandomDraws, alias::Alias, custom::Custom, p2c::TwoChoices,
-    rendezvous::Rendezvous,
+    Chooser, PolicyKind, RandomDraws, Tier, custom::Custom, p2c::TwoChoices,
+    rendezvous::Rendezvous, turns::Turns,
 };
-use crate::member::{Admission, Member, MemberId, Moment, Rank};
+use crate::{
+    PoolOptions,
+    member::{Admission, EjectionLimit, Member, MemberId, Moment, Rank},
+};
+
+/// What all states of one pool share.
+#[derive(Debug, Clone)]
+pub(crate) struct Balancer {
+    policy: PolicyKind,
+    turns: Arc<Turns>,
+    limit: Arc<EjectionLimit>,
+}
 
 /// The members of a pool by the rank of their status in Consul, best first.
 #[derive(Debug)]
 pub(crate) struct Ranks {
-    policy: PolicyKind,
+    balancer: Balancer,
     /// Passing, warning, spare.
     live: [Tier; 3],
     reserve: Tier,
-}
-
-/// The members of one rank.
-#[derive(Debug)]
-pub(super) struct Tier {
-    pub(super) entries: Box<[Entry]>,
-    pub(super) by_weight: Alias,
-}
-
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) member: Arc<Member>,
-    /// One over its weight: the load of one call.
-    pub(super) per_call: f32,
 }
 
 /// Whether a call may probe an ejected member.
@@ -59,13 +56,22 @@ pub(crate) struct Choice<'a> {
     pub(crate) is_out: bool,
 }
 
+impl Balancer {
+    pub(crate) fn new(options: &PoolOptions, limit: &Arc<EjectionLimit>) -> Self {
+        let turns = Arc::new(Turns::new(options.seed()));
+        Self { policy: options.policy.clone(), turns, limit: Arc::clone(limit) }
+    }
+}
+
 impl Ranks {
-    pub(crate) fn new(policy: &PolicyKind, members: &[Arc<Member>]) -> Self {
+    pub(crate) fn new(balancer: &Balancer, members: &[Arc<Member>]) -> Self {
+        let Balancer { policy, turns, .. } = balancer;
         let of = |rank| {
-            Tier::new(members.iter().filter(|it| it.rank_in_consul() == rank).cloned().collect())
+            let members = members.iter().filter(|it| it.rank_in_consul() == rank);
+            Tier::new(members.cloned().collect(), policy, turns)
         };
         Self {
-            policy: policy.clone(),
+            balancer: balancer.clone(),
             live: [of(Rank::Passing), of(Rank::Warning), of(Rank::Spare)],
             reserve: of(Rank::Reserve),
         }
@@ -79,7 +85,7 @@ impl Ranks {
         now: Moment,
         request: Request<'_>,
     ) -> Option<Choice<'_>> {
-        match &self.policy {
+        match &self.balancer.policy {
             PolicyKind::TwoChoices => match request.key {
                 None => self.pick_by(&TwoChoices, draws, now, request),
                 Some(key) => self.pick_by(&Rendezvous { key }, draws, now, request),
@@ -91,9 +97,26 @@ impl Ranks {
         }
     }
 
-    /// Only the first try of a call probes a member whose ejection is over: a call that has failed once needs a healthy member.
     #[inline]
-    fn pick_by<'s>(
+    fn pick_by(
+        &self,
+        chooser: &impl Chooser,
+        draws: &mut RandomDraws,
+        now: Moment,
+        request: Request<'_>,
+    ) -> Option<Choice<'_>> {
+        if request.tried.is_empty() && self.balancer.limit.is_calm(now) {
+            for tier in &self.live {
+                if let Some(member) = chooser.choose_any(tier, draws, now) {
+                    return Some(Choice { member, is_out: false });
+                }
+            }
+        }
+        self.pick_eligible(chooser, draws, now, request)
+    }
+
+    /// Only the first try of a call probes a member whose ejection is over: a call that has failed once needs a healthy member.
+    fn pick_eligible<'s>(
         &'s self,
         chooser: &impl Chooser,
         draws: &mut RandomDraws,
@@ -102,9 +125,12 @@ impl Ranks {
     ) -> Option<Choice<'s>> {
         let Request { tried, probe, key: _ } = request;
         let mut is_new = |member: &Arc<Member>| !tried.contains(&member.stats.id());
+        let has_starting = self.balancer.limit.has_starting(now);
+        // A member in its slow start is eligible for a part of the picks; if there is no other, for all.
+        let luck = if has_starting { draws.0.f32() } else { 0.0 };
         for tier in &self.live {
             let mut due = None;
-            let mut eligible = |member: &'s Arc<Member>| match member.stats.admission(now) {
+            let mut admitted = |member: &'s Arc<Member>| match member.stats.admission(now) {
                 Admission::In => is_new(member),
                 Admission::Due if probe == Probe::Delayed => false,
                 Admission::Out => false,
@@ -113,7 +139,12 @@ impl Ranks {
                     false
                 }
             };
-            let chosen = chooser.choose(tier, draws, now, &mut eligible);
+            let mut eligible =
+                |member: &'s Arc<Member>| admitted(member) && luck < member.stats.share(now);
+            let mut chosen = chooser.choose(tier, draws, now, &mut eligible);
+            if chosen.is_none() && has_starting {
+                chosen = chooser.choose(tier, draws, now, &mut admitted);
+            }
             if let Some(member) = due.filter(|it| tried.is_empty() && it.stats.take_probe(now)) {
                 return Some(Choice { member, is_out: true });
             }
@@ -128,18 +159,6 @@ impl Ranks {
         let mut eligible = |member: &Arc<Member>| !member.is_dropped() && is_new(member);
         let member = chooser.choose(&self.reserve, draws, now, &mut eligible)?;
         Some(Choice { member, is_out: false })
-    }
-}
-
-impl Tier {
-    fn new(members: Vec<Arc<Member>>) -> Self {
-        let weights: Vec<u16> = members.iter().map(|member| member.instance.weight()).collect();
-        let entries = members
-            .into_iter()
-            .zip(&weights)
-            .map(|(member, &weight)| Entry { member, per_call: 1.0 / f32::from(weight.max(1)) })
-            .collect();
-        Self { entries, by_weight: Alias::new(&weights) }
     }
 }
 

@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
-use super::{Chooser, Eligible, policy::RandomDraws, ranks::Tier};
-use crate::{
-    Instance,
-    member::{Member, Moment},
+use super::{
+    Chooser, Eligible,
+    hash::mix,
+    policy::RandomDraws,
+    tier::{Entry, Tier},
 };
+use crate::member::{Member, Moment};
 
 /// The choice by a key.
 #[derive(Debug)]
@@ -26,44 +28,45 @@ impl Chooser for Rendezvous {
         _: Moment,
         eligible: &mut impl Eligible<'a>,
     ) -> Option<&'a Arc<Member>> {
-        let members = tier.entries.iter().map(|entry| &entry.member);
-        let scored = members
-            .filter(|member| eligible(member))
-            .map(|member| (score(self.key, &member.instance), member));
-        scored.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, member)| member)
+        let entries = tier.entries.iter().filter(|entry| eligible(&entry.member));
+        let (_, entry) = highest(self.key, tier.by_weight.is_even(), entries.enumerate())?;
+        Some(&entry.member)
     }
+}
+
+/// The entry with the highest score, and its index. `is_even`: all have the same weight.
+pub(super) fn highest<'a>(
+    key: u64,
+    is_even: bool,
+    entries: impl Iterator<Item = (usize, &'a Entry)>,
+) -> Option<(usize, &'a Entry)> {
+    if is_even {
+        // The score grows with the hash.
+        return entries.max_by_key(|(_, entry)| hash(key, entry));
+    }
+    let scored =
+        entries.map(|(index, entry)| (score(hash(key, entry), entry.weight), index, entry));
+    let best = scored.max_by(|(a, ..), (b, ..)| a.total_cmp(b));
+    best.map(|(_, index, entry)| (index, entry))
+}
+
+fn hash(key: u64, entry: &Entry) -> u64 {
+    mix(key ^ entry.identity)
 }
 
 /// Exponentially distributed with the weight as its rate: the smallest such number belongs to a member with the probability of its share. The
 /// sign is changed, so that the highest score wins.
-fn score(key: u64, instance: &Instance) -> f64 {
-    let hash = mix(key ^ identity(instance));
+fn score(hash: u64, weight: u16) -> f64 {
     // In 0..1, without 0: the upper 53 bits, and a half.
     let uniform = ((hash >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-    uniform.ln() / f64::from(instance.weight().max(1))
-}
-
-/// A hash of the id and the node, which are the same for all callers and all runs (FNV-1a).
-fn identity(instance: &Instance) -> u64 {
-    let separator = [0];
-    let bytes = instance.id.as_str().bytes().chain(separator).chain(instance.node.bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
-}
-
-/// The finalizer of SplitMix64: each bit of the input changes half of the output's.
-fn mix(mut bits: u64) -> u64 {
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
+    uniform.ln() / f64::from(weight)
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
 
-    use super::*;
+    use super::{super::testing::tier, *};
     use crate::{PickOptions, Pool};
 
     /// Ports of the instances that these keys get.
@@ -92,11 +95,18 @@ mod tests {
 
     #[test]
     fn keys_are_spread_by_weight() {
-        let mut heavy = Instance::at("web", "10.0.0.1".into(), 80);
-        heavy.weights.passing = 3;
-        let light = Instance::at("web", "10.0.0.2".into(), 80);
-        let share = (0..10_000).filter(|key| score(*key, &heavy) > score(*key, &light)).count();
-        assert!((7200..7800).contains(&share), "{share} of 10000");
+        let tier = tier(&[3, 1]);
+        let is_heavy =
+            |key: &u64| highest(*key, false, tier.entries.iter().enumerate()).unwrap().0 == 0;
+        let share = (0..10_000).filter(is_heavy).count();
+        assert!((7300..7700).contains(&share), "{share} of 10000");
+    }
+
+    #[test]
+    fn equal_weights_need_no_logarithm() {
+        let tier = tier(&[7; 20]);
+        let of = |key, is_even| highest(key, is_even, tier.entries.iter().enumerate()).unwrap().0;
+        assert!((0..1000).all(|key| of(key, true) == of(key, false)));
     }
 
     #[test]

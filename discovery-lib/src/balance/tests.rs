@@ -5,9 +5,9 @@ use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 use fastrand::Rng;
 use tokio::time::Instant;
 
-use super::{PolicyKind, Probe, RandomDraws, Ranks, Request};
+use super::{Balancer, Probe, RandomDraws, Ranks, Request};
 use crate::{
-    Host, Instance, Verdict, Weights,
+    Host, Instance, PoolOptions, Verdict, Weights,
     member::{Call, EjectionLimit, Member, MemberStats, Moment},
 };
 
@@ -54,6 +54,7 @@ fn seconds(now: Moment) -> u64 {
 struct Simulation {
     servers: Vec<Server>,
     members: Vec<Arc<Member>>,
+    balancer: Balancer,
     ranks: Ranks,
     draws: RandomDraws,
     now: Moment,
@@ -81,9 +82,11 @@ impl Simulation {
             Arc::new(Member { instance: Arc::new(instance), stats, reserve_until: None })
         };
         let members: Vec<_> = (1..).zip(servers).map(member).collect();
+        let balancer = Balancer::new(&PoolOptions::new(), &limit);
         Self {
             servers: servers.iter().map(|server| server.0).collect(),
-            ranks: Ranks::new(&PolicyKind::TwoChoices, &members),
+            ranks: Ranks::new(&balancer, &members),
+            balancer,
             members,
             draws: RandomDraws(Rng::with_seed(7)),
             now: Moment::default(),
@@ -264,7 +267,7 @@ fn ejected_servers_are_picked_without_an_alternative_and_recover() {
     let mut run = Simulation::new(&[Server::Hangs, Server::Answers { millis: 5 }]).run(500.0, 5);
     assert!(run.members[0].stats.ejected_until().is_some());
     run.servers[0] = Server::Answers { millis: 5 };
-    run.ranks = Ranks::new(&PolicyKind::TwoChoices, &run.members[..1]);
+    run.ranks = Ranks::new(&run.balancer, &run.members[..1]);
     run.call();
     run.now = run.now.after(DEADLINE);
     run.end_calls();

@@ -86,12 +86,14 @@ impl<R: Clone> Background<R> {
     }
 
     /// Restarts it if it has ended, inside of a tokio runtime. One atomic load while it runs.
+    #[inline]
     pub(crate) fn keep_running(&self) {
         if !self.is_running() {
             self.touch(Instant::now());
         }
     }
 
+    #[inline]
     pub(crate) fn is_running(&self) -> bool {
         self.shared.is_running.load(Ordering::Acquire)
     }

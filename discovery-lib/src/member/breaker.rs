@@ -30,6 +30,9 @@ pub(crate) struct BreakerOptions {
     pub(crate) samples_min: u32,
     /// The window of the success rate, in whole seconds.
     pub(crate) window: Duration,
+    /// After an ejection, only repeatable calls probe for this time. Then any call does: otherwise a service that gets only POST requests
+    /// would never readmit a member.
+    pub(crate) repeatable_only: Duration,
 }
 
 impl Default for BreakerOptions {
@@ -41,6 +44,7 @@ impl Default for BreakerOptions {
             good_min_percent: 50,
             samples_min: 20,
             window: Duration::from_secs(10),
+            repeatable_only: Duration::from_secs(60),
         }
     }
 }
@@ -50,10 +54,6 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(30);
 
 /// A probe without a result blocks further probes for this time.
 const PROBE_MAX: Duration = Duration::from_secs(10);
-
-/// After an ejection, only repeatable calls probe for this time. Then any call does: otherwise a service that gets only POST requests would
-/// never readmit a member.
-const REPEATABLE_ONLY: Duration = Duration::from_secs(60);
 
 /// After a probe without information (abandoned, or answered with 429).
 const PROBE_AGAIN: Duration = Duration::from_secs(1);
@@ -101,13 +101,13 @@ impl Breaker {
         matches!(self, Self::Ejected { .. } | Self::Probing { .. })
     }
 
-    pub(crate) fn admission(self, now: Moment) -> Admission {
+    pub(crate) fn admission(self, options: &BreakerOptions, now: Moment) -> Admission {
         match self {
             Self::Off | Self::Healthy { .. } => Admission::In,
             Self::Ejected { until, .. } | Self::Probing { until, .. } => {
                 if now < until {
                     Admission::Out
-                } else if now < until.after(REPEATABLE_ONLY) {
+                } else if now < until.after(options.repeatable_only) {
                     Admission::Due
                 } else {
                     Admission::Overdue

@@ -48,12 +48,14 @@ struct Estimate {
 impl Estimate {
     /// The bits of positive floats sort like the numbers, so the difference to the bits of 1 is a small number. One is added to it, and 0
     /// means that the member was never measured.
+    #[inline]
     fn pack(self) -> u64 {
         let above_one = self.micros.clamp(1.0, MICROS_MAX).to_bits() - ONE;
         let rounded = (above_one + (1 << (DROPPED_BITS - 1))) >> DROPPED_BITS;
         (u64::from(rounded + 1) << STAMP_BITS) | self.at
     }
 
+    #[inline]
     fn unpack(word: u64) -> Option<Self> {
         let rounded = u32::try_from(word >> STAMP_BITS).ok()?.checked_sub(1)?;
         let micros = f32::from_bits((rounded << DROPPED_BITS) + ONE);
@@ -61,12 +63,17 @@ impl Estimate {
     }
 
     fn new(latency: Duration, now: Moment) -> Self {
-        Self { micros: (latency.as_secs_f32() * 1e6).clamp(1.0, MICROS_MAX), at: tick(now) }
+        Self::of_micros(latency.as_secs_f32() * 1e6, now)
+    }
+
+    #[inline]
+    fn of_micros(micros: f32, now: Moment) -> Self {
+        Self { micros: micros.clamp(1.0, MICROS_MAX), at: tick(now) }
     }
 
     /// After one more answer.
-    fn after(self, latency: Duration, now: Moment) -> Self {
-        let answer = Self::new(latency, now);
+    #[inline]
+    fn after(self, answer: Self, now: Moment) -> Self {
         if answer.micros >= self.micros {
             return answer;
         }
@@ -100,6 +107,7 @@ fn tick(now: Moment) -> u64 {
 }
 
 /// The factors by which each is slower than the other: at least one of them is 1.
+#[inline]
 fn handicaps(one: Option<Estimate>, other: Option<Estimate>, now: Moment) -> (f32, f32) {
     match (one, other) {
         (None, None) => (1.0, 1.0),
@@ -140,13 +148,31 @@ impl Latency {
         };
         let step = |word| {
             let before = Estimate::unpack(word);
-            let latency = learn(before)?;
-            let after =
-                before.map_or_else(|| Estimate::new(latency, now), |it| it.after(latency, now));
+            let answer = Estimate::new(learn(before)?, now);
+            let after = before.map_or(answer, |it| it.after(answer, now));
             Some(after.pack()).filter(|after| *after != word)
         };
         // An error is a step that changes nothing.
         self.0.fetch_update(Relaxed, Relaxed, step).ok();
+    }
+
+    /// As [`Charge::Measured`], for the usual case: without a conversion of durations, and without a write if nothing changes.
+    #[inline]
+    pub(crate) fn measured(&self, picked: Moment, now: Moment) {
+        let micros = now.as_micros().saturating_sub(picked.as_micros());
+        let answer = Estimate::of_micros(micros as f32, now);
+        let mut word = self.0.load(Relaxed);
+        loop {
+            let before = Estimate::unpack(word);
+            let after = before.map_or(answer, |it| it.after(answer, now)).pack();
+            if after == word {
+                return;
+            }
+            match self.0.compare_exchange_weak(word, after, Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(newer) => word = newer,
+            }
+        }
     }
 
     /// Restarts the estimate with this answer: after a readmission, the charges for its failures no longer apply.
@@ -154,6 +180,7 @@ impl Latency {
         self.0.store(Estimate::new(latency, now).pack(), Relaxed);
     }
 
+    #[inline]
     fn load(&self) -> Option<Estimate> {
         Estimate::unpack(self.0.load(Relaxed))
     }
@@ -196,7 +223,8 @@ mod tests {
     #[test]
     fn an_answer_that_is_recorded_late_lowers_nothing() {
         let newest = Estimate::new(millis(100), at(60_000));
-        assert_eq!(newest.after(millis(10), at(1000)).micros, newest.micros);
+        let late = Estimate::new(millis(10), at(1000));
+        assert_eq!(newest.after(late, at(1000)).micros, newest.micros);
         assert_eq!(newest.remaining(at(1000)), 1.0);
     }
 
@@ -224,6 +252,18 @@ mod tests {
         assert_eq!(latency.estimate(), None);
         latency.charge(Charge::IfAboveEstimate, millis(1100), at(0));
         assert_eq!(latency.estimate(), Some(millis(1100)));
+    }
+
+    #[test]
+    fn the_usual_charge_is_the_measured_one() {
+        let (one, other) = (Latency::default(), Latency::default());
+        for (picked, now) in [(0, 20), (30, 31), (40, 540), (5000, 5001), (5001, 5001)] {
+            one.charge(Charge::Measured, at(now).since(at(picked)), at(now));
+            other.measured(at(picked), at(now));
+            let (one, other) = (one.load().unwrap(), other.load().unwrap());
+            assert!((one.micros / other.micros - 1.0).abs() < 1e-5, "{one:?}, {other:?}");
+            assert_eq!(one.at, other.at);
+        }
     }
 
     #[test]

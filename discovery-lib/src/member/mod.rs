@@ -9,6 +9,7 @@ mod latency;
 mod limit;
 mod moment;
 mod rank;
+mod slow_start;
 mod stats;
 mod traffic;
 mod verdict;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 pub(crate) struct Moment(u64);
 
 impl Moment {
+    #[inline]
     pub(crate) fn new(now: Instant, epoch: Instant) -> Self {
         Self(micros(now.saturating_duration_since(epoch)))
     }
@@ -19,10 +20,12 @@ impl Moment {
         Self(micros)
     }
 
+    #[inline]
     pub(crate) const fn as_micros(self) -> u64 {
         self.0
     }
 
+    #[inline]
     pub(crate) const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
@@ -33,6 +36,7 @@ impl Moment {
 }
 
 /// Whole microseconds, without the 128-bit arithmetic of `Duration::as_micros`; saturates after half a million years.
+#[inline]
 fn micros(span: Duration) -> u64 {
     span.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(span.subsec_micros()))
 }

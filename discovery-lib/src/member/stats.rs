@@ -21,6 +21,7 @@ use super::{
     Verdict,
     breaker::Breaker,
     latency::Latency,
+    slow_start,
     traffic::{Sample, Traffic},
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct MemberStats {
     breaker: AtomicU64,
     traffic: Traffic,
     limit: Arc<EjectionLimit>,
+    /// When its slow start began, in microseconds; 0: it has none.
+    starting_at: AtomicU64,
     refused: AtomicBool,
     gone: AtomicBool,
     /// Wakes the tasks that wait for `gone`.
@@ -89,6 +92,7 @@ impl MemberStats {
             breaker: AtomicU64::new(Breaker::new(Moment::new(now, epoch)).pack()),
             traffic: Traffic::default(),
             limit,
+            starting_at: AtomicU64::new(0),
             refused: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             gone_notify: Notify::new(),
@@ -97,10 +101,12 @@ impl MemberStats {
         }
     }
 
+    #[inline]
     pub(crate) fn moment(&self, now: Instant) -> Moment {
         Moment::new(now, self.epoch)
     }
 
+    #[inline]
     pub(crate) fn id(&self) -> MemberId {
         self.id
     }
@@ -111,10 +117,12 @@ impl MemberStats {
         Arc::clone(attached).downcast().unwrap_or_default()
     }
 
+    #[inline]
     pub(crate) fn latency(&self) -> &Latency {
         &self.latency
     }
 
+    #[inline]
     pub(crate) fn in_flight(&self) -> u32 {
         self.traffic.in_flight()
     }
@@ -125,7 +133,24 @@ impl MemberStats {
     }
 
     pub(crate) fn admission(&self, now: Moment) -> Admission {
-        Breaker::unpack(self.breaker.load(Relaxed)).admission(now)
+        Breaker::unpack(self.breaker.load(Relaxed)).admission(&self.options.breaker, now)
+    }
+
+    /// Begins its slow start, if the pool has one: it is new to the pool, or comes back.
+    pub(crate) fn start_slowly(&self, now: Moment) {
+        let span = self.options.slow_start;
+        if !span.is_zero() {
+            self.starting_at.store(now.as_micros().max(1), Relaxed);
+            self.limit.starting_until(now.after(span));
+        }
+    }
+
+    /// The share of its usual calls that it gets: less than 1 in its slow start.
+    pub(crate) fn share(&self, now: Moment) -> f32 {
+        match self.starting_at.load(Relaxed) {
+            0 => 1.0,
+            at => slow_start::share(now.since(Moment::from_micros(at)), self.options.slow_start),
+        }
     }
 
     /// When its ejection ends; None while it is in.
@@ -173,10 +198,12 @@ impl MemberStats {
         }
     }
 
+    #[inline]
     pub(crate) fn enter(&self) {
         self.traffic.enter();
     }
 
+    #[inline]
     pub(crate) fn leave(&self) {
         self.traffic.leave();
     }
@@ -203,8 +230,8 @@ impl MemberStats {
         transition
     }
 
-    /// Records a success that ends its call, whose response head arrived after `elapsed`. As [`MemberStats::learn`] and
-    /// [`MemberStats::leave`], in fewer steps if it changes no state. False if it does; then nothing is recorded.
+    /// Records a success that ends its call. As [`MemberStats::learn`] and [`MemberStats::leave`], in fewer steps if it changes no state.
+    /// False if it does; then nothing is recorded.
     #[inline]
     pub(crate) fn succeed_and_leave(&self, call: Call, now: Moment) -> bool {
         let is_plain = !call.is_out && Breaker::is_spotless(self.breaker.load(Relaxed));
@@ -231,6 +258,7 @@ impl MemberStats {
         };
         if transition == Transition::Readmitted {
             self.latency.restart(elapsed, now);
+            self.start_slowly(now);
         }
         transition
     }
@@ -274,7 +302,10 @@ impl MemberStats {
 
     /// Judges it again: it is no longer a reserve.
     pub(crate) fn switch_on(&self, now: Moment) {
-        self.step(|breaker| if breaker == Breaker::Off { Breaker::new(now) } else { breaker });
+        let on = |breaker| if breaker == Breaker::Off { Breaker::new(now) } else { breaker };
+        if self.step(on).is_some() {
+            self.start_slowly(now);
+        }
     }
 
     /// Ends its ejection early, because too many are ejected.

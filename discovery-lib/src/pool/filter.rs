@@ -74,7 +74,7 @@ impl PoolState {
         let parent = root.published();
         let members = parent.members.iter().filter(|it| (keep.0)(&it.instance)).cloned().collect();
         let watched = keep.watched(parent.watched.clone());
-        self.store(Published::new(members, watched, &self.options.policy));
+        self.store(Published::new(members, watched, &self.balancer));
         self.announce();
     }
 

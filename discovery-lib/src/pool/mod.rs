@@ -162,6 +162,7 @@ impl Pool {
     }
 
     /// Restarts the feeding task if its runtime has ended. Otherwise it costs one atomic read.
+    #[inline]
     fn keep_fed(&self) {
         if let Some(background) = self.background() {
             background.keep_running();
@@ -222,6 +223,7 @@ impl Pool {
     /// # Errors
     ///
     /// There is no instance to call.
+    #[inline]
     pub fn pick(&self) -> Result<Pick, PickError> {
         self.pick_with(PickOptions::new())
     }

@@ -48,7 +48,8 @@ impl<'a> PickOptions<'a> {
     }
 
     /// A key. By the default policy, calls with the same key go to the same instance while the set of instances stays the same, and only the
-    /// keys of an instance that leaves move to others (rendezvous hashing).
+    /// keys of an instance that leaves move to others (rendezvous hashing). [`ConsistentHash`](crate::ConsistentHash) bounds the load that a
+    /// key may bring to an instance; [`hash_key`](crate::hash_key) makes a key of text.
     #[must_use]
     pub fn key(mut self, key: u64) -> Self {
         self.request.key = Some(key);

@@ -37,6 +37,7 @@ enum Stage {
 }
 
 impl Pick {
+    #[inline]
     pub(super) fn new(member: Arc<Member>, call: Call) -> Self {
         member.stats.enter();
         Self(InFlight { member, call, stage: Stage::Picked })
@@ -71,11 +72,12 @@ impl Pick {
     }
 
     /// The call succeeded and is over.
+    #[inline]
     pub fn succeed(self) {
         let Self(mut call) = self;
         let now = call.member.stats.moment(Instant::now());
         if call.member.stats.succeed_and_leave(call.call, now) {
-            call.member.stats.charge(Charge::Measured, now.since(call.call.picked), now);
+            call.member.stats.latency().measured(call.call.picked, now);
             call.stage = Stage::Left;
         } else {
             call.judge_at_moment(Verdict::SUCCESS, now);

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Error, Instance, PoolOptions, Watched,
-    balance::{PolicyKind, Ranks},
+    balance::{Balancer, Ranks},
     error::Kind,
     member::{EjectionLimit, Member, MemberStats, Moment},
     names::Names,
@@ -40,6 +40,7 @@ pub(super) struct PoolState {
     limit: Arc<EjectionLimit>,
     names: Arc<Names>,
     pub(super) options: Arc<PoolOptions>,
+    pub(super) balancer: Balancer,
     /// The part of its root that a derived pool publishes; None for other pools.
     pub(super) keep: Option<Predicate>,
     /// The pool that a derived pool is a part of; None for other pools.
@@ -60,17 +61,17 @@ pub(super) enum Start {
 }
 
 impl Published {
-    pub(super) fn new(members: Vec<Arc<Member>>, watched: Watched, policy: &PolicyKind) -> Self {
+    pub(super) fn new(members: Vec<Arc<Member>>, watched: Watched, balancer: &Balancer) -> Self {
         let empty = match &watched.snapshot {
             None => PickError::NoAnswerYet,
             Some(snapshot) if snapshot.instances.is_empty() => PickError::NoInstances,
             Some(_) => PickError::NonePassing,
         };
-        Self { ranks: Ranks::new(policy, &members), members, empty, watched }
+        Self { ranks: Ranks::new(balancer, &members), members, empty, watched }
     }
 
-    fn nothing(policy: &PolicyKind) -> Self {
-        Self::new(Vec::new(), Watched::default(), policy)
+    fn nothing(balancer: &Balancer) -> Self {
+        Self::new(Vec::new(), Watched::default(), balancer)
     }
 
     /// Whether there is an instance that may be called.
@@ -81,23 +82,27 @@ impl Published {
 
 impl PoolState {
     pub(super) fn new(service: Arc<str>, options: Arc<PoolOptions>, now: Instant) -> Self {
+        let limit = Arc::default();
+        let balancer = Balancer::new(&options, &limit);
         Self {
             service,
             epoch: now,
-            limit: Arc::default(),
+            limit,
             names: Arc::default(),
             keep: None,
             root: None,
             derived: Mutex::default(),
             following: Mutex::default(),
-            published: ArcSwap::from_pointee(Published::nothing(&options.policy)),
+            published: ArcSwap::from_pointee(Published::nothing(&balancer)),
             start: watch::Sender::new(Start::NoAnswerYet),
             options,
+            balancer,
         }
     }
 
     /// The states of a pool that publishes a part of this one. It begins without instances.
     pub(super) fn deriving(self: &Arc<Self>, keep: Predicate) -> Self {
+        let balancer = Balancer::new(&self.options, &self.limit);
         Self {
             service: Arc::clone(&self.service),
             epoch: self.epoch,
@@ -107,9 +112,10 @@ impl PoolState {
             root: Some(Arc::clone(self)),
             derived: Mutex::default(),
             following: Mutex::default(),
-            published: ArcSwap::from_pointee(Published::nothing(&self.options.policy)),
+            published: ArcSwap::from_pointee(Published::nothing(&balancer)),
             start: watch::Sender::new(*self.start.borrow()),
             options: Arc::clone(&self.options),
+            balancer,
         }
     }
 
@@ -127,10 +133,12 @@ impl PoolState {
         &self.service
     }
 
+    #[inline]
     pub(super) fn moment(&self, now: Instant) -> Moment {
         Moment::new(now, self.epoch)
     }
 
+    #[inline]
     pub(super) fn published(&self) -> Guard<Arc<Published>> {
         self.published.load()
     }
@@ -146,7 +154,7 @@ impl PoolState {
         let members: Vec<_> =
             next.into_iter().map(|next| self.member(next, &old.members, now)).collect();
         debug!(service = %self.service, members = members.len(), "pool published");
-        self.store(Published::new(members, watched, &self.options.policy));
+        self.store(Published::new(members, watched, &self.balancer));
         self.settle(&old.members, now);
         self.announce();
         deadline
@@ -159,7 +167,7 @@ impl PoolState {
 
     /// Wakes the tasks that wait for an answer or a change.
     pub(super) fn announce(&self) {
-        let is_answered = self.published().watched.snapshot.is_some();
+        let is_answered = self.is_answered();
         self.start.send_modify(|start| {
             if is_answered {
                 *start = Start::Answered;
@@ -178,7 +186,15 @@ impl PoolState {
             return Arc::clone(old);
         }
         let stats = old.map_or_else(|| self.stats(now), |old| Arc::clone(&old.stats));
+        if old.is_none() && self.is_answered() {
+            stats.start_slowly(self.moment(now));
+        }
         Arc::new(Member { instance, stats, reserve_until })
+    }
+
+    /// Whether it has published an answer.
+    fn is_answered(&self) -> bool {
+        self.published().watched.snapshot.is_some()
     }
 
     fn stats(&self, now: Instant) -> Arc<MemberStats> {
@@ -230,7 +246,7 @@ impl PoolState {
 
     /// Restarts without instances.
     pub(super) fn clear(&self) {
-        let old = self.published.swap(Arc::new(Published::nothing(&self.options.policy)));
+        let old = self.published.swap(Arc::new(Published::nothing(&self.balancer)));
         self.start.send_replace(Start::NoAnswerYet);
         self.each_derived(Self::clear);
         for member in &old.members {

@@ -1,5 +1,8 @@
 //! Pools fed with answers, on a paused clock.
 
+mod ejection;
+mod slow_start;
+
 use std::time::Duration;
 
 use tokio::time::{advance, sleep, timeout};
@@ -471,8 +474,10 @@ async fn a_policy_gets_only_the_eligible_members_of_the_best_rank() {
 #[test]
 fn round_robin_picks_one_after_the_other() {
     let addresses = (1..=3).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    let options = PoolOptions::new().policy(crate::RoundRobin::default());
+    let options = PoolOptions::new().policy(crate::RoundRobin);
     let pool = Pool::fixed_with("web", addresses, options).unwrap();
     let ports: Vec<_> = (0..6).map(|_| port(&pool.pick().unwrap())).collect();
-    assert_eq!(ports, [1, 2, 3, 1, 2, 3]);
+    let first = ports[0];
+    let next = |turn| (first - 1 + turn) % 3 + 1;
+    assert_eq!(ports, (0..6).map(next).collect::<Vec<_>>());
 }

@@ -13,10 +13,10 @@ use fastrand::Rng;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::{Probe, Ranks, Request};
+use super::{Balancer, Probe, Ranks, Request};
 use crate::{
-    Host, Instance, Status, Verdict, Weights,
-    balance::{PolicyKind, RandomDraws},
+    Host, Instance, PoolOptions, Status, Verdict, Weights,
+    balance::RandomDraws,
     member::{Call, EjectionLimit, Member, MemberId, MemberStats, Moment, Rank},
 };
 
@@ -56,7 +56,7 @@ fn members(ranks: &[Rank]) -> (Vec<Arc<Member>>, Ranks) {
     limit.allow(50, 2 * ranks.len());
     let members: Vec<_> =
         (1..).zip(ranks).map(|(port, &rank)| member(rank, port, &limit)).collect();
-    let ranks = Ranks::new(&PolicyKind::TwoChoices, &members);
+    let ranks = Ranks::new(&Balancer::new(&PoolOptions::new(), &limit), &members);
     (members, ranks)
 }
 

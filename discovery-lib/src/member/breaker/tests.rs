@@ -11,6 +11,7 @@ const OPTIONS: BreakerOptions = BreakerOptions {
     good_min_percent: 50,
     samples_min: 20,
     window: Duration::from_secs(10),
+    repeatable_only: Duration::from_secs(60),
 };
 
 const FAILURES_MAX: u8 = OPTIONS.failures_max;
@@ -97,7 +98,7 @@ fn one_probe_decides() {
     let out = ejected(0, at(0));
     assert_eq!(out.probed(at(999)), None);
     let probing = out.probed(at(1000)).unwrap();
-    assert_eq!(probing.admission(at(1000)), Admission::Out);
+    assert_eq!(probing.admission(&OPTIONS, at(1000)), Admission::Out);
     assert_eq!(probing.probed(at(1001)), None, "a second probe at the same time");
     for (breaker_event, out_for) in [
         (BreakerEvent::Success, None),
@@ -116,7 +117,7 @@ fn one_probe_decides() {
 fn a_probe_without_a_result_is_replaced_by_another() {
     let probing = ejected(0, at(0)).probed(at(1000)).unwrap();
     let over = at(1000).after(PROBE_MAX);
-    assert_eq!(probing.admission(over), Admission::Due);
+    assert_eq!(probing.admission(&OPTIONS, over), Admission::Due);
     assert!(probing.probed(over).is_some());
 }
 

@@ -24,7 +24,7 @@ fn hedging(pool: &Pool, hedge: Hedge, try_timeout: Duration) -> Client {
 
 /// A pool that picks the two in turn.
 fn in_turn(one: &Server, other: &Server) -> Pool {
-    let options = PoolOptions::new().policy(RoundRobin::default());
+    let options = PoolOptions::new().policy(RoundRobin);
     Pool::fixed_with("service2", [one.address, other.address], options).unwrap()
 }
 
