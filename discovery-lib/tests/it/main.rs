@@ -7,6 +7,7 @@ mod agent;
 mod call;
 mod lifetimes;
 mod registration;
+mod scenario;
 #[cfg(feature = "tls")]
 mod tls;
 mod watch;
