@@ -109,6 +109,7 @@
 //! | `dns` | on | Consul's DNS as a source of instances ([`Source::Dns`]) |
 //! | `serve` | off | an HTTP server with `/health` and `/ready` |
 //! | `metrics` | off | `/metrics` on the admin listener of that server |
+//! | `reqwest` | off | services by name in a client of reqwest ([`adapt`]) |
 //! | `tls` | off | TLS and mutual TLS to the agent, with rustls and ring ([`agent::Tls`]) |
 //!
 //! # Limits
@@ -171,6 +172,7 @@
     expect(rustdoc::broken_intra_doc_links, reason = "links to `serve` need that feature")
 )]
 
+pub mod adapt;
 pub mod agent;
 mod backoff;
 mod balance;

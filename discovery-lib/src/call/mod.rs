@@ -31,3 +31,5 @@ pub use client::Client;
 pub use failed_try::{FailedTry, TryError};
 pub use options::CallOptions;
 pub use request_body::RequestBody;
+#[cfg(feature = "reqwest")]
+pub(crate) use upstream::first_pick;
