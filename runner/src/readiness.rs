@@ -82,7 +82,9 @@ async fn connect(at: SocketAddr) -> Result<TcpStream, String> {
 }
 
 async fn get(at: SocketAddr, path: &Uri) -> Result<(), String> {
-    let failed = |err: hyper::Error| format!("GET http://{at}{path} failed: {err}");
+    // Without the query, which may have a secret.
+    let url = format!("http://{at}{}", path.path());
+    let failed = |err: hyper::Error| format!("GET {url} failed: {err}");
     let io = TokioIo::new(connect(at).await?);
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(io).await.map_err(failed)?;
@@ -102,7 +104,7 @@ async fn get(at: SocketAddr, path: &Uri) -> Result<(), String> {
     };
     match answer.await?.status() {
         status if is_healthy(status) => Ok(()),
-        status => Err(format!("GET http://{at}{path} returned {status}")),
+        status => Err(format!("GET {url} returned {status}")),
     }
 }
 

@@ -53,8 +53,7 @@ async fn a_program_that_is_not_ready_is_not_registered() {
         // Nothing listens at its port: the command decides alone.
         world.until_shown("web", &["web-1 passing"]).await;
         std::fs::remove_file(&file).unwrap();
-        let failed = format!("web-1 critical (`test -e {}` exited with 1)", file.display());
-        world.until_shown("web", &[&failed]).await;
+        world.until_shown("web", &["web-1 critical (its probe exited with 1)"]).await;
         assert_eq!(world.shown("other").await, ["other-1 passing"]);
     })
     .await;
@@ -65,7 +64,7 @@ async fn the_answer_of_a_web_server_decides() {
     everywhere(async |world| {
         let at = free();
         let _running =
-            world.start(plan(STAYS, vec![service("web", at, "http:/health?full")])).await;
+            world.start(plan(STAYS, vec![service("web", at, "http:/health?token=secret")])).await;
         let (status_tx, status_rx) = watch::channel(StatusCode::NO_CONTENT);
         let listener = TcpListener::bind(at).await.unwrap();
         let server = tokio::spawn(answer(listener, status_rx));
@@ -80,7 +79,7 @@ async fn the_answer_of_a_web_server_decides() {
             let shown = if healthy {
                 "web-1 passing".to_owned()
             } else {
-                format!("web-1 critical (GET http://{at}/health?full returned {status})")
+                format!("web-1 critical (GET http://{at}/health returned {status})")
             };
             world.until_shown("web", &[&shown]).await;
         }
@@ -105,7 +104,7 @@ async fn answer(listener: TcpListener, status_rx: watch::Receiver<StatusCode>) {
         let mut head = [0; 1024];
         let read = stream.read(&mut head).await.unwrap_or_default();
         // A connection to the address that is published has no request.
-        if head[..read].starts_with(b"GET /health?full HTTP/1.1\r\n") {
+        if head[..read].starts_with(b"GET /health?token=secret HTTP/1.1\r\n") {
             let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
             stream.write_all(answer.as_bytes()).await.ok();
         }
