@@ -13,7 +13,7 @@ pub(crate) fn on_a_terminal(line: &str) -> Command {
     // The test runner may ignore SIGHUP; a program on a terminal does not.
     let mut command = Command::new("env");
     command.args([
-        "--default-signal=HUP",
+        "--default-signal=HUP,INT,QUIT",
         "script",
         "--quiet",
         "--return",
