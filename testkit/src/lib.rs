@@ -4,6 +4,7 @@
 //! For tests and benches only: it is not published, and no product crate depends on it. It does not use the product's crates either, so that its
 //! results are independent of them.
 
+#[cfg(feature = "tls")]
 pub mod certificates;
 pub mod consul;
 pub mod dns;
@@ -13,4 +14,5 @@ pub mod load;
 pub mod ports;
 pub mod proxy;
 pub mod ratio;
+#[cfg(feature = "tls")]
 pub mod tls;
