@@ -19,6 +19,9 @@ struct Arguments {
     /// Duration; without it, until a signal arrives
     #[arg(long, value_parser = seconds)]
     seconds: Option<Duration>,
+    /// Seconds from the schedule of a request to its answer
+    #[arg(long, default_value = "5", value_parser = seconds)]
+    deadline: Duration,
     /// Use a new connection per request
     #[arg(long)]
     close: bool,
@@ -51,6 +54,7 @@ async fn run(arguments: Arguments) -> io::Result<Report> {
     let settings = LoadSettings {
         rate: arguments.rate,
         connections: if arguments.close { Connections::New } else { Connections::Kept },
+        deadline: arguments.deadline,
         right: arguments.lines.map_or_else(load::ok, load::ok_with_lines),
         ..LoadSettings::default()
     };
@@ -73,10 +77,10 @@ async fn run(arguments: Arguments) -> io::Result<Report> {
 
 fn rate(text: &str) -> Result<f64, &'static str> {
     let rate = text.parse().ok().filter(|rate| (0.001..=1e6).contains(rate));
-    rate.ok_or("it takes a number from 0.001 to 1000000")
+    rate.ok_or("expected a number from 0.001 to 1000000")
 }
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.filter(|seconds| !seconds.is_zero()).ok_or("it takes a positive number of seconds")
+    seconds.filter(|seconds| !seconds.is_zero()).ok_or("expected a positive number of seconds")
 }
