@@ -127,9 +127,9 @@ async fn found(
     match service.meta.get(INCARNATION) {
         None => return Ok(Found::Edited),
         Some(run) if *run != subject.incarnation => return Ok(Found::AnotherRun),
-        // A registration that was executed late may have restored an old address.
+        // A registration that was executed late may have restored an old address, or old details.
         Some(_) if !published.is_some_and(|place| subject.is_published(&service, place)) => {
-            return Ok(Found::Edited);
+            return Ok(Found::Outdated);
         }
         Some(_) => {}
     }

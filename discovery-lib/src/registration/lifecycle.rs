@@ -5,7 +5,7 @@ use std::sync::Arc;
 use consul_wire::check::CheckStatus;
 use tokio::sync::watch;
 
-use super::{RegistrationState, subject::Subject, task::Report};
+use super::{Details, RegistrationState, limits::validate_details, subject::Subject, task::Report};
 use crate::{
     ServiceId,
     error::{Error, Kind},
@@ -106,6 +106,27 @@ impl Lifecycle {
     /// registers it again. Before the registration, nothing is registered until then. Sent as by [`Self::pass`].
     pub fn fail(&self, note: &str) {
         self.subject.health.report(CheckStatus::Critical, note);
+    }
+
+    /// Changes tags, meta or weights. They are published at once, or a second after the last registration, and kept published. The status of the
+    /// instance stays as it is, so callers use it throughout. Changes in quick succession are published together.
+    ///
+    /// After the registration has ended it has no effect.
+    ///
+    /// ```no_run
+    /// # fn run(lifecycle: discovery::Lifecycle) -> Result<(), discovery::Error> {
+    /// lifecycle.update(|details| {
+    ///     details.tags.retain(|tag| tag != "replica");
+    ///     details.tags.push("primary".to_owned());
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A new value is out of bounds, as at [`Discovery::register`](crate::Discovery::register). Then nothing has changed.
+    pub fn update(&self, change: impl FnOnce(&mut Details)) -> Result<(), Error> {
+        self.subject.details.update(change, |new| validate_details(self.service(), new))
     }
 
     /// The current state of the registration.

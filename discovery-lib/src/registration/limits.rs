@@ -4,13 +4,13 @@
 //! a URL or a DNS query would be registered, but no heartbeat, query or deregistration would reach it: Consul's server removes `//`, `/./` and
 //! `/../` from a path and returns a redirect.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use http::Uri;
 
-use super::{Check, Registration};
+use super::{Check, Details, Registration};
 use crate::{
-    Host,
+    Host, Weights,
     agent::is_host,
     error::{Error, Kind},
     instance::INCARNATION,
@@ -45,13 +45,23 @@ pub(super) fn validate(registration: &Registration) -> Result<(), Error> {
     let problem = name(&registration.name)
         .or_else(|| registration.id.as_ref().and_then(|it| id(it.as_str())))
         .or_else(|| place(registration))
-        .or_else(|| meta(registration))
-        .or_else(|| weights(registration))
+        .or_else(|| details(&registration.details))
         .or_else(|| check(registration));
+    result(&registration.name, problem)
+}
+
+/// Checks the bounds of new details of this service.
+///
+/// # Errors
+/// A value is out of bounds: the error names it and the bound.
+pub(super) fn validate_details(name: &str, details: &Details) -> Result<(), Error> {
+    result(name, self::details(details))
+}
+
+fn result(name: &str, problem: Option<String>) -> Result<(), Error> {
     match problem {
         None => Ok(()),
         Some(problem) => {
-            let name = &registration.name;
             Err(Error::new(Kind::Setting, format!("{name:?} can't be registered: {problem}")))
         }
     }
@@ -95,15 +105,19 @@ fn place(registration: &Registration) -> Option<String> {
         .then(|| "its port is 0: use the one of the bound listener's local_addr()".to_owned())
 }
 
-fn meta(registration: &Registration) -> Option<String> {
+fn details(details: &Details) -> Option<String> {
+    meta(&details.meta).or_else(|| weights(details.weights))
+}
+
+fn meta(meta: &BTreeMap<String, String>) -> Option<String> {
     let own = META_MAX - 1;
-    if registration.meta.len() > own {
-        let count = registration.meta.len();
+    if meta.len() > own {
+        let count = meta.len();
         return Some(format!(
             "{count} pairs of meta; the limit is {own}, because one more is added"
         ));
     }
-    registration.meta.iter().find_map(|(key, value)| pair(key, value))
+    meta.iter().find_map(|(key, value)| pair(key, value))
 }
 
 fn pair(key: &str, value: &str) -> Option<String> {
@@ -128,8 +142,8 @@ fn pair(key: &str, value: &str) -> Option<String> {
         .then(|| format!("the meta {key:?} has {len} bytes; the limit is {META_VALUE_MAX}"))
 }
 
-fn weights(registration: &Registration) -> Option<String> {
-    (registration.weights.passing == 0)
+fn weights(weights: Weights) -> Option<String> {
+    (weights.passing == 0)
         .then(|| "its weight while passing is 0; it must be 1 to 65535".to_owned())
 }
 
@@ -180,7 +194,7 @@ fn is_target(target: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Weights, registration::CheckSchedule};
+    use crate::registration::CheckSchedule;
 
     fn web() -> Registration {
         Registration::new("web", "127.0.0.1:80".parse().unwrap())

@@ -12,7 +12,8 @@
 //! - while it is registered with a TTL check, a heartbeat is sent every [`HEARTBEAT_EVERY`], even if other calls hang; no other check has heartbeats;
 //! - a call without an answer leads to another look, not to another registration;
 //! - an instance that is no longer in the catalog is registered again although its agent has it: Consul's own repair takes one to two minutes;
-//! - each registration follows a probe of the address that it publishes;
+//! - each registration publishes an address that was probed;
+//! - changed details are registered within [`UPDATE_GAP`] while the agent answers, and neither that nor its failure delays a heartbeat;
 //! - a status that the program reports is sent within [`REPORT_GAP`], and with each heartbeat; while it is critical, nothing is registered;
 //! - another run with the same id is not touched: no heartbeats for it, and no deregistration.
 
@@ -43,6 +44,8 @@ pub(super) const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 pub(super) const TTL: Duration = Duration::from_secs(15);
 /// The shortest time from one heartbeat to the next, when the reported status changes: a change may be sent this late.
 pub(super) const REPORT_GAP: Duration = Duration::from_secs(1);
+/// The shortest time from one registration to the next because of changed details.
+pub(super) const UPDATE_GAP: Duration = Duration::from_secs(1);
 /// The statuses arrive in the order in which they were reported: a heartbeat has ended before the next is sent.
 const _: () = assert!(LOCAL_WITHIN.as_nanos() <= REPORT_GAP.as_nanos());
 /// Limits the heartbeats in flight to one, and to two around a new registration.
@@ -65,6 +68,8 @@ pub(super) struct Machine {
     heartbeat_every: Option<Duration>,
     /// The status that the program reported last.
     status: CheckStatus,
+    /// Whether the details changed while a registration was in flight, which may have the old ones.
+    is_outdated: bool,
     /// Failures in a row.
     failures: u32,
     /// Whether it was found in the catalog once, so that the token can read it there.
@@ -103,6 +108,7 @@ impl Machine {
             epoch: 0,
             heartbeat_every,
             status: CheckStatus::Passing,
+            is_outdated: false,
             failures: 0,
             was_in_catalog: false,
             has_swept: false,
@@ -115,6 +121,7 @@ impl Machine {
             Phase::Probing(_) | Phase::Registering | Phase::Active(_) if self.refused => {
                 RegistrationState::Refused
             }
+            Phase::Active(Active { update_refused: true, .. }) => RegistrationState::Refused,
             Phase::Probing(_) if self.place.is_none() => RegistrationState::Probing,
             Phase::Probing(_) | Phase::Registering => RegistrationState::Registering,
             Phase::Active(Active { sure: false, .. }) => RegistrationState::Registering,
@@ -135,7 +142,7 @@ impl Machine {
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         match self.phase {
             Phase::Probing(turn) => turn.at().filter(|_| self.may_register()),
-            Phase::Active(active) => active.wakes_at(),
+            Phase::Active(active) => active.wakes_at(self.may_register()),
             Phase::Leaving(leaving) => Some(leaving.wakes_at()),
             Phase::Registering | Phase::Replaced | Phase::Left => None,
         }
@@ -152,6 +159,7 @@ impl Machine {
             }
             Event::Looked { epoch, found, place } => self.looked(epoch, found, place, now, draw),
             Event::Reported(status) => self.reported(status, now),
+            Event::Updated => self.updated(now),
             Event::Leave(order) => self.leave(order),
             Event::Swept => {}
             Event::Maintained => self.maintained(),
@@ -189,14 +197,28 @@ impl Machine {
                     self.failures = 0;
                 }
                 self.place = Some(place);
-                self.phase = Phase::Registering;
-                self.effects.push(Effect::Register { place });
+                self.register(place);
             }
             Probed::Silent => {
                 self.refused = false;
                 self.phase = Phase::Probing(self.after_backoff(now, draw));
             }
             Probed::Refused => self.refused(now, draw),
+        }
+    }
+
+    fn register(&mut self, place: Place) {
+        self.phase = Phase::Registering;
+        self.is_outdated = false;
+        self.effects.push(Effect::Register { place });
+    }
+
+    /// Before a registration there is nothing to do: it takes the details of its time.
+    fn updated(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Active(active) if !active.is_updating() => active.update_at(now),
+            Phase::Active(_) | Phase::Registering => self.is_outdated = true,
+            Phase::Probing(_) | Phase::Replaced | Phase::Leaving(_) | Phase::Left => {}
         }
     }
 
@@ -224,6 +246,7 @@ impl Machine {
     fn registered(&mut self, outcome: RegisterOutcome, now: Instant, draw: f64) {
         match (self.phase, outcome) {
             (Phase::Leaving(leaving), _) => self.registered_leaving(leaving, outcome),
+            (Phase::Active(active), _) => self.updated_active(active, outcome, now, draw),
             (Phase::Registering, RegisterOutcome::Failed) => {
                 self.refused = false;
                 self.phase = Phase::Probing(self.after_backoff(now, draw));
@@ -233,7 +256,11 @@ impl Machine {
                 self.refused = false;
                 self.epoch += 1;
                 let heartbeat_at = self.heartbeat_every.map(|_| now);
-                self.tick_active(Active::new(outcome, heartbeat_at, now), now);
+                let mut active = Active::new(outcome, heartbeat_at, now);
+                if self.is_outdated {
+                    active.update_at(now);
+                }
+                self.tick_active(active, now);
             }
             _ => {}
         }

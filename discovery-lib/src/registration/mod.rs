@@ -1,11 +1,13 @@
 //! The registration of an instance in Consul, from the start of its program to the shutdown.
 //!
 //! `machine` decides, as a pure function of an event and the time; `task` executes its effects, the calls to the agent, and feeds their results
-//! back; `life` is the order in which a server starts and shuts down; `check` is the health check; `health` is what the program reports for it.
+//! back; `life` is the order in which a server starts and shuts down; `check` is the health check; `health` is what the program reports for it; `details` is what can
+//! change while it runs.
 
 mod advertise;
 mod calls;
 mod check;
+mod details;
 mod health;
 mod life;
 mod lifecycle;
@@ -19,10 +21,11 @@ mod subject;
 mod sweep;
 mod task;
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::net::SocketAddr;
 
 pub use advertise::Advertise;
 pub use check::{Check, CheckSchedule};
+pub use details::Details;
 #[cfg(feature = "serve")]
 pub(crate) use life::FINISH_WITHIN;
 pub use lifecycle::Lifecycle;
@@ -43,9 +46,7 @@ pub struct Registration {
     pub(crate) name: String,
     pub(crate) local: SocketAddr,
     pub(crate) id: Option<ServiceId>,
-    pub(crate) tags: Vec<String>,
-    pub(crate) meta: BTreeMap<String, String>,
-    pub(crate) weights: Weights,
+    details: Details,
     pub(crate) advertise: Advertise,
     check: Check,
     probe: Option<Probe>,
@@ -58,9 +59,7 @@ impl Registration {
             name: name.into(),
             local,
             id: None,
-            tags: Vec::new(),
-            meta: BTreeMap::new(),
-            weights: Weights::default(),
+            details: Details::default(),
             advertise: Advertise::default(),
             check: Check::default(),
             probe: None,
@@ -70,7 +69,7 @@ impl Registration {
     /// Adds a tag.
     #[must_use]
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
-        self.tags.push(tag.into());
+        self.details.tags.push(tag.into());
         self
     }
 
@@ -78,7 +77,7 @@ impl Registration {
     /// the instance.
     #[must_use]
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.meta.insert(key.into(), value.into());
+        self.details.meta.insert(key.into(), value.into());
         self
     }
 
@@ -93,7 +92,7 @@ impl Registration {
     /// Sets its share of the traffic of the service. Default: 1 while passing, 1 while in warning.
     #[must_use]
     pub fn weights(mut self, weights: Weights) -> Self {
-        self.weights = weights;
+        self.details.weights = weights;
         self
     }
 

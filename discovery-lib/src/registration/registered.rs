@@ -9,7 +9,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Lifecycle, Registration,
+    Details, Lifecycle, Registration,
     lifecycle::Stage,
     machine::{Leave, RegistrationState},
     subject::Subject,
@@ -94,6 +94,14 @@ impl Registered {
     /// As [`Lifecycle::fail`].
     pub fn fail(&self, note: &str) {
         self.lifecycle.fail(note);
+    }
+
+    /// As [`Lifecycle::update`].
+    ///
+    /// # Errors
+    /// A new value is out of bounds. Then nothing has changed.
+    pub fn update(&self, change: impl FnOnce(&mut Details)) -> Result<(), Error> {
+        self.lifecycle.update(change)
     }
 
     /// The current state of the registration.

@@ -16,7 +16,7 @@ use consul_wire::{
 };
 use tracing::warn;
 
-use super::{Registration, health::Health, machine::Place, probe::Gate};
+use super::{Details, Registration, details::Current, health::Health, machine::Place, probe::Gate};
 use crate::{Host, ServiceId, agent::run_of, instance::INCARNATION, names::Names};
 
 /// The agent deregisters an instance that is critical for this time. Consul's minimum, since a program that was only suspended registers again.
@@ -37,6 +37,8 @@ pub(super) struct Subject {
     pub(super) gate: Gate,
     /// What the program reports.
     pub(super) health: Health,
+    /// Those of the registration, as far as the program has not changed them.
+    pub(super) details: Current,
     warned_unchecked: AtomicBool,
 }
 
@@ -45,6 +47,7 @@ impl Subject {
         let id = registration.service_id();
         let check_id = format!("service:{id}");
         let incarnation = format!("{:016x}", fastrand::u64(..));
+        let details = Current::new(registration.details.clone());
         Self {
             registration,
             id,
@@ -54,6 +57,7 @@ impl Subject {
             names: Names::default(),
             gate: Gate::default(),
             health: Health::default(),
+            details,
             warned_unchecked: AtomicBool::new(false),
         }
     }
@@ -74,7 +78,7 @@ impl Subject {
         run_of(entry) == Some(&*self.incarnation)
     }
 
-    /// Whether the agent's record has this place.
+    /// Whether the agent's record has this place, and the details of the last registration.
     pub(super) fn is_published(&self, record: &AgentService, place: Place) -> bool {
         let address = match place {
             Place::Advertised => self.registration.advertise.host.as_ref().map(written),
@@ -83,7 +87,9 @@ impl Subject {
             Place::At(ip) if ip.is_loopback() && record.address.is_empty() => None,
             Place::At(ip) => Some(ip.to_string()),
         };
-        record.address == address.unwrap_or_default() && record.port == self.registration.port()
+        record.address == address.unwrap_or_default()
+            && record.port == self.registration.port()
+            && self.details.are_in(record)
     }
 
     /// Logs once that the published address can't be connected to from this machine.
@@ -107,7 +113,8 @@ impl Subject {
     /// The body of the registration. Passing from the start: a probe succeeded, and a check that starts as critical would hide the instance until
     /// the first heartbeat or poll.
     pub(super) fn body(&self, host: Option<&Host>) -> ServiceRegistration {
-        let Registration { name, tags, meta, weights, check, .. } = &self.registration;
+        let Registration { name, check, .. } = &self.registration;
+        let Details { tags, mut meta, weights } = self.details.send();
         let checked = match host {
             Some(host) => format!("{host}:{}", self.registration.port()),
             // The agent's node is this machine.
@@ -120,12 +127,11 @@ impl Subject {
             status: CheckStatus::Passing,
             deregister_critical_service_after: Some(DEREGISTER_CRITICAL_AFTER.to_owned()),
         });
-        let mut meta = meta.clone();
         meta.insert(INCARNATION.to_owned(), self.incarnation.clone());
         ServiceRegistration {
             id: self.id.to_string(),
             name: name.clone(),
-            tags: tags.clone(),
+            tags,
             address: host.map(written),
             port: self.registration.port(),
             meta,

@@ -95,6 +95,7 @@ impl Registrar {
                 }
                 () = reached(wakes_at) => Event::Tick,
                 status = health_rx.changed() => Event::Reported(status),
+                () = self.subject.details.changed() => Event::Updated,
                 order = leave_rx.recv(), if open => match order {
                     Some(order) => {
                         staying = false;

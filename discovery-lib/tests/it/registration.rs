@@ -7,6 +7,7 @@ mod reported;
 mod served;
 mod swept;
 mod unseen;
+mod updated;
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    BACKOFF_MAX, Machine, Phase, REPORT_GAP, Turn,
+    BACKOFF_MAX, Machine, Phase, REFUSED_PAUSE, REPORT_GAP, Turn, UPDATE_GAP,
     event::{Catalog, Effect, Found, Heartbeat, Notice, Place, RegisterOutcome},
 };
 use crate::backoff::{backoff, spread};
@@ -42,6 +42,12 @@ pub(super) struct Active {
     look: Turn,
     /// Consecutive looks after which it is not settled.
     looks: u32,
+    /// The next registration because of changed details, if they changed.
+    update: Option<Turn>,
+    /// The end of the last registration.
+    registered_at: Instant,
+    /// Whether the last one of these registrations was refused.
+    pub(super) update_refused: bool,
 }
 
 impl Active {
@@ -61,11 +67,25 @@ impl Active {
             heartbeat_sent_at: None,
             look: Turn::At(now),
             looks: 0,
+            update: None,
+            registered_at: now,
+            update_refused: false,
         }
     }
 
-    pub(super) fn wakes_at(&self) -> Option<Instant> {
-        self.look.at().into_iter().chain(self.heartbeat_at).min()
+    pub(super) fn wakes_at(&self, may_register: bool) -> Option<Instant> {
+        let update_at = self.update.and_then(Turn::at).filter(|_| may_register);
+        self.look.at().into_iter().chain(self.heartbeat_at).chain(update_at).min()
+    }
+
+    /// Registers now, or [`UPDATE_GAP`] after the last registration.
+    pub(super) fn update_at(&mut self, now: Instant) {
+        self.update = Some(Turn::At(now.max(self.registered_at + UPDATE_GAP)));
+    }
+
+    /// Whether a registration is in flight.
+    pub(super) fn is_updating(&self) -> bool {
+        self.update == Some(Turn::Awaited)
     }
 
     /// Sends the next heartbeat now, or [`REPORT_GAP`] after the last one.
@@ -112,6 +132,43 @@ impl Machine {
             let catalog = now >= active.catalog_at;
             self.effects.push(Effect::Look { epoch: self.epoch, catalog });
         }
+        if let (Some(update), Some(place)) = (active.update, self.place)
+            && update.is_due(now)
+            && self.may_register()
+        {
+            active.update = Some(Turn::Awaited);
+            // Looks until its end may find the old details or the new ones: their results are ignored, and one follows.
+            self.epoch += 1;
+            active.look = Turn::Awaited;
+            self.is_outdated = false;
+            self.effects.push(Effect::Register { place });
+        }
+        self.phase = Phase::Active(active);
+    }
+
+    /// A registration because of changed details ended.
+    pub(super) fn updated_active(
+        &mut self,
+        mut active: Active,
+        outcome: RegisterOutcome,
+        now: Instant,
+        draw: f64,
+    ) {
+        // A heartbeat in flight may not have found what is there now.
+        self.epoch += 1;
+        active.update_refused = outcome == RegisterOutcome::Refused;
+        active.registered_at = now;
+        active.look = Turn::At(now);
+        active.update = match outcome {
+            RegisterOutcome::Done | RegisterOutcome::Unknown => None,
+            RegisterOutcome::Failed => Some(self.after_backoff(now, draw)),
+            RegisterOutcome::Refused => Some(Turn::At(now + spread(REFUSED_PAUSE, draw))),
+        };
+        if self.is_outdated {
+            active.update_at(now);
+        }
+        // If the agent had lost the check, this one starts as passing.
+        active.hasten_heartbeat(now);
         self.phase = Phase::Active(active);
     }
 
@@ -129,6 +186,8 @@ impl Machine {
         match heartbeat {
             Heartbeat::Passed => self.refused = false,
             Heartbeat::Refused => self.refused = true,
+            // The registration in flight restores it.
+            Heartbeat::NotRegistered if active.is_updating() => {}
             Heartbeat::NotRegistered => self.lost(now, draw),
             // The connection may be broken because the address of this machine changed: a look finds that.
             Heartbeat::Unknown if active.looks == 0 => active.look = active.look.at_most(now),
@@ -149,7 +208,9 @@ impl Machine {
                 return;
             }
             // Not confirmed: it may be the previous run, if the registration without an answer was not executed.
-            Found::AnotherRun | Found::Nothing | Found::Edited => return self.lost(now, draw),
+            Found::AnotherRun | Found::Nothing | Found::Edited | Found::Outdated => {
+                return self.lost(now, draw);
+            }
             Found::Ours { catalog } => {
                 active.sure = true;
                 active.read(catalog, now, draw);

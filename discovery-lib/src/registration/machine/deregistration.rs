@@ -36,6 +36,7 @@ impl Machine {
         let step = match self.phase {
             Phase::Leaving(leaving) => return self.leave_sooner(leaving, order),
             Phase::Registering => Step::Registration,
+            Phase::Active(active) if active.is_updating() => Step::Registration,
             _ if !self.may_be_at_agent() => {
                 self.phase = Phase::Left;
                 return;
@@ -95,11 +96,11 @@ impl Machine {
                 return;
             }
             Found::Unknown => Step::Look(self.after_backoff(now, draw)),
-            Found::Ours { .. } if now < leaving.order.deregister_at => {
+            Found::Ours { .. } | Found::Outdated if now < leaving.order.deregister_at => {
                 self.effects.push(Effect::Maintain);
                 Step::Maintenance
             }
-            Found::Ours { .. } => {
+            Found::Ours { .. } | Found::Outdated => {
                 self.effects.push(Effect::Deregister);
                 Step::Deregistration
             }

@@ -53,6 +53,8 @@ pub(in crate::registration) enum Event {
     Looked { epoch: u32, found: Found, place: Option<Place> },
     /// The program reported its status.
     Reported(CheckStatus),
+    /// The program changed its details.
+    Updated,
     /// The program shuts down. A second one: it has ended meanwhile.
     Leave(Leave),
     /// A request for maintenance ended. Its result is ignored: maintenance only informs callers sooner.
@@ -123,9 +125,10 @@ pub(in crate::registration) enum Found {
     Nothing,
     /// A record of another incarnation.
     AnotherRun,
-    /// A record without an incarnation, written by hand or by another tool, or ours with another address than is published: not another run,
-    /// but not what it should be.
+    /// A record without an incarnation, written by hand or by another tool.
     Edited,
+    /// Ours, with another address or other details than the last registration.
+    Outdated,
     Ours {
         catalog: Catalog,
     },

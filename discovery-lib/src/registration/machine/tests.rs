@@ -69,6 +69,10 @@ fn reports() -> impl Strategy<Value = Vec<(Duration, CheckStatus)>> {
     proptest::collection::vec((time(FAULTS_BEGIN_MS), status()), 0..12)
 }
 
+fn updates() -> impl Strategy<Value = Vec<Duration>> {
+    proptest::collection::vec(time(FAULTS_BEGIN_MS), 0..12)
+}
+
 /// A world in which it is ready, and whose faults begin now.
 fn ready(seed: u64) -> World {
     ready_in(World::new(seed))
@@ -88,6 +92,50 @@ proptest! {
         prop_assert_eq!(world.state(), RegistrationState::Ready);
         prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
         prop_assert_eq!(world.catalog(), Catalog::Has);
+    }
+
+    #[test]
+    fn changed_details_are_published_within_a_gap(seed: u64, updates in updates()) {
+        let mut world = ready(seed).updating(&updates);
+        for at in updates {
+            world.run_until(at + UPDATE_GAP + REGISTER_WITHIN);
+            prop_assert_eq!(world.state(), RegistrationState::Ready);
+        }
+        world.run_until(FAULTS_END);
+        prop_assert_eq!(world.recorded_details, world.details);
+        prop_assert_eq!(world.state(), RegistrationState::Ready);
+    }
+
+    #[test]
+    fn after_any_faults_the_changed_details_are_published(
+        seed: u64,
+        faults in some(any_fault()),
+        reports in reports(),
+        updates in updates(),
+    ) {
+        let back = (FAULTS_END, CheckStatus::Passing);
+        let reports = [reports, vec![back]].concat();
+        let mut world = ready(seed).with(&faults).reporting(&reports).updating(&updates);
+        world.run_until(FAULTS_END + WELL_WITHIN);
+        prop_assert_eq!(world.state(), RegistrationState::Ready);
+        prop_assert_eq!(world.record, Some(Record::Ours(world.place)));
+        prop_assert_eq!(world.recorded_details, world.details);
+        prop_assert_eq!(world.status.0, CheckStatus::Passing);
+    }
+
+    #[test]
+    fn a_leave_during_updates_leaves_nothing_behind(
+        seed: u64,
+        updates in updates(),
+        refuses_at in proptest::option::of(time(FAULTS_BEGIN_MS)),
+        after in time(FAULTS_BEGIN_MS),
+    ) {
+        let refuses: Vec<_> = refuses_at.map(|at| (at, Fault::Refuses(FAULTS_END))).into_iter().collect();
+        let mut world = ready(seed).without_races().with(&refuses).updating(&updates);
+        world = world.leaves(after, Duration::ZERO);
+        world.run_until(FAULTS_END);
+        prop_assert_eq!(world.record, None);
+        prop_assert_eq!(world.state(), RegistrationState::Left);
     }
 
     #[test]

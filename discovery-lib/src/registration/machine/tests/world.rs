@@ -1,5 +1,7 @@
 //! The simulated agent, the time, and the invariants that are checked after each event.
 
+mod invariants;
+
 use std::{cmp::Reverse, collections::BinaryHeap, net::Ipv4Addr, time::Duration};
 
 use tokio::time::Instant;
@@ -62,6 +64,7 @@ enum Happens {
     Answered(usize),
     Fault(usize),
     Report(usize),
+    Update,
     Reaped,
     Successor,
     Leave,
@@ -73,6 +76,8 @@ struct Asked {
     effect: Effect,
     at: Instant,
     answer: Event,
+    /// The number of changes that a registration includes.
+    details: u32,
     /// Its answer never arrives, even if it is executed.
     hangs: bool,
 }
@@ -93,6 +98,10 @@ pub(super) struct World {
     calls: Vec<Asked>,
     /// The record of the agent for the id.
     pub(super) record: Option<Record>,
+    /// The number of changes that it includes, of those that the last registration includes, of all that the program has made.
+    pub(super) recorded_details: u32,
+    sent_details: u32,
+    pub(super) details: u32,
     /// The status of its check, and since when.
     pub(super) status: (CheckStatus, Instant),
     /// The catalog lacks it until this time, or until it is registered again.
@@ -114,6 +123,8 @@ pub(super) struct World {
     missed: bool,
     /// The result of the last probe, which a registration publishes.
     probed: Option<Place>,
+    /// The address of the last registration.
+    published: Option<Place>,
     last_heartbeat: Instant,
     last_sent: Option<CheckStatus>,
     last_found: Found,
@@ -145,6 +156,9 @@ impl World {
             effects: Vec::new(),
             calls: Vec::new(),
             record: None,
+            recorded_details: 0,
+            sent_details: 0,
+            details: 0,
             status: (CheckStatus::Critical, now),
             place: place(0),
             no_races: false,
@@ -160,6 +174,7 @@ impl World {
             registered: None,
             missed: false,
             probed: None,
+            published: None,
             last_heartbeat: now,
             last_sent: None,
             last_found: Found::Unknown,
@@ -188,6 +203,14 @@ impl World {
         for (after, status) in reports {
             self.schedule(self.start + after, Happens::Report(self.reports.len()));
             self.reports.push(status);
+        }
+        self
+    }
+
+    /// The program changes its details at these times.
+    pub(super) fn updating(mut self, updates: &[Duration]) -> Self {
+        for &after in updates {
+            self.schedule(self.start + after, Happens::Update);
         }
         self
     }
@@ -265,6 +288,10 @@ impl World {
                 }
                 self.feed(Event::Reported(status));
             }
+            Happens::Update => {
+                self.details += 1;
+                self.feed(Event::Updated);
+            }
             Happens::Reaped => {
                 let (status, since) = self.status;
                 if status == CheckStatus::Critical && self.now - since >= REAPED_AFTER {
@@ -304,22 +331,7 @@ impl World {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Register { place } => {
-                assert_eq!(self.probed.take(), Some(place), "published without being probed");
-                assert!(!self.registering, "two registrations in flight");
-                assert!(self.left_at.is_none(), "a registration after leaving");
-                let failed =
-                    |how| matches!(how, RegisterOutcome::Failed | RegisterOutcome::Refused);
-                let open = self.registered.is_some_and(|(how, _)| !failed(how));
-                assert!(!open || self.missed, "registered again without a sign of a loss");
-                self.registering = true;
-                let is_critical = self.reported.0 == CheckStatus::Critical;
-                assert!(
-                    !is_critical || self.machine.heartbeat_every.is_none(),
-                    "registers while critical"
-                );
-                self.last_sent = None;
-            }
+            Effect::Register { place } => self.registers(place),
             Effect::Heartbeat { status, .. } => {
                 let has_heartbeats = self.machine.heartbeat_every.is_some();
                 assert!(has_heartbeats, "a heartbeat for a check that has none");
@@ -335,7 +347,8 @@ impl World {
                 assert_eq!(sweeps.count(), 1, "sweeps again");
             }
             Effect::Maintain | Effect::Deregister => {
-                assert!(matches!(self.last_found, Found::Ours { .. }), "not ours: {effect:?}");
+                let is_ours = matches!(self.last_found, Found::Ours { .. } | Found::Outdated);
+                assert!(is_ours, "not ours: {effect:?}");
                 self.last_found = Found::Unknown;
             }
             Effect::Notice(notice) => {
@@ -351,7 +364,8 @@ impl World {
         let (hangs, down) =
             (agent && self.now < self.hangs_until, agent && self.now < self.down_until);
         let open = if hangs { RegisterOutcome::Unknown } else { RegisterOutcome::Failed };
-        self.calls.push(Asked { effect, at: self.now, answer: no_answer(effect, open), hangs });
+        let (answer, details) = (no_answer(effect, open), self.sent_details);
+        self.calls.push(Asked { effect, at: self.now, answer, details, hangs });
         let (done, answered) = if hangs {
             let late = self.rng.bool().then(|| LATE_MAX.mul_f64(self.rng.f64()));
             (late, within)
@@ -382,7 +396,11 @@ impl World {
             Effect::Register { .. } if refuses => Event::Registered(RegisterOutcome::Refused),
             Effect::Register { place } => {
                 self.record = Some(Record::Ours(place));
-                self.sets(CheckStatus::Passing);
+                self.recorded_details = self.calls[number].details;
+                // An existing check keeps its status.
+                if before.is_none() {
+                    self.sets(CheckStatus::Passing);
+                }
                 self.dropped_until = self.now;
                 Event::Registered(RegisterOutcome::Done)
             }
@@ -403,8 +421,11 @@ impl World {
                     None => Found::Nothing,
                     Some(Record::Another) => Found::AnotherRun,
                     Some(Record::Foreign) => Found::Edited,
-                    Some(Record::Ours(place)) if Some(place) != self.machine.place() => {
-                        Found::Edited
+                    Some(Record::Ours(place))
+                        if Some(place) != self.machine.place()
+                            || self.recorded_details != self.sent_details =>
+                    {
+                        Found::Outdated
                     }
                     Some(Record::Ours(_)) => Found::Ours { catalog: self.catalog() },
                 },
@@ -451,30 +472,15 @@ impl World {
                 *place = Some(self.place);
                 self.last_found = found;
                 let lacks = matches!(found, Found::Ours { catalog: Catalog::Lacks });
-                let not_ours =
-                    lacks || matches!(found, Found::Nothing | Found::AnotherRun | Found::Edited);
+                let not_ours = lacks
+                    || matches!(
+                        found,
+                        Found::Nothing | Found::AnotherRun | Found::Edited | Found::Outdated
+                    );
                 self.missed |= not_ours && after_registration;
             }
             _ => {}
         }
         self.feed(answer);
-    }
-
-    /// Checks the invariants.
-    fn check(&self) {
-        if matches!(self.machine.phase, Phase::Active(_)) && self.machine.heartbeat_every.is_some()
-        {
-            let gap = self.now - self.last_heartbeat;
-            assert!(gap <= HEARTBEAT_EVERY, "no heartbeat for {gap:?}");
-            let (reported, at) = self.reported;
-            let is_late = self.now - at > REPORT_GAP && self.last_sent != Some(reported);
-            assert!(!is_late, "{reported} was not sent");
-        }
-        if let Some(left_at) = self.left_at {
-            let over = self.now > left_at + self.drain + LOCAL_WITHIN;
-            assert!(!over || self.state() == RegistrationState::Left, "still not left");
-        }
-        let calls_max = 60.0 + 2.0 * (self.now - self.start).as_secs_f64();
-        assert!(self.calls.len() as f64 <= calls_max, "a busy loop");
     }
 }
