@@ -85,7 +85,7 @@ async fn compare(servers: &[SocketAddr; 2], workers: usize) -> Ratio {
                 let client = client.clone();
                 running.spawn(async move {
                     for _ in 0..REQUESTS / workers {
-                        let answer = client.get("http://service2/").await.unwrap();
+                        let answer = client.get("http://service2/").send().await.unwrap();
                         assert_eq!(answer.into_body().bytes(ANSWER_MAX).await.unwrap(), ANSWER);
                     }
                 });

@@ -77,6 +77,9 @@
 //!
 //! A program that is started by a test finds the agent by `CONSUL_HTTP_ADDR` and `CONSUL_DNS_ADDR`.
 //!
+//! [How it fails](guide::how_it_fails) lists what callers see when Consul or an instance fails; [Coming from](guide::coming_from) has the
+//! counterparts of other libraries.
+//!
 //! # Variables
 //!
 //! [`Settings::from_env`] reads the variables of Consul's own command, and one for DNS. An invalid value is an error, an empty one counts as
@@ -181,6 +184,7 @@ mod call;
 mod check_result;
 mod discovery;
 mod error;
+pub mod guide;
 mod instance;
 mod later;
 mod lifetime;
@@ -202,7 +206,9 @@ pub use balance::{
     RoundRobin, UniformRandom, WeightedRandom, hash_key,
 };
 pub use builder::DiscoveryBuilder;
-pub use call::{Body, CallOptions, Client, FailedTry, RequestBody, TryError, headers, tries};
+pub use call::{
+    Body, CallOptions, Client, FailedTry, RequestBody, RequestBuilder, TryError, headers, tries,
+};
 pub use check_result::CheckResult;
 pub use discovery::Discovery;
 pub use error::Error;
@@ -215,7 +221,7 @@ pub use pool::{
 pub use query::{Consistency, Include, Query};
 pub use random::Random;
 pub use registration::{
-    Advertise, Lifecycle, Registered, Registration, ShutdownSignal, shutdown_signal,
+    Advertise, Details, Lifecycle, Registered, Registration, ShutdownSignal, shutdown_signal,
 };
 pub use settings::{DnsAddress, Settings, Variable};
 pub use watch::{Changes, Origin, Snapshot, Source, Watch, Watched};

@@ -43,7 +43,7 @@ impl Relay {
     async fn ask(&self) -> Result<(Parts, String), (StatusCode, String)> {
         let failed = |err: Error| (status_of(&err), chain(&err));
         let url = format!("http://{}/", self.upstream);
-        let (head, body) = self.client.get(&url).await.map_err(failed)?.into_parts();
+        let (head, body) = self.client.get(&url).send().await.map_err(failed)?.into_parts();
         match head.status {
             StatusCode::OK => Ok((head, body.text(LINES_MAX).await.map_err(failed)?)),
             // All instances that were tried returned 503.

@@ -41,6 +41,7 @@ pub use tls::{ClientCertificate, Tls, Verification};
 
 use crate::{Error, Host, Query, ServiceId, instance::INCARNATION};
 use exchange::Http;
+pub(crate) use request::ESCAPED;
 use request::Request;
 use sockets::Sockets;
 use transport::{Reply, Transport};

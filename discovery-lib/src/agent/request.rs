@@ -12,8 +12,9 @@ use crate::{
     error::{Error, Kind},
 };
 
-/// All but what RFC 3986 calls unreserved.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// All characters but the unreserved ones of RFC 3986, section 2.3.
+pub(crate) const ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Keys of the query string that this library alone sends.
 const NODE_META: &str = "node-meta";

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -109,6 +110,20 @@ impl Body {
         let instance = self.instance.clone();
         String::from_utf8(self.bytes(limit).await?.into()).map_err(|error| {
             Error::new(Kind::Answer, format!("the answer of {instance} is not UTF-8"))
+                .of_call()
+                .because(error)
+        })
+    }
+
+    /// The same as a value in JSON. [`Response::status`](http::Response::status) tells whether it is the expected answer or an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`Body::bytes`], and it is not JSON of this type.
+    pub async fn json<T: DeserializeOwned>(self, limit: usize) -> Result<T, Error> {
+        let instance = self.instance.clone();
+        serde_json::from_slice(&self.bytes(limit).await?).map_err(|error| {
+            Error::new(Kind::Answer, format!("the answer of {instance} is not the expected JSON"))
                 .of_call()
                 .because(error)
         })

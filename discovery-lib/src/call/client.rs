@@ -7,10 +7,12 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, Uri, uri::Scheme};
+use http::{HeaderValue, Method, Request, Response, Uri, uri::Scheme};
 use tokio::time::Instant;
 
-use super::{Body, CallOptions, RequestBody, request::Outgoing, upstream::Upstream};
+use super::{
+    Body, CallOptions, RequestBody, RequestBuilder, request::Outgoing, upstream::Upstream,
+};
 use crate::{Error, Pool, error::Kind, lifetime::LINGER, redact::without_secrets};
 
 /// The maximum number of services of a client. Above it a call is an error: names may be user input, and each one is a query to Consul.
@@ -86,17 +88,47 @@ impl Client {
         Ok(Self::build(self.shared.find.clone(), self.shared.options.clone(), of_services))
     }
 
-    /// Sends GET to a URL whose host is a service.
+    /// A GET of a URL whose host is a service.
     ///
-    /// # Errors
-    ///
-    /// As [`Client::request`].
-    pub async fn get(&self, url: &str) -> Result<Response<Body>, Error> {
-        let no_url = |error| not_callable(without_secrets(url), "no URL").because(error);
-        let url: Uri = url.parse().map_err(no_url)?;
-        let mut request = Request::new(());
-        *request.uri_mut() = url;
-        self.request(request).await
+    /// ```no_run
+    /// # async fn run(client: discovery::Client) -> Result<(), discovery::Error> {
+    /// let answer = client.get("http://service2/").await?;
+    /// let text = answer.into_body().text(1024).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get(&self, url: &str) -> RequestBuilder {
+        self.method(Method::GET, url)
+    }
+
+    /// A HEAD of a URL whose host is a service.
+    pub fn head(&self, url: &str) -> RequestBuilder {
+        self.method(Method::HEAD, url)
+    }
+
+    /// A POST to a URL whose host is a service.
+    pub fn post(&self, url: &str) -> RequestBuilder {
+        self.method(Method::POST, url)
+    }
+
+    /// A PUT to a URL whose host is a service.
+    pub fn put(&self, url: &str) -> RequestBuilder {
+        self.method(Method::PUT, url)
+    }
+
+    /// A PATCH of a URL whose host is a service.
+    pub fn patch(&self, url: &str) -> RequestBuilder {
+        self.method(Method::PATCH, url)
+    }
+
+    /// A DELETE of a URL whose host is a service.
+    pub fn delete(&self, url: &str) -> RequestBuilder {
+        self.method(Method::DELETE, url)
+    }
+
+    /// A request with any method to a URL whose host is a service.
+    pub fn method(&self, method: Method, url: &str) -> RequestBuilder {
+        RequestBuilder::new(self.clone(), method, url)
     }
 
     /// Sends a request to an instance of the service that its URL names, and returns the response with any status: errors are for calls
@@ -130,6 +162,11 @@ impl Client {
         upstream.call(&request, own.as_ref().unwrap_or(upstream.options())).await
     }
 
+    /// The options of the calls of a service that have none of their own.
+    pub(super) fn options_of(&self, service: &str) -> &CallOptions {
+        self.shared.of_services.get(service).unwrap_or(&self.shared.options)
+    }
+
     fn upstream(&self, service: &str) -> Result<Arc<Upstream>, Error> {
         let known = |upstreams: &Upstreams| {
             upstreams.get(service).filter(|known| !known.has_ended()).cloned()
@@ -142,9 +179,8 @@ impl Client {
         let now = Instant::now();
         make_room(&mut self.shared.write(), service, now)?;
         // Not under the lock: `find` may use this client.
-        let options = self.shared.of_services.get(service).unwrap_or(&self.shared.options);
         let pool = (self.shared.find)(service);
-        let new = Arc::new(Upstream::new(pool, name, options.clone(), now));
+        let new = Arc::new(Upstream::new(pool, name, self.options_of(service).clone(), now));
         let mut upstreams = self.shared.write();
         if let Some(known) = known(&upstreams) {
             return Ok(known);
@@ -215,7 +251,7 @@ fn shown(url: &Uri) -> String {
     format!("{scheme}{authority}{}", url.path())
 }
 
-fn not_callable(url: impl fmt::Display, reason: &str) -> Error {
+pub(super) fn not_callable(url: impl fmt::Display, reason: &str) -> Error {
     Error::new(Kind::Setting, format!("{url} can't be called: {reason}"))
 }
 

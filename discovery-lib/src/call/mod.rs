@@ -2,7 +2,7 @@
 //!
 //! The path of a request:
 //!
-//! 1. [`client`]: takes the service from the URL and finds its upstream, or makes one.
+//! 1. [`client`]: takes the service from the URL of a request ([`request_builder`] or the caller's own) and finds its upstream, or makes one.
 //! 2. [`request`]: removes the headers of one hop and keeps what each try sends.
 //! 3. [`upstream`]: picks an instance of the pool and starts a try; [`outstanding`] has those under way.
 //! 4. [`attempt`]: takes an idle connection of the instance ([`connection::idle`]) or dials a new one ([`connection::dial`]).
@@ -22,6 +22,7 @@ mod options;
 mod outstanding;
 mod request;
 mod request_body;
+mod request_builder;
 mod tcp;
 pub mod tries;
 mod upstream;
@@ -31,5 +32,6 @@ pub use client::Client;
 pub use failed_try::{FailedTry, TryError};
 pub use options::CallOptions;
 pub use request_body::RequestBody;
+pub use request_builder::RequestBuilder;
 #[cfg(feature = "reqwest")]
 pub(crate) use upstream::first_pick;

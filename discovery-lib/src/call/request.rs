@@ -26,8 +26,11 @@ impl<'a> Outgoing<'a> {
         let target = head.uri.into_parts().path_and_query.map_or_else(Uri::default, Uri::from);
         let mut headers = head.headers;
         headers::strip_hop_by_hop(&mut headers);
-        // The connection takes the length from the body.
+        // The connection takes the length from the body; it states none for an empty one.
         headers.remove(header::CONTENT_LENGTH);
+        if body.0.is_empty() && has_content(&head.method) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         Self { method: head.method, target, headers, body: body.0, service }
     }
 
@@ -63,6 +66,12 @@ impl<'a> Outgoing<'a> {
         *request.headers_mut() = headers;
         request
     }
+}
+
+/// Whether requests with this method have content, so that its length is stated even if it is empty (RFC 9110, section 8.6): some servers
+/// answer 411 otherwise.
+fn has_content(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
 impl fmt::Debug for Outgoing<'_> {

@@ -1,6 +1,7 @@
 //! Calls by service name to servers that answer, fail and disconnect in many ways.
 
 mod bodies;
+mod builder;
 mod closed;
 mod connections;
 mod errors;

@@ -124,7 +124,7 @@ async fn a_pool_lookup_may_use_its_client() {
     let (done_tx, done) = oneshot::channel();
     thread::spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        done_tx.send(runtime.block_on(client.get("http://service2/")).is_ok()).unwrap();
+        done_tx.send(runtime.block_on(client.get("http://service2/").send()).is_ok()).unwrap();
     });
     assert!(timeout(SOON, done).await.unwrap().unwrap());
 }
