@@ -1,7 +1,42 @@
-//! Adapters: instances for the clients of other crates, each behind a feature of its name.
+//! Adapters: services by name in the clients of other crates.
+//!
+//! # tower
+//!
+//! [`Client`](crate::Client) is a [`Service`](tower_service::Service) of requests, without a feature, so layers of tower wrap it. It is always
+//! ready: it picks an instance per request, and has deadlines of its own ([`CallOptions`](crate::CallOptions)). A layer sees one call, which
+//! may be several tries:
+//!
+//! ```
+//! use std::time::Duration;
+//! use discovery::{Client, Pool, RequestBody};
+//! use http::{HeaderValue, Request, header::AUTHORIZATION};
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//!
+//! # async fn run(client: Client, token: HeaderValue) -> Result<(), tower::BoxError> {
+//! let mut client = ServiceBuilder::new()
+//!     .concurrency_limit(100)
+//!     .timeout(Duration::from_secs(3)) // less than `CallOptions::call_timeout`
+//!     .map_request(move |mut request: Request<RequestBody>| {
+//!         request.headers_mut().insert(AUTHORIZATION, token.clone());
+//!         request
+//!     })
+//!     .service(client);
+//! let request = Request::post("http://service2/orders").body("one tea".into())?;
+//! let response = client.ready().await?.call(request).await?;
+//! # drop(response);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The layers of tower do not retry and do not balance here: the client does both, with a budget.
+//!
+//! # Other crates
+//!
+//! Each has a feature of its name.
 
 #[cfg(feature = "reqwest")]
 mod reqwest;
+mod service;
 
 #[cfg(feature = "reqwest")]
 pub use reqwest::ServiceResolver;

@@ -25,6 +25,8 @@ pub(crate) const UNUSED_MAX: Duration = LINGER;
 /// The host of a URL is a service: `http://service2/orders?id=7` requests `/orders?id=7` from an instance of service2. Each try goes to the
 /// best instance by rank, latency and load; a failed one is repeated on another instance where that is safe (see
 /// [`Client::request`]).
+///
+/// It is a `Service` of tower too, so that layers wrap its calls ([`adapt`](crate::adapt)).
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,

@@ -79,6 +79,39 @@ impl From<()> for RequestBody {
     }
 }
 
+/// The frames that a try sends, for layers of tower that need a body. The client itself sends bytes again with each try.
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Content::Stream(stream) => stream.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Content::Bytes(bytes) => bytes.is_empty(),
+            Content::Stream(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Content::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            // What is left of it is not known.
+            Content::Stream(stream) if stream.is_taken() => SizeHint::default(),
+            Content::Stream(stream) => stream.size_hint(),
+        }
+    }
+}
+
 impl fmt::Debug for RequestBody {
     /// No content: it may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,5 +172,31 @@ impl SharedStream {
 
     fn lock(&self) -> MutexGuard<'_, Stream> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_a_body_of_the_frames_that_are_sent() {
+        for (body, size) in [
+            (RequestBody::from("text"), Some(4)),
+            (RequestBody::new(String::from("text")), Some(4)),
+            (RequestBody::new(RequestBody::from("text")), Some(4)),
+            (RequestBody::from(()), Some(0)),
+            (RequestBody::new(String::new()), Some(0)),
+        ] {
+            let mut body = body;
+            assert_eq!(body.size_hint().exact(), size, "{body:?}");
+            assert_eq!(body.is_end_stream(), size == Some(0), "{body:?}");
+            let mut sent = Vec::new();
+            while let Some(frame) = body.frame().await {
+                sent.extend(frame.unwrap().into_data().unwrap());
+                assert!(body.size_hint().lower() == 0, "{body:?}");
+            }
+            assert_eq!(sent.len() as u64, size.unwrap(), "{body:?}");
+        }
     }
 }
