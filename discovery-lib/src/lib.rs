@@ -113,6 +113,7 @@
 //! | `serve` | off | an HTTP server with `/health` and `/ready` |
 //! | `metrics` | off | `/metrics` on the admin listener of that server |
 //! | `reqwest` | off | services by name in a client of reqwest ([`adapt`]) |
+//! | `tower` | off | what callers expect of an instance, as a layer around the HTTP service of axum or another server ([`adapt`]) |
 //! | `tls` | off | TLS and mutual TLS to the agent, with rustls and ring ([`agent::Tls`]) |
 //!
 //! # Limits
@@ -192,6 +193,8 @@ mod member;
 mod names;
 mod options;
 mod pool;
+#[cfg(any(feature = "serve", feature = "tower"))]
+mod protocol;
 mod query;
 mod random;
 mod redact;

@@ -1,4 +1,4 @@
-//! Adapters: services by name in the clients of other crates.
+//! Adapters: services by name in the clients of other crates, and instances that are served by other crates.
 //!
 //! # tower
 //!
@@ -32,11 +32,18 @@
 //!
 //! # Other crates
 //!
-//! Each has a feature of its name.
+//! | feature | what | for |
+//! |---|---|---|
+//! | `reqwest` | `ServiceResolver` | a client of reqwest, by connection |
+//! | `tower` | `LifecycleLayer` | a server of axum or of any HTTP service of tower, for its callers |
 
+#[cfg(feature = "tower")]
+mod lifecycle;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 mod service;
 
+#[cfg(feature = "tower")]
+pub use lifecycle::{LifecycleFuture, LifecycleLayer, LifecycleService};
 #[cfg(feature = "reqwest")]
 pub use reqwest::ServiceResolver;

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{Request, routes::Routes, statuses::Statuses, text};
 use crate::{
     Lifecycle,
-    headers::{INSTANCE, SERVICE},
+    protocol::{close_during_shutdown, misdirected, sign},
 };
 
 /// Bytes of a request's target; a longer one gets 414.
@@ -55,36 +55,17 @@ impl Answers {
         response.map(Full::new)
     }
 
-    /// Addresses are reused: requests may still arrive for the service that had this one before.
     fn misdirected(&self, head: &Parts) -> Option<Response<Bytes>> {
-        let service = self.lifecycle.as_ref()?.service();
-        let meant = head.headers.get(SERVICE)?;
-        (!meant.as_bytes().eq_ignore_ascii_case(service.as_bytes()))
-            .then(|| text(StatusCode::MISDIRECTED_REQUEST, format!("this is {service}\n")))
+        misdirected(self.lifecycle.as_ref()?, &head.headers)
     }
 
-    /// Puts the name of this instance before those of upstream instances, and closes the connection during shutdown. Only a handler knows
-    /// whether it served the request, so `Discovery-Leaving` is not added here.
+    /// The headers that every response of an instance has.
     fn sign(&self, response: &mut Response<Bytes>) {
-        let Some(lifecycle) = &self.lifecycle else { return };
-        let headers = response.headers_mut();
-        if let Some(own) = own_name(lifecycle) {
-            let others: Vec<_> = headers.get_all(INSTANCE).iter().cloned().collect();
-            headers.insert(INSTANCE, own);
-            for other in others {
-                headers.append(INSTANCE, other);
-            }
-        }
-        if lifecycle.is_shutting_down() {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        if let Some(lifecycle) = &self.lifecycle {
+            sign(lifecycle, response.headers_mut());
+            close_during_shutdown(lifecycle, response.headers_mut());
         }
     }
-}
-
-/// `<id>@<node>`; before the node is known, `<id>@`. None for an id that is not a valid header value.
-fn own_name(lifecycle: &Lifecycle) -> Option<HeaderValue> {
-    let node = lifecycle.node().unwrap_or_default();
-    HeaderValue::try_from(format!("{}@{node}", lifecycle.id())).ok()
 }
 
 fn malformed(head: &Parts) -> Option<Response<Bytes>> {

@@ -2,7 +2,8 @@
 //!
 //! It implements what the clients of this library expect: `/health` and `/ready`, `Discovery-Instance` in every response, 421 for a request
 //! to another service, and `Connection: close` while it shuts down. It serves until it is drained, so responses of handlers never have
-//! `Discovery-Leaving`; only `/ready` does. Streams, TLS and HTTP/2 are not supported: use another server and [`Lifecycle`] there.
+//! `Discovery-Leaving`; only `/ready` does. Streams, TLS and HTTP/2 are not supported: use another server, below a layer that does the same
+//! ([`adapt`](crate::adapt)).
 
 mod accept;
 mod admin;
@@ -23,11 +24,11 @@ mod word;
 use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use http::{Method, Response, StatusCode, request::Parts};
 use tokio::net::TcpListener;
 use tracing::info;
 
-use crate::{Lifecycle, Pool};
+use crate::{Lifecycle, Pool, protocol};
 use admin::Admin;
 pub use admin_server::AdminServer;
 use answer::Answers;
@@ -60,11 +61,7 @@ impl Request {
 
 /// A response in plain text.
 pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, plain);
-    response
+    protocol::text(status, body)
 }
 
 /// An HTTP server with its routes. Other paths get 404 (unless there is a [fallback](Self::fallback)), other methods 405.

@@ -3,10 +3,13 @@
 use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{Method, Response, StatusCode};
 
 use super::{Request, text};
-use crate::{Lifecycle, headers::LEAVING, registration::RegistrationState};
+use crate::{
+    Lifecycle,
+    protocol::{Probe, not_allowed, stands_for},
+};
 
 type Answering = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
 type Handler = Arc<dyn Fn(Request) -> Answering + Send + Sync>;
@@ -48,15 +51,15 @@ impl Routes {
         self.fallback.push((method, boxed(handler)));
     }
 
-    /// Adds `/health`, which is 200 while the process serves, regardless of Consul and upstreams, and `/ready`, which is 200 while callers
-    /// can find the instance in Consul.
+    /// Adds `/health` and `/ready`.
     pub(super) fn with_health(mut self, lifecycle: &Lifecycle) -> Self {
-        let lifecycle = lifecycle.clone();
-        self.add(Method::GET, "/health", async |_| text(StatusCode::OK, "serving\n"));
-        self.add(Method::GET, "/ready", move |_| {
-            let answer = readiness(&lifecycle);
-            async { answer }
-        });
+        for probe in Probe::ALL {
+            let lifecycle = lifecycle.clone();
+            self.add(Method::GET, probe.path(), move |_| {
+                let response = probe.response(&lifecycle);
+                async { response }
+            });
+        }
         self
     }
 
@@ -80,7 +83,7 @@ impl Routes {
         }
         match methods.iter().find(|(method, _)| stands_for(method, &request.head.method)) {
             Some((_, handler)) => handler(request).await,
-            None => not_allowed(&request.head.method, methods),
+            None => not_allowed(&request.head.method, methods.iter().map(|(method, _)| method)),
         }
     }
 
@@ -97,47 +100,6 @@ where
     A: Future<Output = Response<Bytes>> + Send + 'static,
 {
     Arc::new(move |request| Box::pin(handler(request)))
-}
-
-fn readiness(lifecycle: &Lifecycle) -> Response<Bytes> {
-    match (lifecycle.is_ready(), lifecycle.is_shutting_down()) {
-        (true, _) => text(StatusCode::OK, "ready\n"),
-        (false, false) => text(StatusCode::SERVICE_UNAVAILABLE, not_ready(lifecycle.state())),
-        (false, true) => {
-            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n");
-            response.headers_mut().insert(LEAVING, HeaderValue::from_static("true"));
-            response
-        }
-    }
-}
-
-fn not_ready(state: RegistrationState) -> &'static str {
-    match state {
-        RegistrationState::Replaced => "another run took its id\n",
-        RegistrationState::Refused => "its registration is refused\n",
-        _ => "not registered yet\n",
-    }
-}
-
-/// A handler of GET serves HEAD too: hyper omits the body.
-fn stands_for(registered: &Method, asked: &Method) -> bool {
-    registered == asked || (registered == Method::GET && asked == Method::HEAD)
-}
-
-fn not_allowed(asked: &Method, methods: &[(Method, Handler)]) -> Response<Bytes> {
-    let mut allowed = Vec::new();
-    for (method, _) in methods {
-        allowed.push(method.as_str());
-        if *method == Method::GET {
-            allowed.push(Method::HEAD.as_str());
-        }
-    }
-    let allowed = allowed.join(", ");
-    let mut response =
-        text(StatusCode::METHOD_NOT_ALLOWED, format!("{asked} is not for this path: {allowed}\n"));
-    let value = allowed.parse().expect("methods are tokens, which are header values");
-    response.headers_mut().insert(header::ALLOW, value);
-    response
 }
 
 impl fmt::Debug for Routes {
