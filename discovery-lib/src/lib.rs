@@ -112,6 +112,7 @@
 //! | `dns` | on | Consul's DNS as a source of instances ([`Source::Dns`]) |
 //! | `serve` | off | an HTTP server with `/health` and `/ready` |
 //! | `metrics` | off | `/metrics` on the admin listener of that server |
+//! | `hyper` | off | services by name in a client of hyper-util ([`adapt`]) |
 //! | `reqwest` | off | services by name in a client of reqwest ([`adapt`]) |
 //! | `tower` | off | what callers expect of an instance, as a layer around the HTTP service of axum or another server ([`adapt`]) |
 //! | `tls` | off | TLS and mutual TLS to the agent, with rustls and ring ([`agent::Tls`]) |

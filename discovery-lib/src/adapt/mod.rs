@@ -34,15 +34,22 @@
 //!
 //! | feature | what | for |
 //! |---|---|---|
+//! | `hyper` | `Connector` | a client of hyper-util, by connection |
 //! | `reqwest` | `ServiceResolver` | a client of reqwest, by connection |
 //! | `tower` | `LifecycleLayer` | a server of axum or of any HTTP service of tower, for its callers |
 
+#[cfg(any(feature = "hyper", feature = "reqwest"))]
+mod host;
+#[cfg(feature = "hyper")]
+mod hyper;
 #[cfg(feature = "tower")]
 mod lifecycle;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 mod service;
 
+#[cfg(feature = "hyper")]
+pub use hyper::{Connector, ServiceConnection};
 #[cfg(feature = "tower")]
 pub use lifecycle::{LifecycleFuture, LifecycleLayer, LifecycleService};
 #[cfg(feature = "reqwest")]

@@ -5,6 +5,7 @@ use std::{error::Error as StdError, net::SocketAddr, sync::Arc};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::{net::lookup_host, time::Instant};
 
+use super::host::{Find, is_service};
 use crate::{CallOptions, Error, PickOptions, Pool, call::first_pick, tries::Tries};
 
 /// The number of instances in an answer: reqwest connects to the first one, and to the next while that fails.
@@ -41,8 +42,6 @@ const INSTANCES_MAX: usize = 3;
 #[derive(Clone)]
 pub struct ServiceResolver(Find);
 
-type Find = Arc<dyn Fn(&str) -> Pool + Send + Sync>;
-
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 impl ServiceResolver {
@@ -71,10 +70,6 @@ impl std::fmt::Debug for ServiceResolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ServiceResolver").finish_non_exhaustive()
     }
-}
-
-fn is_service(host: &str) -> bool {
-    !host.contains('.') && !host.eq_ignore_ascii_case("localhost")
 }
 
 /// The addresses of up to [`INSTANCES_MAX`] instances, at least one address.
