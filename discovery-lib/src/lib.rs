@@ -114,7 +114,7 @@
 //! | `metrics` | off | `/metrics` on the admin listener of that server |
 //! | `hyper` | off | services by name in a client of hyper-util ([`adapt`]) |
 //! | `reqwest` | off | services by name in a client of reqwest ([`adapt`]) |
-//! | `tower` | off | what callers expect of an instance, as a layer around the HTTP service of axum or another server ([`adapt`]) |
+//! | `tower` | off | what callers expect of an instance, as a layer around the HTTP service of axum or another server; the instances of a pool for a balancer of tower ([`adapt`]) |
 //! | `tls` | off | TLS and mutual TLS to the agent, with rustls and ring ([`agent::Tls`]) |
 //!
 //! # Limits
@@ -203,6 +203,7 @@ pub mod registration;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod settings;
+mod unfold;
 mod watch;
 
 pub use balance::{

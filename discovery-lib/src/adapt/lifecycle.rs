@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
-use tower_layer::Layer;
+use tower::Layer;
 use tower_service::Service;
 
 use crate::{

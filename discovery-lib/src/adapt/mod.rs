@@ -37,7 +37,10 @@
 //! | `hyper` | `Connector` | a client of hyper-util, by connection |
 //! | `reqwest` | `ServiceResolver` | a client of reqwest, by connection |
 //! | `tower` | `LifecycleLayer` | a server of axum or of any HTTP service of tower, for its callers |
+//! | `tower` | `Endpoints` | a balancer of tower, or one of your own: each instance as it comes and goes |
 
+#[cfg(feature = "tower")]
+mod discover;
 #[cfg(any(feature = "hyper", feature = "reqwest"))]
 mod host;
 #[cfg(feature = "hyper")]
@@ -48,6 +51,8 @@ mod lifecycle;
 mod reqwest;
 mod service;
 
+#[cfg(feature = "tower")]
+pub use discover::Endpoints;
 #[cfg(feature = "hyper")]
 pub use hyper::{Connector, ServiceConnection};
 #[cfg(feature = "tower")]

@@ -13,6 +13,8 @@ mod pools;
 mod report;
 mod state;
 mod update;
+#[cfg(feature = "tower")]
+mod usable;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -34,6 +36,8 @@ pub use pick::{InFlight, Pick, PickError};
 pub(crate) use pools::{Pools, PoolsOptions};
 pub use report::Report;
 use state::PoolState;
+#[cfg(feature = "tower")]
+pub(crate) use usable::{Usable, UsableChanges};
 
 /// The members of a service, ready to pick from. Cheap to clone; clones share the members and their statistics.
 ///

@@ -4,6 +4,10 @@
 //! discovery up
 //! cargo run -p tower-example -- http://service2/
 //! ```
+//!
+//! [`lines`] has a balancer of tower, for another protocol than HTTP.
+
+pub mod lines;
 
 use std::time::Duration;
 

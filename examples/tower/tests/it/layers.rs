@@ -1,17 +1,13 @@
-//! The layered client on the embedded agent, with real connections.
+//! The client below layers.
 
-#![expect(clippy::unwrap_used, reason = "a failed test panics")]
-
-use std::{future::pending, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use discovery::{
-    CallOptions, Client, Discovery, Error, Pool, Registration, RequestBody, Settings,
-    agent::AgentSettings,
+    CallOptions, Client, Discovery, Error, Pool, Registration, RequestBody,
     serve::{AdminServer, Request as Received, Server, text},
     shutdown_signal,
 };
-use discovery_agent::Agent;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet, time::sleep};
@@ -19,12 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tower::{ServiceExt, load_shed::error::Overloaded, timeout::error::Elapsed};
 use tower_example::{CALLS_MAX, layered};
 
-/// A timeout that no test waits for.
-const LONG: Duration = Duration::from_secs(60);
-
-async fn listen() -> TcpListener {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap()
-}
+use super::{LONG, listen, start};
 
 /// An instance of `web`, which answers with the agent of the request and its body.
 async fn serve(discovery: Discovery, listener: TcpListener) {
@@ -52,9 +43,7 @@ async fn body(response: Response<impl http_body::Body<Data = Bytes, Error = Erro
 
 #[tokio::test]
 async fn a_call_by_name_passes_the_layers() {
-    let agent = Agent::start().await.unwrap();
-    let settings = Settings::new(AgentSettings::new(agent.http_addr())).dns(agent.dns_addr());
-    let discovery = Discovery::new(settings).unwrap();
+    let (agent, discovery) = start().await;
     let client = layered(discovery.client(), LONG);
     let instance = AbortOnDropHandle::new(tokio::spawn(serve(discovery.clone(), listen().await)));
     for sent in [|| RequestBody::from("tea"), || RequestBody::new(String::from("tea"))] {
