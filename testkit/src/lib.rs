@@ -1,5 +1,5 @@
-//! A real Consul, a fault proxy, a TLS front with certificates, an open-loop load, an echo server, interleaved ratios, and the bare clients
-//! that tests need to see exact answers.
+//! A real Consul, a fault proxy, a TLS front with certificates, an open-loop load, an echo server, interleaved ratios, a small file system,
+//! and the bare clients that tests need to see exact answers.
 //!
 //! For tests and benches only: it is not published, and no product crate depends on it. It does not use the product's crates either, so that its
 //! results are independent of them.
@@ -14,5 +14,6 @@ pub mod load;
 pub mod ports;
 pub mod proxy;
 pub mod ratio;
+pub mod small_disk;
 #[cfg(feature = "tls")]
 pub mod tls;
