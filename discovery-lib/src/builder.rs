@@ -1,12 +1,12 @@
 //! A [`Discovery`] with options of its own.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use crate::{
     Client, Discovery, Error, Random, ServiceOptions, Settings,
     agent::AgentClient,
     pool::{Pools, PoolsOptions},
-    watch::Watches,
+    watch::{Snapshots, Watches},
 };
 
 /// Builds a [`Discovery`] ([`Discovery::builder`]).
@@ -35,12 +35,13 @@ pub struct DiscoveryBuilder {
     random: Option<Random>,
     options: ServiceOptions,
     of_services: HashMap<Arc<str>, ServiceOptions>,
+    snapshots: Option<PathBuf>,
 }
 
 impl DiscoveryBuilder {
     pub(crate) fn new(settings: Settings) -> Self {
         let (options, of_services) = (ServiceOptions::default(), HashMap::new());
-        Self { settings, random: None, options, of_services }
+        Self { settings, random: None, options, of_services, snapshots: None }
     }
 
     /// The options of all services that have none of their own. Default: [`ServiceOptions::default`].
@@ -62,19 +63,50 @@ impl DiscoveryBuilder {
         self
     }
 
-    /// Builds it. Connects to nothing yet.
+    /// Keeps the last answer to each watched query in this directory, for a start while Consul is away. Default: nothing is kept.
+    ///
+    /// A watch still asks Consul first. If the first query fails or has no answer within 500 ms, the watch publishes the answer from disk as
+    /// [`Origin::Disk`](crate::Origin::Disk), with its true age ([`Snapshot::age`](crate::Snapshot::age)) and with the failure, and
+    /// Consul's first answer replaces it. An answer that is older than 7 days, or has no instance, is not used: then it is as without a
+    /// directory. [`Discovery::ask`] does not use it.
+    ///
+    /// ```
+    /// # use discovery::{Discovery, Settings};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let state = tempfile::tempdir()?;
+    /// # let state = state.path();
+    /// let discovery = Discovery::builder(Settings::default()).snapshots(state.join("discovery")).build()?;
+    /// # drop(discovery);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The directory belongs to programs of one user that ask one Consul: a file names its query, not the agent. It is created, with mode 0700,
+    /// if there is none. There is one file per query, with mode 0600, at most 1024 in all, and at most 16 MiB each. A file is written when the
+    /// instances change, at most once per second, and once per minute to renew its time; so a crash loses changes of the last second.
+    /// An answer without instances removes the file after 60 s. Files that were not written for 7 days are removed by `build`. A file that is
+    /// damaged, or that another user owns or can write, is not used; that and failures to write are logged and change nothing else.
+    pub fn snapshots(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.snapshots = Some(directory.into());
+        self
+    }
+
+    /// Builds it. Connects to nothing yet. With a directory for snapshots, blocks the thread to look at that.
     ///
     /// # Errors
-    /// An option is out of its bounds, or the settings can't be used. The error names the option and the bounds ([`Error::is_setting`]).
+    /// An option is out of its bounds, or the settings or the directory can't be used. The error names the option and the bounds
+    /// ([`Error::is_setting`]).
     pub fn build(self) -> Result<Discovery, Error> {
-        let Self { settings, random, options, of_services } = self;
+        let Self { settings, random, options, of_services, snapshots } = self;
         for options in of_services.values().chain([&options]) {
             options.check()?;
         }
         let picks = random.as_ref().map(Random::fork);
         let random = random.unwrap_or_else(Random::from_entropy);
         let agent = AgentClient::new(settings.agent.clone())?;
-        let watches = Watches::new(agent.clone(), &settings, random.fork());
+        let snapshots =
+            snapshots.map(|path| Snapshots::open(&path, &settings.agent)).transpose()?;
+        let watches = Watches::new(agent.clone(), &settings, random.fork(), snapshots);
         let of_calls = of_services.iter().map(|(name, it)| ((&**name).into(), it.call.clone()));
         let (call, of_calls) = (options.call.clone(), of_calls.collect());
         let pools = PoolsOptions::new(options, of_services, picks);
@@ -121,6 +153,14 @@ mod tests {
         let first = picks(&seeded(1), "web").await;
         assert_eq!(picks(&seeded(1), "web").await, first);
         assert_ne!(picks(&seeded(2), "web").await, first);
+    }
+
+    #[test]
+    fn a_directory_for_snapshots_that_can_not_be_used_is_an_error_that_names_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let err = Discovery::builder(settings()).snapshots(file.path()).build().unwrap_err();
+        let start = format!("the directory for snapshots {} can't", file.path().display());
+        assert!(err.is_setting() && err.to_string().starts_with(&start), "{err}");
     }
 
     #[test]

@@ -7,6 +7,6 @@ mod background;
 mod lease;
 mod room;
 
-pub(crate) use background::{Background, Hold};
+pub(crate) use background::{Background, Hold, Work};
 pub(crate) use lease::LINGER;
 pub(crate) use room::{Usage, make_room};

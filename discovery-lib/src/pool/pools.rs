@@ -107,7 +107,7 @@ mod tests {
         let source = "fixed:127.0.0.1:80".parse().unwrap();
         let settings = Settings { source, ..Settings::default() };
         let options = PoolsOptions::new(ServiceOptions::default(), HashMap::new(), None);
-        Pools::new(Watches::new(agent, &settings, Random::seeded(1)), options)
+        Pools::new(Watches::new(agent, &settings, Random::seeded(1), None), options)
     }
 
     #[tokio::test]

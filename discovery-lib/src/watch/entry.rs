@@ -52,7 +52,7 @@ fn instance(entry: ServiceEntry) -> Result<(Instance, Box<[CheckResult]>), LeftO
 }
 
 /// The instance, which shares the text of its node and datacenter with the one before, where that is equal.
-fn share(mut instance: Instance, before: Option<&Instance>) -> Instance {
+pub(super) fn share(mut instance: Instance, before: Option<&Instance>) -> Instance {
     let Some(before) = before else { return instance };
     if instance.datacenter == before.datacenter {
         instance.datacenter.clone_from(&before.datacenter);

@@ -13,7 +13,7 @@ use crate::lifetime::{Background, Hold};
 /// watch of it has an answer at once.
 ///
 /// The poller uses the runtime that started it. When that runtime ends before the watch, the next use of the watch starts a new poller on its
-/// own runtime, which has no snapshot at first.
+/// own runtime, which has no snapshot at first, or that from disk.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Watch {
@@ -47,7 +47,7 @@ impl Watch {
         Self { watched_rx: poller.watched(), poller, _hold: hold }
     }
 
-    /// The current state: neither snapshot nor failure before the first query ended.
+    /// The current state: neither snapshot nor failure before the first query ended, or a snapshot from disk took its place.
     #[must_use]
     pub fn current(&self) -> Watched {
         self.poller.watched().borrow().clone()

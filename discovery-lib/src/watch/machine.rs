@@ -65,6 +65,7 @@ impl Reply {
             index: self.index.unwrap_or(0),
             origin: self.origin,
             as_of: at.checked_sub(self.last_contact).unwrap_or(at),
+            older_by: Duration::ZERO,
             details: Arc::new(self.details),
         }
     }

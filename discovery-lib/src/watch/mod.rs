@@ -2,12 +2,14 @@
 //!
 //! A backend (`catalog`, `dns`, `fixed`) sends a query once; `backends` has those of one query in order. The `machine`, which is pure, decides
 //! when to ask and what to make of the answer; `task` connects the two, and `publish` passes on the result. `watches` has one such task per
-//! query, and `handle` is what callers hold; `lifetime` decides when a task ends. `permits` limits the connections to the agent. To a pool, a
+//! query, and `handle` is what callers hold; `lifetime` decides when a task ends. `permits` limits the connections to the agent, and `disk` keeps the
+//! last snapshot for the next start. To a pool, a
 //! watch is a receiver of snapshots.
 
 mod backends;
 mod catalog;
 mod changes;
+mod disk;
 #[cfg(feature = "dns")]
 mod dns;
 #[cfg(not(feature = "dns"))]
@@ -31,6 +33,7 @@ mod task;
 mod watches;
 
 pub use changes::Changes;
+pub(crate) use disk::Snapshots;
 pub use handle::Watch;
 pub use snapshot::{Origin, Snapshot, Watched};
 pub use source::Source;

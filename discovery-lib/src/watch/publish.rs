@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tracing::{debug, info, warn};
 
 use super::{
     machine::Notice,
-    snapshot::{Snapshot, Watched},
+    snapshot::{Origin, Snapshot, Watched},
 };
 use crate::Error;
 
@@ -32,6 +32,20 @@ impl Publisher {
             Notice::Failure(error) => self.failure(error),
             Notice::Answer(snapshot) => self.answer(snapshot),
         }
+    }
+
+    /// The channel, in which what is known already counts as seen.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Watched> {
+        self.watched_tx.subscribe()
+    }
+
+    /// A snapshot from disk, since there is no answer yet, as this error says.
+    pub(super) fn recall(&self, snapshot: Snapshot, error: Error) {
+        let (age_s, instances) = (snapshot.age(Instant::now()).as_secs(), snapshot.instances.len());
+        let err: &(dyn std::error::Error + 'static) = &error;
+        warn!(service = %self.service, instances, age_s, error = err, "no answer yet; the instances from disk are used");
+        let (snapshot, failure) = (Some(Arc::new(snapshot)), Some(Arc::new(error)));
+        self.watched_tx.send_replace(Watched { snapshot, failure });
     }
 
     fn failure(&self, error: Error) {
@@ -57,7 +71,7 @@ impl Publisher {
         }
         let before = last.snapshot.as_ref().map(|last| last.origin);
         let has_moved = before.is_some_and(|origin| origin != snapshot.origin);
-        if has_moved {
+        if has_moved && before != Some(Origin::Disk) {
             warn!(service = %self.service, origin = ?snapshot.origin, ?before, "watch is answered by another source");
         }
         let same = last.snapshot.filter(|last| last.instances == snapshot.instances);
@@ -81,10 +95,8 @@ impl Publisher {
 mod tests {
     use std::time::Duration;
 
-    use tokio::time::Instant;
-
     use super::*;
-    use crate::{Instance, Origin, error::Kind};
+    use crate::{Instance, error::Kind};
 
     fn snapshot(port: u16, as_of: Instant) -> Notice {
         let instance = Instance::at("web", "10.0.0.1".into(), port);
@@ -160,6 +172,27 @@ mod tests {
             (by(Origin::Catalog), true),
         ]);
         assert_eq!(watched.snapshot.unwrap().origin, Origin::Catalog);
+    }
+
+    #[test]
+    fn a_snapshot_from_disk_is_published_with_the_failure_until_an_answer_replaces_it() {
+        let (publisher, mut watched_rx) = Publisher::new("web".into());
+        let now = Instant::now();
+        let from_disk =
+            Snapshot::from_disk([Instance::at("web", "10.0.0.1".into(), 80)], Duration::ZERO, now);
+        publisher.recall(from_disk, Error::new(Kind::Timeout, "late"));
+        let recalled = watched_rx.borrow_and_update().clone();
+        assert_eq!(recalled.snapshot.as_ref().unwrap().origin, Origin::Disk);
+        assert_eq!(recalled.failure.unwrap().to_string(), "late");
+        publisher.publish(failure());
+        assert!(!watched_rx.has_changed().unwrap(), "it failed already");
+        assert_eq!(watched_rx.borrow().failure.as_ref().unwrap().to_string(), "too late");
+        publisher.publish(snapshot(80, now));
+        assert!(watched_rx.has_changed().unwrap());
+        let answered = watched_rx.borrow_and_update().clone();
+        let answer = answered.snapshot.unwrap();
+        assert_eq!((answer.origin, answered.failure.is_none()), (Origin::Catalog, true));
+        assert!(Arc::ptr_eq(&answer.instances, &recalled.snapshot.unwrap().instances));
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub enum Origin {
     Dns,
     /// A list that the program was given.
     Fixed,
+    /// The disk, where an earlier run of the program wrote the last answer that it had
+    /// ([`DiscoveryBuilder::snapshots`](crate::DiscoveryBuilder::snapshots)). There is no answer of Consul since the start of this one.
+    Disk,
 }
 
 /// The full answer to a query: all instances, whatever their status.
@@ -32,8 +35,12 @@ pub struct Snapshot {
     /// The origin of this answer. It may differ from one answer to the next ([`Source::FirstOf`](crate::Source::FirstOf)).
     pub origin: Origin,
     /// The time at which the answer was surely true: its arrival, less the delay of the answering server behind its leader. For a blocking
-    /// query whose wait ended without a change, the time at which the query was sent: the server states its delay as of then.
+    /// query whose wait ended without a change, the time at which the query was sent: the server states its delay as of then. For one from
+    /// disk, the time of the answer by the wall clock. An [`Instant`] of some systems can't be before their start; then it is the time at which
+    /// the file was read. [`Snapshot::age`] is right in any case.
     pub as_of: Instant,
+    /// The part of its age that `as_of` can't express.
+    pub(crate) older_by: Duration,
     /// What explains the instances and decides nothing.
     pub(crate) details: Arc<Details>,
 }
@@ -57,7 +64,22 @@ impl Snapshot {
         as_of: Instant,
     ) -> Self {
         let instances = instances.into_iter().collect();
-        Self { instances, index: 0, origin, as_of, details: Arc::default() }
+        let (older_by, details) = (Duration::ZERO, Arc::default());
+        Self { instances, index: 0, origin, as_of, older_by, details }
+    }
+
+    /// What an earlier run wrote to disk, and how old it is now.
+    pub(crate) fn from_disk(
+        instances: impl IntoIterator<Item = Instance>,
+        age: Duration,
+        now: Instant,
+    ) -> Self {
+        let instances = instances.into_iter().map(Arc::new);
+        let snapshot = Self::new(instances, Origin::Disk, now);
+        match now.checked_sub(age) {
+            Some(as_of) => Self { as_of, ..snapshot },
+            None => Self { older_by: age, ..snapshot },
+        }
     }
 
     /// The checks of an instance and of its node, in Consul's order; empty if the answer has none (DNS, fixed lists).
@@ -80,20 +102,22 @@ impl Snapshot {
         self.details.is_filtered_by_acls
     }
 
-    /// The age of the answer. It grows without limit while Consul can't be reached.
+    /// The age of the answer. It grows without limit while Consul can't be reached. That of a snapshot from disk is its age by the wall clock,
+    /// across the restarts of the program; a clock that was set back by up to a minute in between makes it look younger by that.
     #[must_use]
     pub fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.as_of)
+        now.saturating_duration_since(self.as_of).saturating_add(self.older_by)
     }
 }
 
-/// The known state of a service: the last good snapshot, if there is one, and the failure since then, if there is one.
+/// The known state of a service: the last good snapshot, if there is one, and the failure since then, if there is one. A snapshot from disk
+/// ([`Origin::Disk`]) always has a failure beside it.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Watched {
     /// The last good answer. An error never removes it.
     pub snapshot: Option<Arc<Snapshot>>,
-    /// The error of the last query; none after an answer.
+    /// The error of the last query, or that the first one has no answer in time; none after an answer.
     pub failure: Option<Arc<Error>>,
 }
 
@@ -101,5 +125,21 @@ impl From<Snapshot> for Watched {
     /// This answer, and no failure since then.
     fn from(snapshot: Snapshot) -> Self {
         Self { snapshot: Some(Arc::new(snapshot)), failure: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_from_disk_has_its_true_age_even_if_no_instant_is_that_old() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        for age in [Duration::ZERO, second, second * 3600 * 24 * 365 * 100, Duration::MAX - second]
+        {
+            let snapshot = Snapshot::from_disk([], age, now);
+            assert_eq!(snapshot.age(now), age);
+            assert_eq!(snapshot.age(now + second), age + second);
+        }
     }
 }

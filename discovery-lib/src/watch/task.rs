@@ -4,19 +4,18 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     backends::Backends,
-    machine::{Event, Machine, Next},
-    publish::Publisher,
+    machine::{Event, Machine, Next, Notice},
 };
 use crate::Random;
 
 /// Watches until it is dropped.
-pub(super) async fn watch(backends: Backends, publisher: Publisher, random: Random) {
+pub(super) async fn watch(backends: Backends, publish: impl Fn(Notice), random: Random) {
     let mut machine = Machine::new(Instant::now());
     let mut event = Event::Due;
     loop {
         let step = machine.step(event, Instant::now(), random.f64());
         if let Some(notice) = step.notice {
-            publisher.publish(notice);
+            publish(notice);
         }
         event = match step.next {
             Next::SleepUntil(at) => {

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     backends::{Backends, Reach},
+    disk::{self, Snapshots},
     dns::DnsServer,
     handle::{Poller, Watch},
     machine::Notice,
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     Error, Query, Random, Settings,
     agent::AgentClient,
-    lifetime::{Background, make_room},
+    lifetime::{Background, Work, make_room},
 };
 
 /// Pollers that may linger without a watch. Above that the one that was dropped first ends early; pollers with a watch don't count.
@@ -38,17 +39,25 @@ struct Inner {
     source: Source,
     datacenter: Option<Arc<str>>,
     random: Random,
+    snapshots: Option<Snapshots>,
     pollers: Mutex<HashMap<Query, Arc<Poller>>>,
 }
 
 impl Watches {
-    /// Watches of services that this agent, and the DNS server of the settings, know. Connects to nothing yet.
-    pub(crate) fn new(agent: AgentClient, settings: &Settings, random: Random) -> Self {
+    /// Watches of services that this agent, and the DNS server of the settings, know. They keep their snapshots on disk, if there is a place.
+    /// Connects to nothing yet.
+    pub(crate) fn new(
+        agent: AgentClient,
+        settings: &Settings,
+        random: Random,
+        snapshots: Option<Snapshots>,
+    ) -> Self {
         let dns = Arc::new(DnsServer::new(settings.dns.clone()));
         let reach = Reach { agent, dns, permits: Arc::new(Permits::new()) };
         let (source, datacenter) = (settings.source.clone(), settings.datacenter.as_deref());
         let (datacenter, pollers) = (datacenter.map(Into::into), Mutex::default());
-        Self { inner: Arc::new(Inner { reach, source, datacenter, random, pollers }) }
+        let inner = Inner { reach, source, datacenter, random, snapshots, pollers };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The query with the source and datacenter of the settings, where it has none.
@@ -78,10 +87,15 @@ impl Watches {
         // This removes pollers that ended, too.
         make_room(&mut pollers, LINGERING_MAX, |poller| poller.task.usage());
         let (service, random) = (query.service.clone(), self.inner.random.clone());
+        let file = self.inner.snapshots.as_ref().map(|snapshots| snapshots.file(query));
         let start = move || {
             let (publisher, watched_rx) = Publisher::new(service.clone());
-            let work = task::watch(backends.clone(), publisher, random.fork());
-            (watched_rx, Box::pin(work) as _)
+            let (backends, random) = (backends.clone(), random.fork());
+            let work: Work = match file.clone() {
+                Some(file) => Box::pin(disk::watch(backends, publisher, random, file)),
+                None => Box::pin(task::watch(backends, move |it| publisher.publish(it), random)),
+            };
+            (watched_rx, work)
         };
         let poller = Arc::new(Poller { task: Background::new(start, || {}) });
         let watch = Watch::new(poller.clone(), linger);

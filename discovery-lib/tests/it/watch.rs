@@ -1,5 +1,6 @@
 //! Watches of a Consul that is healthy, that fails and that loses its data.
 
+pub(crate) mod disk;
 mod left_out;
 mod query;
 pub(crate) mod until;

@@ -1,6 +1,6 @@
 //! A Consul, embedded or real, behind a proxy that injects faults, and a `Discovery` that uses the proxy.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use discovery::{
     Discovery, Settings,
@@ -11,7 +11,7 @@ use serde_json::json;
 use testkit::{
     consul::{Binary, Consul, Data},
     http::Request,
-    proxy::Proxy,
+    proxy::{Mode, Proxy},
 };
 
 /// The deadline of everything that a test waits for, generous for a slow machine.
@@ -64,12 +64,15 @@ impl Engine {
     }
 }
 
+fn settings(http: &Proxy, dns: &Proxy) -> Settings {
+    Settings::new(AgentSettings::new(http.addr())).dns(dns.addr())
+}
+
 impl World {
     async fn of(engine: Engine) -> Self {
         let http = Proxy::start(engine.http_addr()).await.unwrap();
         let dns = Proxy::start(engine.dns_addr()).await.unwrap();
-        let settings = Settings::new(AgentSettings::new(http.addr())).dns(dns.addr());
-        let discovery = Discovery::new(settings).unwrap();
+        let discovery = Discovery::new(settings(&http, &dns)).unwrap();
         let direct = AgentClient::new(AgentSettings::new(engine.http_addr()));
         Self { engine, http, dns, discovery, direct: direct.unwrap() }
     }
@@ -77,6 +80,27 @@ impl World {
     /// On the embedded agent alone.
     pub(crate) async fn embedded() -> Self {
         Self::of(Engine::Embedded(Agent::start().await.unwrap())).await
+    }
+
+    /// Another process, as far as discovery is concerned: it shares only this directory with others.
+    pub(crate) fn process(&self, snapshots: &Path) -> Discovery {
+        let settings = settings(&self.http, &self.dns);
+        Discovery::builder(settings).snapshots(snapshots).build().unwrap()
+    }
+
+    /// Consul is away, in this way.
+    pub(crate) async fn away(&self, mode: Mode) {
+        for proxy in [&self.http, &self.dns] {
+            proxy.set(mode).await.unwrap();
+            proxy.cut().await.unwrap();
+        }
+    }
+
+    /// Consul is back.
+    pub(crate) async fn back(&self) {
+        for proxy in [&self.http, &self.dns] {
+            proxy.set(Mode::Pass).await.unwrap();
+        }
     }
 
     /// Registers an instance `<service>-<port>` at 10.0.0.1 with a TTL check that passes.

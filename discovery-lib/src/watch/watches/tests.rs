@@ -16,7 +16,7 @@ use crate::{
 
 fn watches() -> Watches {
     let agent = AgentClient::new(AgentSettings::default()).unwrap();
-    Watches::new(agent, &Settings::default(), Random::seeded(1))
+    Watches::new(agent, &Settings::default(), Random::seeded(1), None)
 }
 
 fn watch(watches: &Watches, query: impl Into<Query>) -> Watch {
@@ -86,6 +86,22 @@ async fn a_poller_ends_with_its_watches() {
 }
 
 #[tokio::test]
+async fn a_poller_with_a_snapshot_on_disk_ends_with_its_watches_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let snapshots = Snapshots::open(dir.path(), &AgentSettings::default()).unwrap();
+    let agent = AgentClient::with_http(
+        AgentSettings::default(),
+        Arc::new(Slow { delay: Duration::ZERO, answer: Ok("[]") }),
+    );
+    let watches = Watches::new(agent, &Settings::default(), Random::seeded(1), Some(snapshots));
+    let mut watch = watch(&watches, "web");
+    watch.changed().await;
+    let mut subscribed = watch.subscribe();
+    drop((watches, watch));
+    while subscribed.changed().await.is_ok() {}
+}
+
+#[tokio::test]
 async fn a_fixed_list_is_known_at_once_and_never_changes() {
     let fixed = Query::new("web").source("fixed:10.0.0.1:80".parse().unwrap());
     let mut watch = watch(&watches(), fixed);
@@ -130,7 +146,7 @@ impl Http for Down {
 async fn calls(seed: u64) -> Vec<Duration> {
     let down = Arc::new(Down { started_at: Instant::now(), calls: Mutex::default() });
     let agent = AgentClient::with_http(AgentSettings::default(), down.clone());
-    let watches = Watches::new(agent, &Settings::default(), Random::seeded(seed));
+    let watches = Watches::new(agent, &Settings::default(), Random::seeded(seed), None);
     let mut watch = watch(&watches, "web");
     let failure = watch.changed().await.failure.unwrap();
     assert!(failure.is_agent() && failure.is_retryable(), "{failure}");
@@ -177,7 +193,7 @@ async fn the_next_source_is_queried_when_the_first_one_failed_or_is_slow() {
     ] {
         let agent = Arc::new(Slow { delay, answer });
         let agent = AgentClient::with_http(AgentSettings::default(), agent);
-        let watches = Watches::new(agent, &Settings::default(), Random::seeded(1));
+        let watches = Watches::new(agent, &Settings::default(), Random::seeded(1), None);
         let query = Query::new("web").source("catalog,fixed:10.0.0.1:80".parse().unwrap());
         let start = Instant::now();
         let snapshot = watches.ask(&watches.complete(query)).await.unwrap();
