@@ -137,6 +137,23 @@
 //! buffer of its socket is full (`TCP_NOTSENT_LOWAT`), and a silent peer of `serve` or of the agent's connections is dropped only after the
 //! retransmissions of the system (`TCP_USER_TIMEOUT`).
 //!
+//! # Starting without Consul
+//!
+//! A program that runs keeps its last known instances while Consul is away; one that starts then knows none. With a directory
+//! ([`DiscoveryBuilder::snapshots`]), the last answer to each watched query is kept on disk, and is used until Consul answers:
+//!
+//! ```no_run
+//! # use discovery::{Discovery, Settings};
+//! # fn main() -> Result<(), discovery::Error> {
+//! let discovery = Discovery::builder(Settings::from_env()?).snapshots("/var/lib/app/discovery").build()?;
+//! # drop(discovery);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Such a snapshot has the origin [`Origin::Disk`], its true age ([`Snapshot::age`]), and beside it the failure ([`Watched::failure`]).
+//! [`Pool::explain`] and the metrics `discovery_snapshot_from_disk` and `discovery_snapshot_age_seconds` show it.
+//!
 //! # How a call finds its instance
 //!
 //! [`Client::get`] finds the [`Pool`] of the service that the URL names. The pool follows a [`Watch`]: one blocking query per service, shared

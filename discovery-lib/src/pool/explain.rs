@@ -27,7 +27,7 @@ use crate::{
 /// }
 /// ```
 ///
-/// where `snapshot` is null before the first answer, and `rank` and the fields after it are null for instances that are never picked.
+/// where `snapshot` is null before the first answer, its `origin` is `catalog`, `preparedquery`, `dns`, `fixed` or `disk`, and `rank` and the fields after it are null for instances that are never picked.
 /// `left_out` has the records of the answer that can't be used.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::error;
 
 use super::{admin::typed, format::Format, statuses::Statuses, word::word};
-use crate::{Lifecycle, Pool, Rank, registration::RegistrationState};
+use crate::{Lifecycle, Origin, Pool, Rank, registration::RegistrationState};
 
 /// Every state has a series, so that a state that ended goes to 0.
 const STATES: [RegistrationState; 9] = [
@@ -81,6 +81,11 @@ fn register_pools(registry: &mut Registry, pools: &[Pool]) {
         ages(pools),
     );
     registry.register(
+        "snapshot_from_disk",
+        "1 if the instances of a service are those from disk, since there was no answer yet",
+        from_disk(pools),
+    );
+    registry.register(
         "hidden_by_acls",
         "1 if ACLs hide records of a service from the token, as far as Consul says so",
         hidden(pools),
@@ -136,6 +141,17 @@ fn ages(pools: &[Pool]) -> Family<Labels, Gauge<f64, AtomicU64>> {
         }
     }
     ages
+}
+
+fn from_disk(pools: &[Pool]) -> Family<Labels, Gauge> {
+    let from_disk = Family::<Labels, Gauge>::default();
+    for pool in pools {
+        if let Some(snapshot) = pool.explain().watched.snapshot {
+            let label = vec![("service", pool.service().to_string())];
+            from_disk.get_or_create(&label).set((snapshot.origin == Origin::Disk).into());
+        }
+    }
+    from_disk
 }
 
 fn hidden(pools: &[Pool]) -> Family<Labels, Gauge> {

@@ -245,6 +245,7 @@ async fn metrics_and_explanations_are_on_the_admin_listener_only() {
         "discovery_members{service=\"db\",rank=\"passing\"} 1",
         "discovery_members{service=\"db\",rank=\"ejected\"} 0",
         "discovery_snapshot_age_seconds{service=\"db\"} ",
+        "discovery_snapshot_from_disk{service=\"db\"} 0",
         "discovery_hidden_by_acls{service=\"db\"} 0",
     ] {
         assert!(

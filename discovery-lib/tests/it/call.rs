@@ -5,6 +5,7 @@ mod builder;
 mod closed;
 mod connections;
 mod errors;
+mod from_disk;
 mod hedging;
 mod options;
 mod outcomes;

@@ -91,6 +91,10 @@ impl Display for Freshness {
             "catalog" => "Consul's HTTP catalog",
             "preparedquery" => "a prepared query",
             "dns" => "Consul's DNS",
+            "disk" => {
+                let age = span(self.age_ms);
+                return write!(f, "From disk, {age} old: Consul has not answered since the start.");
+            }
             "fixed" => return f.write_str("From the settings: a fixed list of addresses."),
             other => other,
         };
@@ -155,13 +159,15 @@ fn place(id: &str, node: &str) -> String {
     if node.is_empty() { id.to_owned() } else { format!("{id}@{node}") }
 }
 
-/// As `12 ms`, `3.4 s` or `5 min`.
+/// As `12 ms`, `3.4 s`, `5 min`, `3 h` or `6 days`.
 fn span(millis: u64) -> String {
     let span = Duration::from_millis(millis);
     match span.as_secs() {
         0 => format!("{millis} ms"),
         1..120 => format!("{:.1} s", span.as_secs_f64()),
-        seconds => format!("{} min", seconds / 60),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
     }
 }
 

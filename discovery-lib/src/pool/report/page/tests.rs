@@ -81,3 +81,31 @@ fn a_report_without_an_answer_has_a_page() {
     let report = json!({ "service": "web", "snapshot": null, "failure": null, "instances": [] });
     assert_eq!(page(report), "web: the next call fails: no answer yet\nThere was no answer yet.\n");
 }
+
+#[test]
+fn a_report_of_a_snapshot_from_disk_says_so_and_how_old_it_is() {
+    let (minute, hour) = (60_000, 3_600_000_u64);
+    for (age_ms, age) in [
+        (12, "12 ms"),
+        (3_400, "3.4 s"),
+        (5 * minute, "5 min"),
+        (119 * minute, "119 min"),
+        (3 * hour, "3 h"),
+        (47 * hour, "47 h"),
+        (48 * hour, "2 days"),
+        (167 * hour, "6 days"),
+    ] {
+        let report = json!({
+            "service": "web", "snapshot": { "origin": "disk", "index": 0, "age_ms": age_ms },
+            "failure": "no agent can be reached at 127.0.0.1:8500", "instances": [line(80, &json!("passing"))],
+        });
+        let page = page(report);
+        let lines: Vec<_> = page.lines().take(3).collect();
+        let expected = [
+            "web: the next call goes to its only passing instance".to_owned(),
+            format!("From disk, {age} old: Consul has not answered since the start."),
+            "The last query failed: no agent can be reached at 127.0.0.1:8500".to_owned(),
+        ];
+        assert_eq!(lines, expected);
+    }
+}
