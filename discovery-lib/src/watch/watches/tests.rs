@@ -98,7 +98,50 @@ async fn a_poller_with_a_snapshot_on_disk_ends_with_its_watches_too() {
     watch.changed().await;
     let mut subscribed = watch.subscribe();
     drop((watches, watch));
-    while subscribed.changed().await.is_ok() {}
+    let ended = async { while subscribed.changed().await.is_ok() {} };
+    timeout(LINGER, ended).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_answer_in_time_the_snapshot_from_disk_is_used_until_there_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings::default();
+    let open = || Some(Snapshots::open(dir.path(), &AgentSettings::default()).unwrap());
+    let millis = Duration::from_millis;
+    let entry = r#"[{"Node": {"Node": "larry", "Address": "10.0.0.1", "Datacenter": "dc1"},
+        "Service": {"ID": "web-1", "Service": "web", "Port": 80}, "Checks": []}]"#;
+    let is_saved = || {
+        let mut entries = std::fs::read_dir(dir.path()).unwrap();
+        entries.any(|it| it.unwrap().path().extension().is_some_and(|it| it == "json"))
+    };
+    let watches_of = |delay| {
+        let agent = Arc::new(Slow { delay, answer: Ok(entry) });
+        let agent = AgentClient::with_http(AgentSettings::default(), agent);
+        Watches::new(agent, &settings, Random::seeded(1), open())
+    };
+    let before = watches_of(Duration::ZERO);
+    let mut first = watch(&before, "web");
+    first.changed().await;
+    while !is_saved() {
+        sleep(millis(10)).await;
+    }
+    drop((before, first));
+    for (delay, expected) in [
+        (499, &[(499, Origin::Catalog)][..]),
+        (501, &[(500, Origin::Disk), (501, Origin::Catalog)]),
+        (9000, &[(500, Origin::Disk), (9000, Origin::Catalog)]),
+    ] {
+        let (watches, start) = (watches_of(millis(delay)), Instant::now());
+        let mut watch = watch(&watches, "web");
+        for (at, origin) in expected {
+            let watched = watch.changed().await;
+            let snapshot = watched.snapshot.unwrap();
+            assert_eq!((start.elapsed(), snapshot.origin), (millis(*at), *origin), "{delay} ms");
+            let late = "no answer from the agent at 127.0.0.1:8500 within 500ms".to_owned();
+            let failure = (*origin == Origin::Disk).then_some(late);
+            assert_eq!(watched.failure.map(|it| it.to_string()), failure, "{delay} ms");
+        }
+    }
 }
 
 #[tokio::test]

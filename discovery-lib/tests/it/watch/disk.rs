@@ -187,9 +187,12 @@ async fn a_directory_that_disappears_does_not_disturb_the_watch() {
     let process = world.process(directory.path());
     fs::remove_dir_all(directory.path()).unwrap();
     let mut watch = process.watch("web");
+    // It would close with the task of the watch, which the next use starts again.
+    let subscribed = watch.subscribe();
     for port in 80..84 {
         world.register("web", port).await;
         until(&mut watch, |it| shown(it).len() == usize::from(port - 79)).await;
     }
     assert!(watch.current().failure.is_none());
+    assert!(subscribed.has_changed().is_ok());
 }

@@ -1,6 +1,6 @@
 //! The directory on a real file system.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::{os::unix::fs::PermissionsExt as _, process::Command};
 
 use tempfile::TempDir;
 use testkit::small_disk::SmallDisk;
@@ -41,6 +41,30 @@ fn a_directory_is_created_and_all_in_it_is_private() {
     for _ in 0..2 {
         directory.remove(NAME).unwrap();
         assert_eq!((directory.read(NAME).unwrap(), names(&path)), (None, vec![]));
+    }
+}
+
+#[test]
+fn only_a_file_that_this_user_alone_can_write_is_read() {
+    let (temporary, directory) = directory();
+    let path = temporary.path().join(NAME);
+    let check = |expected: &str| {
+        let error = directory.read(NAME).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}, not {expected}");
+        if fs::remove_file(&path).is_err() {
+            fs::remove_dir(&path).unwrap();
+        }
+    };
+    fs::create_dir(&path).unwrap();
+    check("it is not a regular file");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    check("it is not a regular file");
+    std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
+    check("Too many levels of symbolic links");
+    for mode in [0o620, 0o602] {
+        directory.write(NAME, b"web").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        check("another user owns it or can write it");
     }
 }
 
