@@ -15,7 +15,7 @@ use crate::{
 /// ```json
 /// {
 ///   "service": "web",
-///   "snapshot": {"origin": "catalog", "index": 7, "age_ms": 12},
+///   "snapshot": {"origin": "catalog", "index": 7, "age_ms": 12, "filtered_by_acls": false},
 ///   "failure": null,
 ///   "instances": [{
 ///     "address": "10.0.0.1:80", "id": "web-1", "node": "larry", "status": "passing", "weight": 1, "rank": "passing",
@@ -28,7 +28,7 @@ use crate::{
 /// ```
 ///
 /// where `snapshot` is null before the first answer, its `origin` is `catalog`, `preparedquery`, `dns`, `fixed` or `disk`, and `rank` and the fields after it are null for instances that are never picked.
-/// `left_out` has the records of the answer that can't be used.
+/// `left_out` has the records of the answer that can't be used. With `filtered_by_acls` there are more that the token may not read.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Explanation {

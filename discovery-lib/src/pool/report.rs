@@ -37,6 +37,8 @@ struct Freshness {
     origin: String,
     index: u64,
     age_ms: u64,
+    #[serde(default)]
+    filtered_by_acls: bool,
 }
 
 /// One instance.
@@ -111,6 +113,7 @@ impl From<&Explanation> for Report {
                 origin: origin(snapshot.origin),
                 index: snapshot.index,
                 age_ms: millis(snapshot.age(*at)),
+                filtered_by_acls: snapshot.is_filtered_by_acls(),
             }),
             failure: watched.failure.as_ref().map(ToString::to_string),
             instances: instances.iter().map(|it| line(it, snapshot, *at)).collect(),

@@ -394,7 +394,7 @@ async fn an_explanation_serializes_with_the_documented_fields() {
     let json = serde_json::to_value(pool.explain()).unwrap();
     let expected = serde_json::json!({
         "service": "web",
-        "snapshot": { "origin": "fixed", "index": 0, "age_ms": json["snapshot"]["age_ms"] },
+        "snapshot": { "origin": "fixed", "index": 0, "age_ms": json["snapshot"]["age_ms"], "filtered_by_acls": false },
         "failure": null,
         "instances": [{
             "address": "127.0.0.1:80", "id": "127.0.0.1:80", "node": "", "status": "passing", "weight": 1,

@@ -47,7 +47,7 @@ impl Catalog {
     async fn send(&self, after: Option<(u64, Duration)>) -> Result<Reply, Error> {
         let query = &self.query;
         let answer = self.agent.health(query, after).await?;
-        let (mut instances, mut details) = entry::instances(answer.body);
+        let (mut instances, mut remarks) = entry::instances(answer.body);
         if query.near.is_none() {
             instances.sort_by(|a, b| (&a.node, &a.id).cmp(&(&b.node, &b.id)));
         }
@@ -55,9 +55,9 @@ impl Catalog {
         if is_prepared && query.include == Include::Passing {
             instances.retain(|instance| instance.status == Status::Passing);
         }
-        details.left_out.extend(answer.left_out);
-        details.is_filtered_by_acls = answer.is_filtered_by_acls;
-        self.left_out_log.report(&query.service, &details);
+        remarks.left_out.extend(answer.left_out);
+        remarks.is_filtered_by_acls = answer.is_filtered_by_acls;
+        self.left_out_log.report(&query.service, &remarks);
         Ok(Reply {
             origin: if is_prepared { Origin::PreparedQuery } else { Origin::Catalog },
             instances,
@@ -65,7 +65,7 @@ impl Catalog {
             index: answer.index.filter(|_| !is_prepared),
             last_contact: answer.last_contact,
             ttl: Duration::ZERO,
-            details,
+            remarks,
         })
     }
 }

@@ -31,7 +31,7 @@ use tokio::{
 use super::{
     left_out::LeftOutLog,
     machine::Reply,
-    snapshot::{Details, Origin},
+    snapshot::{Origin, Remarks},
     srv::{self, Target},
 };
 use crate::{DnsAddress, Error, Host, Query, error::Kind, names::Names};
@@ -89,8 +89,8 @@ impl Dns {
         let resolver = self.server.resolver().await?;
         let message = records(&resolver, &self.name, RecordType::SRV).await?;
         let (mut targets, left_out) = srv::targets(&message);
-        let details = Details { left_out, ..Details::default() };
-        self.left_out_log.report(&self.service, &details);
+        let remarks = Remarks { left_out, ..Remarks::default() };
+        self.left_out_log.report(&self.service, &remarks);
         for target in &mut targets {
             if target.host.is_none() {
                 target.host = address(&resolver, target).await?;
@@ -102,7 +102,7 @@ impl Dns {
             index: None,
             last_contact: Duration::ZERO,
             ttl: srv::ttl(&message),
-            details,
+            remarks,
         })
     }
 }

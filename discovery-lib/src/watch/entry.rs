@@ -6,25 +6,25 @@ use consul_wire::service::ServiceEntry;
 
 use super::{
     endpoint::{self, NO_PORT},
-    snapshot::Details,
+    snapshot::Remarks,
 };
 use crate::{CheckResult, Instance, Status, Weights, agent::LeftOut};
 
 /// The instances of an answer, in its order, with their checks and the records that can't be used.
-pub(super) fn instances(entries: Vec<ServiceEntry>) -> (Vec<Instance>, Details) {
-    let (mut instances, mut details) = (Vec::with_capacity(entries.len()), Details::default());
+pub(super) fn instances(entries: Vec<ServiceEntry>) -> (Vec<Instance>, Remarks) {
+    let (mut instances, mut remarks) = (Vec::with_capacity(entries.len()), Remarks::default());
     for entry in entries {
         match instance(entry) {
             Ok((instance, checks)) => {
                 let instance = share(instance, instances.last());
                 let key = (Arc::clone(&instance.node), instance.id.clone());
-                details.checks.insert(key, checks);
+                remarks.checks.insert(key, checks);
                 instances.push(instance);
             }
-            Err(unusable) => details.left_out.push(unusable),
+            Err(unusable) => remarks.left_out.push(unusable),
         }
     }
-    (instances, details)
+    (instances, remarks)
 }
 
 fn instance(entry: ServiceEntry) -> Result<(Instance, Box<[CheckResult]>), LeftOut> {
@@ -127,7 +127,7 @@ mod tests {
             entry.service.port = 0;
             entry
         };
-        let (usable, details) = instances(vec![
+        let (usable, remarks) = instances(vec![
             portless("a"),
             entry("larry", "b", "a host with spaces", &[]),
             entry("larry", "c", "", &[]),
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(ids, ["c"]);
         let spaces = "\"a host with spaces\" is neither an IP address nor a host name";
         let expected = [("a", NO_PORT), ("b", spaces)];
-        assert_eq!(details.left_out, expected.map(|(id, why)| LeftOut::new("larry", id, why)));
+        assert_eq!(remarks.left_out, expected.map(|(id, why)| LeftOut::new("larry", id, why)));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     machine::Reply,
-    snapshot::{Details, Origin},
+    snapshot::{Origin, Remarks},
 };
 use crate::{Error, Host, Instance, agent::split_host_port, error::Kind};
 
@@ -65,7 +65,7 @@ impl Fixed {
             index: None,
             last_contact: Duration::ZERO,
             ttl: Duration::MAX,
-            details: Details::default(),
+            remarks: Remarks::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use tracing::{info, warn};
 
-use super::snapshot::Details;
+use super::snapshot::Remarks;
 use crate::agent::LeftOut;
 
 /// Records of one answer that are logged one by one. The rest is counted.
@@ -25,15 +25,15 @@ struct Last {
 
 impl LeftOutLog {
     /// Logs those that were not left out of the answer before.
-    pub(super) fn report(&self, service: &str, details: &Details) {
-        match self.filtered_now(details.is_filtered_by_acls) {
+    pub(super) fn report(&self, service: &str, remarks: &Remarks) {
+        match self.filtered_now(remarks.is_filtered_by_acls) {
             Some(true) => {
                 warn!(%service, "ACLs hide records from this token: there may be more instances")
             }
             Some(false) => info!(%service, "ACLs hide no record any more"),
             None => {}
         }
-        let new = self.newly_left_out(&details.left_out);
+        let new = self.newly_left_out(&remarks.left_out);
         for LeftOut { node, id, why } in new.iter().take(WARNINGS_MAX) {
             warn!(%service, node, instance = id, error = why, "record left out: it can't be used");
         }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{
     index::{Verdict, judge},
     pace::{BACKOFF_MAX, Bucket},
-    snapshot::{Details, Origin, Snapshot},
+    snapshot::{Origin, Remarks, Snapshot},
 };
 use crate::{Error, Instance, backoff::backoff};
 
@@ -54,7 +54,7 @@ pub(super) struct Reply {
     /// How long the answer may be cached, if it is polled.
     pub(super) ttl: Duration,
     /// What explains the instances.
-    pub(super) details: Details,
+    pub(super) remarks: Remarks,
 }
 
 impl Reply {
@@ -66,7 +66,7 @@ impl Reply {
             origin: self.origin,
             as_of: at.checked_sub(self.last_contact).unwrap_or(at),
             older_by: Duration::ZERO,
-            details: Arc::new(self.details),
+            remarks: Arc::new(self.remarks),
         }
     }
 }

@@ -35,6 +35,8 @@ mod watches;
 pub use changes::Changes;
 pub(crate) use disk::Snapshots;
 pub use handle::Watch;
+#[cfg(test)]
+pub(crate) use snapshot::Remarks;
 pub use snapshot::{Origin, Snapshot, Watched};
 pub use source::Source;
 pub(crate) use watches::{LINGERING_MAX, Watches};

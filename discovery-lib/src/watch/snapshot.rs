@@ -42,12 +42,12 @@ pub struct Snapshot {
     /// The part of its age that `as_of` can't express.
     pub(crate) older_by: Duration,
     /// What explains the instances and decides nothing.
-    pub(crate) details: Arc<Details>,
+    pub(crate) remarks: Arc<Remarks>,
 }
 
 /// The parts of an answer that only explain it. A change of them alone wakes no watch.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Details {
+pub(crate) struct Remarks {
     /// The checks by node and id.
     pub(crate) checks: HashMap<(Arc<str>, ServiceId), Box<[CheckResult]>>,
     /// The records that can't be used.
@@ -64,8 +64,8 @@ impl Snapshot {
         as_of: Instant,
     ) -> Self {
         let instances = instances.into_iter().collect();
-        let (older_by, details) = (Duration::ZERO, Arc::default());
-        Self { instances, index: 0, origin, as_of, older_by, details }
+        let (older_by, remarks) = (Duration::ZERO, Arc::default());
+        Self { instances, index: 0, origin, as_of, older_by, remarks }
     }
 
     /// What an earlier run wrote to disk, and how old it is now.
@@ -86,20 +86,20 @@ impl Snapshot {
     #[must_use]
     pub fn checks(&self, instance: &Instance) -> &[CheckResult] {
         let key = (Arc::clone(&instance.node), instance.id.clone());
-        self.details.checks.get(&key).map_or(&[], |checks| checks)
+        self.remarks.checks.get(&key).map_or(&[], |checks| checks)
     }
 
     /// The records of the answer that can't be used, and why.
     #[must_use]
     pub fn left_out(&self) -> &[LeftOut] {
-        &self.details.left_out
+        &self.remarks.left_out
     }
 
     /// Whether ACLs hide further records from the token of this client, so that there may be more instances. Consul says so from 1.11 on. An
     /// answer that ACLs emptied is no snapshot but a failure: the last one is kept.
     #[must_use]
     pub fn is_filtered_by_acls(&self) -> bool {
-        self.details.is_filtered_by_acls
+        self.remarks.is_filtered_by_acls
     }
 
     /// The age of the answer. It grows without limit while Consul can't be reached. That of a snapshot from disk is its age by the wall clock,

@@ -16,6 +16,12 @@ impl Display for Report {
             Some(freshness) => writeln!(f, "{freshness}")?,
             None => writeln!(f, "There was no answer yet.")?,
         }
+        if self.snapshot.as_ref().is_some_and(|it| it.filtered_by_acls) {
+            writeln!(
+                f,
+                "ACLs hide further instances: the token may not read them or their nodes."
+            )?;
+        }
         if let Some(failure) = &self.failure {
             writeln!(f, "The last query failed: {failure}")?;
         }

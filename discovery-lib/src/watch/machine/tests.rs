@@ -82,7 +82,7 @@ fn reply(index: Option<u64>, port: u16, last_contact: u64, ttl: u64) -> Reply {
         index,
         last_contact: Duration::from_millis(last_contact),
         ttl: Duration::from_secs(ttl),
-        details: Details::default(),
+        remarks: Remarks::default(),
     }
 }
 

@@ -1,8 +1,12 @@
 //! Pages of reports, as they are printed.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::*;
+use crate::{Explanation, Origin, Snapshot, watch::Remarks};
 
 fn page(report: Value) -> String {
     serde_json::from_value::<Report>(report).unwrap().to_string()
@@ -69,11 +73,25 @@ fn all_that_is_known_is_on_the_page() {
     never["checks"] = json!([{"name": "Service 'web' check", "status": "critical", "output": ""}]);
     insta::assert_snapshot!(page(json!({
         "service": "web",
-        "snapshot": { "origin": "catalog", "index": 7, "age_ms": 150_000 },
+        "snapshot": { "origin": "catalog", "index": 7, "age_ms": 150_000, "filtered_by_acls": true },
         "failure": "no agent can be reached at 127.0.0.1:8500",
         "instances": [measured, ejected, due, reserve, never],
         "left_out": [{ "node": "moe", "id": "web-9", "why": "it has no port, so it can't be called" }],
     })));
+}
+
+#[test]
+fn an_answer_that_acls_filtered_is_reported_as_such() {
+    let at = Instant::now();
+    for hides in [false, true] {
+        let remarks = Arc::new(Remarks { is_filtered_by_acls: hides, ..Remarks::default() });
+        let snapshot = Snapshot { remarks, ..Snapshot::new([], Origin::Catalog, at) };
+        let explanation =
+            Explanation { service: "web".into(), at, watched: snapshot.into(), instances: vec![] };
+        assert_eq!(explanation.to_string().contains("ACLs hide further instances"), hides);
+        let json = serde_json::to_value(&explanation).unwrap();
+        assert_eq!(json["snapshot"]["filtered_by_acls"], json!(hides));
+    }
 }
 
 #[test]
