@@ -5,7 +5,7 @@ mod connection;
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{Shutdown, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, Socket, Type};
+use socket2::Socket;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot, watch},
@@ -107,7 +107,6 @@ impl Proxy {
         let (control, _) = watch::channel(Control { mode: Mode::Pass, ends: 0, end: End::Close });
         let server = Server {
             upstream,
-            addr,
             listener: Listener::Open(listener),
             control,
             counts: counts.clone(),
@@ -126,7 +125,7 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// The port can't be bound again after [`Mode::Closed`].
+    /// The proxy can't stop or start to listen, or it has ended.
     pub async fn set(&self, mode: Mode) -> io::Result<()> {
         self.command(Command::Set(mode)).await
     }
@@ -174,7 +173,6 @@ impl Drop for Proxy {
 }
 
 struct Server {
-    addr: SocketAddr,
     upstream: SocketAddr,
     listener: Listener,
     control: watch::Sender<Control>,
@@ -186,7 +184,7 @@ enum Listener {
     Open(TcpListener),
     /// Bound and not listening: connections are refused, and the port stays reserved.
     Closed(Socket),
-    /// Between the two, or permanently if the port could not be bound again.
+    /// Between the two, or permanently if that failed.
     Lost,
 }
 
@@ -211,11 +209,8 @@ impl Server {
             Command::Set(mode) => {
                 self.control.send_modify(|control| control.mode = mode);
                 let listener = std::mem::replace(&mut self.listener, Listener::Lost);
-                self.listener = if mode == Mode::Closed {
-                    listener.close(self.addr)?
-                } else {
-                    listener.open()?
-                };
+                self.listener =
+                    if mode == Mode::Closed { listener.close()? } else { listener.open()? };
             }
             Command::End(end) => {
                 self.control.send_modify(|control| {
@@ -250,15 +245,12 @@ impl Listener {
         }
     }
 
-    fn close(self, addr: SocketAddr) -> io::Result<Self> {
-        if matches!(self, Self::Closed(_)) {
-            return Ok(self);
-        }
-        drop(self);
-        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
-        // Connections that were accepted on it may still be open.
-        socket.set_reuse_address(true)?;
-        socket.bind(&addr.into())?;
+    /// Linux: a socket that is shut down no longer listens, and keeps its port. One that is closed listens until the last copy is closed: a process
+    /// that another thread is just starting has one.
+    fn close(self) -> io::Result<Self> {
+        let Self::Open(listener) = self else { return Ok(self) };
+        let socket = Socket::from(listener.into_std()?);
+        socket.shutdown(Shutdown::Both)?;
         Ok(Self::Closed(socket))
     }
 
@@ -267,7 +259,6 @@ impl Listener {
             Self::Open(_) => Ok(self),
             Self::Closed(socket) => {
                 socket.listen(BACKLOG)?;
-                socket.set_nonblocking(true)?;
                 TcpListener::from_std(socket.into()).map(Self::Open)
             }
             Self::Lost => Err(io::Error::other("the proxy lost its port")),

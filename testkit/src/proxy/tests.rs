@@ -69,6 +69,25 @@ async fn each_mode_applies_to_new_connections() {
 }
 
 #[tokio::test]
+async fn the_port_is_kept_while_processes_are_started() {
+    let upstream = upstream().await;
+    let proxy = Proxy::start(upstream.0).await.unwrap();
+    // Until it executes its program, a new process has a copy of each socket.
+    let starts = std::thread::spawn(|| {
+        for _ in 0..300 {
+            std::process::Command::new("true").status().unwrap();
+        }
+    });
+    while !starts.is_finished() {
+        proxy.set(Mode::Closed).await.unwrap();
+        assert!(TcpStream::connect(proxy.addr()).await.is_err());
+        proxy.set(Mode::Pass).await.unwrap();
+        assert_eq!(ask(&proxy).await.unwrap().text(), "real");
+    }
+    starts.join().unwrap();
+}
+
+#[tokio::test]
 async fn hanging_ends_with_the_mode() {
     let upstream = upstream().await;
     let proxy = Proxy::start(upstream.0).await.unwrap();
