@@ -111,7 +111,7 @@ impl Lifecycle {
     /// Changes tags, meta or weights. They are published at once, or a second after the last registration, and kept published. The status of the
     /// instance stays as it is, so callers use it throughout. Changes in quick succession are published together.
     ///
-    /// After the registration has ended it has no effect.
+    /// After the registration has ended it has no effect. `change` must not call `update` itself, which would wait for itself.
     ///
     /// ```no_run
     /// # fn run(lifecycle: discovery::Lifecycle) -> Result<(), discovery::Error> {
