@@ -99,7 +99,7 @@ impl<'p> Connection<'p> {
     /// Serves its requests, one after the other, to its end.
     pub(super) async fn run(mut self) {
         while let Some(mut scratch) = self.next().await {
-            // On the heap, so that an idle connection does not keep the memory of a request: one allocation, about 50 ns of 15 us.
+            // On the heap, so that an idle connection does not keep the memory of a request.
             let after = Box::pin(self.burst(&mut scratch)).await;
             match after {
                 After::Next => self.proxy.spares.put(scratch),

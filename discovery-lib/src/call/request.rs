@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use http_body::Body as _;
 
 use super::{
     connection::{Traffic, Upload},
@@ -28,7 +29,7 @@ impl<'a> Outgoing<'a> {
         headers::strip_hop_by_hop(&mut headers);
         // The connection takes the length from the body; it states none for an empty one.
         headers.remove(header::CONTENT_LENGTH);
-        if body.0.is_empty() && has_content(&head.method) {
+        if body.size_hint().exact() == Some(0) && has_content(&head.method) {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         Self { method: head.method, target, headers, body: body.0, service }

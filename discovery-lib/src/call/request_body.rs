@@ -35,16 +35,6 @@ pub(crate) enum Content {
     Stream(SharedStream),
 }
 
-impl Content {
-    /// Whether it surely has no bytes.
-    pub(crate) fn is_empty(&self) -> bool {
-        match self {
-            Self::Bytes(bytes) => bytes.is_empty(),
-            Self::Stream(stream) => stream.size_hint().exact() == Some(0),
-        }
-    }
-}
-
 impl RequestBody {
     /// A body that is sent once.
     pub fn new<B>(body: B) -> Self

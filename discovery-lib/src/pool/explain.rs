@@ -27,8 +27,8 @@ use crate::{
 /// }
 /// ```
 ///
-/// where `snapshot` is null before the first answer, its `origin` is `catalog`, `preparedquery`, `dns`, `fixed` or `disk`, and `rank` and the fields after it are null for instances that are never picked.
-/// `left_out` has the records of the answer that can't be used. With `filtered_by_acls` there are more that the token may not read.
+/// where `snapshot` is null before the first answer, its `origin` is `catalog`, `preparedquery`, `dns`, `fixed` or `disk`, and `rank` and the
+/// fields after it are null for instances that are never picked. `left_out` has the records of the answer that can't be used. With `filtered_by_acls` there are more that the token may not read.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Explanation {

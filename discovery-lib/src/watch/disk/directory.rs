@@ -1,7 +1,7 @@
 //! The directory of the files: one per query, each replaced atomically, so that it is the old one or the new one, never a part. Blocks the
 //! thread.
 //!
-//! Who can write a file here can direct calls to any address. So a file counts only if this user owns it and nobody else can write it, also in
+//! A user who can write a file here can direct calls to any address. So a file counts only if this user owns it and nobody else can write it, also in
 //! a directory that is open to all, such as the `emptyDir` of Kubernetes.
 
 use std::{

@@ -1,8 +1,8 @@
 //! Tags, meta and weights that a program changes while it is registered.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use discovery::{Status, Weights, registration::RegistrationState};
+use discovery::{Instance, Status, Watch, Weights, registration::RegistrationState};
 use testkit::proxy::Mode;
 use tokio::time::{sleep, timeout};
 
@@ -24,6 +24,21 @@ async fn until_tagged(world: &World, tags: &[&str]) {
     timeout(SOON, tagged).await.expect("not published in time");
 }
 
+/// Waits until a watch has the instance with these tags. It must have this one instance, with this status, all the time.
+async fn until_seen(watch: &mut Watch, tags: &[&str], status: Status) -> Arc<Instance> {
+    let seen = async {
+        loop {
+            let Some(snapshot) = watch.changed().await.snapshot else { continue };
+            let [instance] = &*snapshot.instances else { panic!("a gap: {snapshot:?}") };
+            assert_eq!(instance.status, status);
+            if instance.tags == tags {
+                return Arc::clone(instance);
+            }
+        }
+    };
+    timeout(SOON, seen).await.expect("not published in time")
+}
+
 #[tokio::test]
 async fn a_change_is_published_without_a_gap() {
     everywhere(async |world| {
@@ -39,17 +54,7 @@ async fn a_change_is_published_without_a_gap() {
                 details.weights = Weights::new(10, 2);
             })
             .unwrap();
-        let instance = async {
-            loop {
-                let Some(snapshot) = watch.changed().await.snapshot else { continue };
-                let [instance] = &*snapshot.instances else { panic!("a gap: {snapshot:?}") };
-                assert_eq!(instance.status, Status::Passing);
-                if instance.tags == ["primary"] {
-                    return instance.clone();
-                }
-            }
-        };
-        let instance = timeout(SOON, instance).await.expect("not published in time");
+        let instance = until_seen(&mut watch, &["primary"], Status::Passing).await;
         let own: Vec<_> = instance.meta.keys().filter(|key| *key != "incarnation").collect();
         assert_eq!(own, ["role"]);
         assert_eq!(instance.weights, Weights::new(10, 2));
@@ -68,16 +73,7 @@ async fn a_change_keeps_the_reported_status() {
         until_shown(&world, &["web-1 warning"]).await;
         let mut watch = world.discovery.watch("web");
         registered.update(|details| details.tags.push("read-only".into())).unwrap();
-        let published = async {
-            loop {
-                let Some(snapshot) = watch.changed().await.snapshot else { continue };
-                assert_eq!(snapshot.instances[0].status, Status::Warning);
-                if snapshot.instances[0].tags == ["read-only"] {
-                    return;
-                }
-            }
-        };
-        timeout(SOON, published).await.expect("not published in time");
+        until_seen(&mut watch, &["read-only"], Status::Warning).await;
     })
     .await;
 }
