@@ -13,19 +13,15 @@ use std::{
 };
 
 use http::Uri;
-use hyper_util::{
-    client::legacy::connect::{Connected, Connection},
-    rt::TokioIo,
-};
+use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
     time::{Instant, timeout, timeout_at},
 };
 use tower_service::Service;
 
-use super::{Address, Tls, exchange::Failure, tls::Secure};
+use super::{Address, Tls, exchange::Failure, stream::Stream, tls::Secure};
 use crate::{Error, Host, names::Names};
 
 /// The time to connect, with the handshake of TLS; without a connection, the agent is not reachable. It is on this machine or near it.
@@ -62,19 +58,6 @@ struct Dialer {
     names: Names,
     /// None: without TLS.
     secure: Option<Secure>,
-}
-
-/// A connection.
-pub(super) struct Stream(Box<dyn Duplex>);
-
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
-
-impl Stream {
-    pub(super) fn new(stream: impl Duplex + 'static) -> Self {
-        Self(Box::new(stream))
-    }
 }
 
 impl Connector {
@@ -198,37 +181,3 @@ impl fmt::Display for ConnectError {
 }
 
 impl std::error::Error for ConnectError {}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}

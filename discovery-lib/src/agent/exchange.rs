@@ -40,6 +40,8 @@ pub(crate) enum Failure {
     NoTls(String),
     /// The response is not HTTP.
     NotHttp(String),
+    /// The connection was closed before the request was sent.
+    Unsent,
     /// The connection was closed before the head of the response.
     Closed(String),
     /// The body ended early.

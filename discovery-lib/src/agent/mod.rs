@@ -12,6 +12,7 @@ mod node;
 mod read;
 mod request;
 mod sockets;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;

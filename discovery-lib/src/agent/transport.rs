@@ -233,6 +233,12 @@ impl Sent {
                 let text = format!("{what}: the answer from {agent} is not HTTP{hint}");
                 Error::new(Kind::Answer, text).because(cause)
             }
+            Failure::Unsent => {
+                let text = format!(
+                    "{what}: the agent at {agent} closed the connection before the request was sent"
+                );
+                Error::new(Kind::Unreachable, text)
+            }
             Failure::Closed(cause) => {
                 let text = format!("{what}: the agent at {agent} closed the connection");
                 Error::new(Kind::Unreachable, text).because(cause)

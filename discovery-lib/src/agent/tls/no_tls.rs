@@ -5,10 +5,7 @@ use std::io;
 use tokio::net::TcpStream;
 
 use super::{
-    super::{
-        Address,
-        connect::{ConnectError, Stream},
-    },
+    super::{Address, connect::ConnectError, stream::Stream},
     Tls,
 };
 use crate::Error;

@@ -6,11 +6,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
 use super::{
-    super::{
-        Address, Scheme,
-        address::split_host_port,
-        connect::{ConnectError, Stream},
-    },
+    super::{Address, Scheme, address::split_host_port, connect::ConnectError, stream::Stream},
     Tls,
     current::Current,
     refusal::Refusal,

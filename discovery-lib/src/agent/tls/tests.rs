@@ -24,6 +24,9 @@ use super::{super::*, Tls};
 /// The deadline of everything that a test waits for, generous for a slow machine.
 const SOON: Duration = Duration::from_secs(90);
 
+/// Some of this number of refusals arrive before the request is sent.
+const HANDSHAKES: usize = 1000;
+
 /// An agent with TLS, and the files of its clients.
 struct World {
     agent: Agent,
@@ -211,6 +214,18 @@ async fn a_client_certificate_that_is_missing_or_rejected_is_named() {
     let rejected = "it rejects the client certificate expired.pem (CertificateExpired): set CONSUL_CLIENT_CERT to one that the agent's CA has signed and that has not expired";
     assert_eq!(world.error(world.tls().client(cert, key)).await, rejected);
     world.client(world.with_client()).leader().await.unwrap();
+}
+
+/// With TLS 1.3 it arrives after the handshake: before the request is sent, or after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_is_named_before_and_after_the_request_is_sent() {
+    let world = World::start(&["127.0.0.1"], Validity::Now, true).await;
+    let client = world.client(world.tls());
+    let expected = "it requires a client certificate: set CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY";
+    for _ in 0..HANDSHAKES {
+        let err = client.leader().await.unwrap_err();
+        assert_eq!(text(&err, world.dir.path()), expected);
+    }
 }
 
 #[tokio::test]
