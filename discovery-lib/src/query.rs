@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::Source;
+use crate::{Error, Source, error::Kind};
 
 /// The instances that a watch or a pool is about. Plain data: it hashes and compares, and a plain name converts into it.
 ///
@@ -45,7 +45,15 @@ pub struct Query {
     pub consistency: Consistency,
     /// The instances in the answer. Default: [`Include::All`].
     pub include: Include,
+    /// The datacenters whose instances are used instead, in this order, while the one that is asked has too few or can't be asked. At most
+    /// 8. Not for prepared queries, which have a failover of their own, and fixed lists.
+    pub failover: Arc<[Arc<str>]>,
+    /// The share of the instances of a datacenter, in percent, that must pass or warn. Default: 0, so one instance is enough.
+    pub failover_below: u8,
 }
+
+/// The most datacenters of [`Query::failover`].
+const FAILOVER_MAX: usize = 8;
 
 /// Which server answers a query of the catalog, and so how fresh the answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -82,6 +90,7 @@ pub(crate) enum Part {
     Near,
     Consistency,
     OnlyPassing,
+    Failover,
 }
 
 impl Query {
@@ -98,6 +107,8 @@ impl Query {
             near: None,
             consistency: Consistency::default(),
             include: Include::default(),
+            failover: Arc::default(),
+            failover_below: 0,
         }
     }
 
@@ -155,6 +166,75 @@ impl Query {
         self
     }
 
+    /// With the instances of the first of these datacenters that has enough of them, while the one that is asked has too few.
+    ///
+    /// A datacenter has enough while at least one of its instances, and at least the share of [`Query::failover_below`], passes or warns. One
+    /// whose queries fail counts with its last answer for 10 s. The datacenters before the one that is used are still asked, so a return is as
+    /// fast as a failover; those after it are not, so they cost nothing. While none has enough, the one that was used last is used.
+    ///
+    /// A snapshot has the instances of one datacenter ([`Instance::datacenter`](crate::Instance::datacenter)).
+    ///
+    /// ```
+    /// # use discovery::Query;
+    /// let query = Query::new("web").datacenter("dc1").failover(["dc2", "dc3"]).failover_below(50);
+    /// ```
+    ///
+    /// Calls by name with a failover:
+    ///
+    /// ```
+    /// # use discovery::{Client, Discovery, Query, Settings};
+    /// let discovery = Discovery::new(Settings::default())?;
+    /// let client = Client::new(move |name| discovery.pool(Query::new(name).failover(["dc2"])));
+    /// # drop(client);
+    /// # Ok::<_, discovery::Error>(())
+    /// ```
+    pub fn failover<T: Into<Arc<str>>>(mut self, datacenters: impl IntoIterator<Item = T>) -> Self {
+        self.failover = datacenters.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// With a failover while fewer than this share of the instances of a datacenter, in percent, pass or warn.
+    pub fn failover_below(mut self, percent: u8) -> Self {
+        self.failover_below = percent;
+        self
+    }
+
+    /// The queries of its datacenters, in the order of its failover. The first is the query without a failover.
+    ///
+    /// # Errors
+    /// The failover can't be used: names the reason.
+    pub(crate) fn by_datacenter(&self) -> Result<Vec<Self>, Error> {
+        let Self { service, failover, failover_below, .. } = self;
+        let wrong = |text: String| {
+            Err(Error::new(
+                Kind::Setting,
+                format!("the failover of the query for {service:?} {text}"),
+            ))
+        };
+        if failover.len() > FAILOVER_MAX {
+            return wrong(format!(
+                "has {} datacenters: it takes at most {FAILOVER_MAX}",
+                failover.len()
+            ));
+        }
+        if *failover_below > 100 {
+            return wrong(format!("begins below {failover_below} %: it takes at most 100 %"));
+        }
+        let first = Self { failover: Arc::default(), failover_below: 0, ..self.clone() };
+        let mut queries = vec![first.clone()];
+        for datacenter in failover.iter().map(Some) {
+            let query = Self { datacenter: datacenter.cloned(), ..first.clone() };
+            if queries.contains(&query) {
+                let name = datacenter.map_or("", |name| &**name);
+                return wrong(format!(
+                    "lists {name:?} twice, or it is the one that is asked first"
+                ));
+            }
+            queries.push(query);
+        }
+        Ok(queries)
+    }
+
     /// The parts that narrow it.
     pub(crate) fn parts(&self) -> impl Iterator<Item = Part> {
         [
@@ -166,6 +246,7 @@ impl Query {
             (self.near.is_some(), Part::Near),
             (self.consistency != Consistency::default(), Part::Consistency),
             (self.include == Include::Passing, Part::OnlyPassing),
+            (!self.failover.is_empty(), Part::Failover),
         ]
         .into_iter()
         .filter_map(|(is_set, part)| is_set.then_some(part))
@@ -183,6 +264,7 @@ impl fmt::Display for Part {
             Self::Near => "near",
             Self::Consistency => "a consistency mode",
             Self::OnlyPassing => "only passing instances",
+            Self::Failover => "a failover",
         })
     }
 }
@@ -240,11 +322,43 @@ mod tests {
             web().near("_agent"),
             web().consistency(Consistency::Consistent),
             web().only_passing(),
+            web().failover(["dc2"]),
+            web().failover(["dc2"]).failover_below(50),
+            web().failover(["dc2", "dc3"]),
         ];
         let keys: HashSet<_> = queries.iter().collect();
         assert_eq!(keys.len(), queries.len());
         assert!(keys.contains(&web().tag("b").tag("a").tag("b")));
         assert!(keys.contains(&Query::from(&"web".to_owned())));
+    }
+
+    #[test]
+    fn a_failover_is_one_query_a_datacenter() {
+        let web = || Query::new("web").tag("v1");
+        let queries = |query: Query| query.by_datacenter().map_err(|err| err.to_string());
+        assert_eq!(queries(web()).unwrap(), [web()]);
+        let failover = web().datacenter("dc1").failover(["dc2", "dc3"]).failover_below(100);
+        let expected = ["dc1", "dc2", "dc3"].map(|datacenter| web().datacenter(datacenter));
+        assert_eq!(queries(failover).unwrap(), expected);
+        let nine = (1..=9).map(|nth| format!("dc{nth}"));
+        for (query, reason) in [
+            (web().failover(nine), "has 9 datacenters: it takes at most 8"),
+            (
+                web().failover(["dc2"]).failover_below(101),
+                "begins below 101 %: it takes at most 100 %",
+            ),
+            (
+                web().failover(["dc2", "dc2"]),
+                "lists \"dc2\" twice, or it is the one that is asked first",
+            ),
+            (
+                web().datacenter("dc1").failover(["dc1"]),
+                "lists \"dc1\" twice, or it is the one that is asked first",
+            ),
+        ] {
+            let expected = format!("the failover of the query for \"web\" {reason}");
+            assert_eq!(queries(query).unwrap_err(), expected);
+        }
     }
 
     #[test]

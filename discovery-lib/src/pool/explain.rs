@@ -18,8 +18,8 @@ use crate::{
 ///   "snapshot": {"origin": "catalog", "index": 7, "age_ms": 12, "filtered_by_acls": false},
 ///   "failure": null,
 ///   "instances": [{
-///     "address": "10.0.0.1:80", "id": "web-1", "node": "larry", "status": "passing", "weight": 1, "rank": "passing",
-///     "latency_ms": 1.5, "in_flight": 0,
+///     "address": "10.0.0.1:80", "id": "web-1", "node": "larry", "datacenter": "dc1", "status": "passing",
+///     "weight": 1, "rank": "passing", "latency_ms": 1.5, "in_flight": 0,
 ///     "ejected_since_ms": null, "ejected_for_ms": null, "ejected_because": null, "reserve_for_ms": null,
 ///     "checks": [{"name": "Serf Health Status", "status": "passing", "output": "Agent alive and reachable"}]
 ///   }],

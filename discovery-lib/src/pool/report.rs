@@ -47,6 +47,8 @@ struct Line {
     address: String,
     id: String,
     node: String,
+    #[serde(default)]
+    datacenter: Option<String>,
     status: String,
     weight: u16,
     rank: Option<Rank>,
@@ -131,6 +133,7 @@ fn line(explained: &Explained, snapshot: Option<&Snapshot>, now: Instant) -> Lin
         address: instance.to_string(),
         id: instance.id.to_string(),
         node: instance.node.to_string(),
+        datacenter: instance.datacenter.as_deref().map(str::to_owned),
         status: instance.status.to_string(),
         weight: instance.weight(),
         rank: member.map(|member| member.rank),

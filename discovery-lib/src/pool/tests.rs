@@ -397,7 +397,7 @@ async fn an_explanation_serializes_with_the_documented_fields() {
         "snapshot": { "origin": "fixed", "index": 0, "age_ms": json["snapshot"]["age_ms"], "filtered_by_acls": false },
         "failure": null,
         "instances": [{
-            "address": "127.0.0.1:80", "id": "127.0.0.1:80", "node": "", "status": "passing", "weight": 1,
+            "address": "127.0.0.1:80", "id": "127.0.0.1:80", "node": "", "datacenter": null, "status": "passing", "weight": 1,
             "rank": "passing", "latency_ms": null, "in_flight": 0,
             "ejected_since_ms": null, "ejected_for_ms": null, "ejected_because": null, "reserve_for_ms": null, "checks": [],
         }],

@@ -197,7 +197,7 @@ fn add(
             Backend::Catalog(Catalog::new(query, reach))
         }
         Source::Dns => {
-            express(query, "DNS", &[Part::Prepared, Part::Tag])?;
+            express(query, "DNS", &[Part::Prepared, Part::Tag, Part::Failover])?;
             Backend::Dns(Dns::new(query, reach.dns.clone())?)
         }
         Source::Fixed(addresses) => {
@@ -223,7 +223,7 @@ fn express(query: &Query, by: &str, parts: &[Part]) -> Result<(), Error> {
 }
 
 /// The error of the first one, which names the others.
-fn all_failed(mut failures: Vec<Error>) -> Error {
+pub(super) fn all_failed(mut failures: Vec<Error>) -> Error {
     if failures.len() == 1 {
         return failures.remove(0);
     }

@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    backends::{Backends, Reach},
+    backends::Reach,
+    datacenters::Datacenters,
     disk::{self, Snapshots},
     dns::DnsServer,
     handle::{Poller, Watch},
@@ -16,7 +17,6 @@ use super::{
     publish::Publisher,
     snapshot::Snapshot,
     source::Source,
-    task,
 };
 use crate::{
     Error, Query, Random, Settings,
@@ -73,11 +73,11 @@ impl Watches {
     /// # Panics
     /// Outside of a tokio runtime, when it has to start.
     pub(crate) fn watch(&self, query: &Query, linger: Duration) -> Watch {
-        let backends = match self.backends(query) {
-            Ok(backends) => backends,
+        let datacenters = match self.datacenters(query) {
+            Ok(datacenters) => datacenters,
             Err(error) => return constant(query, move || Notice::Failure(error.clone())),
         };
-        if let Some(snapshot) = backends.fixed() {
+        if let Some(snapshot) = datacenters.fixed() {
             return constant(query, move || Notice::Answer(snapshot.clone()));
         }
         let mut pollers = self.inner.pollers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,10 +90,10 @@ impl Watches {
         let file = self.inner.snapshots.as_ref().map(|snapshots| snapshots.file(query));
         let start = move || {
             let (publisher, watched_rx) = Publisher::new(service.clone());
-            let (backends, random) = (backends.clone(), random.fork());
+            let (datacenters, random) = (datacenters.clone(), random.fork());
             let work: Work = match file.clone() {
-                Some(file) => Box::pin(disk::watch(backends, publisher, random, file)),
-                None => Box::pin(task::watch(backends, move |it| publisher.publish(it), random)),
+                Some(file) => Box::pin(disk::watch(datacenters, publisher, random, file)),
+                None => Box::pin(datacenters.watch(move |it| publisher.publish(it), random)),
             };
             (watched_rx, work)
         };
@@ -108,7 +108,7 @@ impl Watches {
     /// # Errors
     /// No answer (in time), an answer that can't be used, or a query that its source can't express.
     pub(crate) async fn ask(&self, query: &Query) -> Result<Snapshot, Error> {
-        self.backends(query)?.snapshot().await
+        self.datacenters(query)?.snapshot().await
     }
 
     /// Whether the source of a complete query can express it.
@@ -116,16 +116,16 @@ impl Watches {
     /// # Errors
     /// It can't.
     pub(crate) fn check(&self, query: &Query) -> Result<(), Error> {
-        self.backends(query).map(drop)
+        self.datacenters(query).map(drop)
     }
 
     /// The endpoints that a complete query is sent to, for errors.
     pub(crate) fn endpoints(&self, query: &Query) -> String {
-        self.backends(query).map_or_else(|_| "nothing".to_owned(), |it| it.endpoints())
+        self.datacenters(query).map_or_else(|_| "nothing".to_owned(), |it| it.endpoints())
     }
 
-    fn backends(&self, query: &Query) -> Result<Backends, Error> {
-        Backends::new(query, &self.inner.reach)
+    fn datacenters(&self, query: &Query) -> Result<Datacenters, Error> {
+        Datacenters::new(query, &self.inner.reach)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Watches of a Consul that is healthy, that fails and that loses its data.
 
 pub(crate) mod disk;
+mod failover;
 mod left_out;
 mod query;
 pub(crate) mod until;

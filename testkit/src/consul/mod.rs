@@ -90,6 +90,11 @@ impl Consul {
         local(self.ports.serf_lan)
     }
 
+    /// The address at which servers of other datacenters join it (`retry_join_wan`).
+    pub fn serf_wan_addr(&self) -> SocketAddr {
+        local(self.ports.serf_wan)
+    }
+
     /// Its node's name.
     pub fn node(&self) -> &str {
         &self.settings.node

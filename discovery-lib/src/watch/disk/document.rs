@@ -61,6 +61,22 @@ pub(super) struct SavedQuery {
     include: Cow<'static, str>,
     namespace: Option<String>,
     partition: Option<String>,
+    /// Files of the same version may have neither.
+    #[serde(default, skip_serializing_if = "Failover::is_none")]
+    failover: Failover,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Failover {
+    datacenters: Vec<Arc<str>>,
+    below: u8,
+}
+
+impl Failover {
+    const fn is_none(&self) -> bool {
+        self.datacenters.is_empty()
+    }
 }
 
 impl SavedQuery {
@@ -76,6 +92,8 @@ impl SavedQuery {
             near,
             consistency,
             include,
+            failover,
+            failover_below,
         } = query.clone();
         let consistency = match consistency {
             Consistency::Stale => "stale",
@@ -99,6 +117,7 @@ impl SavedQuery {
             include: include.into(),
             namespace: tenant.namespace.clone(),
             partition: tenant.partition.clone(),
+            failover: Failover { datacenters: failover.to_vec(), below: failover_below },
         }
     }
 

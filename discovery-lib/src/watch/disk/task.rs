@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Error, Random, Watched,
     error::Kind,
-    watch::{backends::Backends, publish::Publisher, task},
+    watch::{datacenters::Datacenters, publish::Publisher},
 };
 
 /// Without an answer of Consul for this time, the snapshot from disk is published. A call waits for the first answer for 1 s by default, and an
@@ -29,14 +29,14 @@ const FIRST_ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
 /// Watches until it is dropped. A write that is under way then is finished on its thread.
 pub(in crate::watch) async fn watch(
-    backends: Backends,
+    datacenters: Datacenters,
     publisher: Publisher,
     random: Random,
     file: SnapshotFile,
 ) {
     let late = Error::new(
         Kind::Timeout,
-        format!("no answer from {} within {FIRST_ANSWER_WITHIN:?}", backends.endpoints()),
+        format!("no answer from {} within {FIRST_ANSWER_WITHIN:?}", datacenters.endpoints()),
     );
     let opening = Mutex::new(Opening::new());
     let happened = |event| {
@@ -48,7 +48,7 @@ pub(in crate::watch) async fn watch(
         }
     };
     join!(
-        task::watch(backends, |notice| happened(Event::Notice(notice)), random),
+        datacenters.watch(|notice| happened(Event::Notice(notice)), random),
         async { happened(Event::Read(file.load().await)) },
         async {
             sleep(FIRST_ANSWER_WITHIN).await;

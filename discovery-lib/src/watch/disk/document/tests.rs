@@ -182,6 +182,9 @@ fn different_queries_have_different_files_and_do_not_read_each_other() {
         web().consistency(Consistency::Default),
         web().consistency(Consistency::Consistent),
         web().only_passing(),
+        web().failover(["dc2"]),
+        web().failover(["dc2"]).failover_below(50),
+        web().failover(["dc2", "dc3"]),
     ]
     .iter()
     .map(saved)
