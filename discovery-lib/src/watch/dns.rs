@@ -39,6 +39,10 @@ use crate::{DnsAddress, Error, Host, Query, error::Kind, names::Names};
 /// Deadline of a whole answer, including the addresses of all its targets. Consul answers from memory.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
+/// How often a query is sent if its connection ends before the answer (RFC 7766, section 6.2.4). Consul closes a connection after 128 queries,
+/// also while others are in flight on it.
+const SENT_MAX: u32 = 3;
+
 /// Requests in flight on the one connection. Hickory's default of 32 makes the other watches of a large program wait and fail.
 const IN_FLIGHT_MAX: usize = 1024;
 
@@ -113,15 +117,25 @@ async fn records(
     name: &Name,
     kind: RecordType,
 ) -> Result<Message, NetError> {
-    match resolver.lookup(name.clone(), kind).await {
-        Ok(lookup) => Ok(lookup.into()),
-        Err(NetError::Dns(DnsError::NoRecordsFound(none)))
-            if matches!(none.response_code, ResponseCode::NXDomain | ResponseCode::NoError) =>
-        {
-            Ok(Message::query())
+    let mut sent = 1;
+    loop {
+        match resolver.lookup(name.clone(), kind).await {
+            Ok(lookup) => return Ok(lookup.into()),
+            Err(NetError::Dns(DnsError::NoRecordsFound(none)))
+                if matches!(none.response_code, ResponseCode::NXDomain | ResponseCode::NoError) =>
+            {
+                return Ok(Message::query());
+            }
+            Err(err) if sent < SENT_MAX && is_of_connection(&err) => sent += 1,
+            Err(err) => return Err(err),
         }
-        Err(err) => Err(err),
     }
+}
+
+/// Whether the connection ended, as far as hickory says. It does not tell a new connection that was closed from none, and a query that was
+/// queued for a connection fails with a text.
+fn is_of_connection(err: &NetError) -> bool {
+    matches!(err, NetError::Io(_) | NetError::NoConnections | NetError::Message(_))
 }
 
 /// The address of a target, by a DNS query of its own; none if it has been removed since.

@@ -28,11 +28,18 @@ enum Answers {
     EmptyOnce,
     Nothing,
     Closes,
+    /// As `Closes` on this number of connections, then no record.
+    ClosesAtFirst(usize),
 }
 
 async fn serve(listener: TcpListener, answers: Answers) {
     let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    for nth in 0.. {
+        let Ok((stream, _)) = listener.accept().await else { break };
+        let answers = match answers {
+            Answers::ClosesAtFirst(count) if nth < count => Answers::Closes,
+            answers => answers,
+        };
         connections.spawn(serve_connection(stream, answers));
     }
 }
@@ -46,7 +53,10 @@ async fn serve_connection(mut stream: TcpStream, answers: Answers) -> io::Result
         match answers {
             Answers::Nothing => {}
             Answers::Closes => return Ok(()),
-            Answers::Code(_) | Answers::Target(..) | Answers::EmptyOnce => {
+            Answers::Code(_)
+            | Answers::Target(..)
+            | Answers::EmptyOnce
+            | Answers::ClosesAtFirst(_) => {
                 let bytes = answer(&query, answers).to_vec().unwrap();
                 stream.write_u16(bytes.len().try_into().unwrap()).await?;
                 stream.write_all(&bytes).await?;
@@ -74,7 +84,7 @@ fn answer(question: &Message, answers: Answers) -> Message {
             let all = ips.chain([RData::SRV(srv)]).filter(|data| data.record_type() == kind);
             answer.add_answers(all.map(|data| Record::from_rdata(name.clone(), 0, data)));
         }
-        Answers::EmptyOnce | Answers::Nothing | Answers::Closes => {}
+        Answers::EmptyOnce | Answers::Nothing | Answers::Closes | Answers::ClosesAtFirst(_) => {}
     }
     answer
 }
@@ -135,6 +145,11 @@ async fn a_server_that_closes_the_connection_is_a_failure() {
         error,
         "SRV web.service.consul.: no DNS server can be reached at 127.0.0.1:PORT (TCP)"
     );
+}
+
+#[tokio::test]
+async fn a_query_whose_connection_is_closed_is_sent_again_on_another_one() {
+    assert_eq!(ask(Answers::ClosesAtFirst(2)).await, Ok(vec![]));
 }
 
 #[tokio::test]
