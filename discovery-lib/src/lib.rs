@@ -77,8 +77,8 @@
 //!
 //! A program that is started by a test finds the agent by `CONSUL_HTTP_ADDR` and `CONSUL_DNS_ADDR`.
 //!
-//! [How it fails](guide::how_it_fails) lists what callers see when Consul or an instance fails; [Coming from](guide::coming_from) has the
-//! counterparts of other libraries.
+//! [What it does](guide::what_it_does) has a test for each feature; [How it fails](guide::how_it_fails) lists what callers see when Consul or
+//! an instance fails; [Coming from](guide::coming_from) has the counterparts of other libraries.
 //!
 //! # Variables
 //!
@@ -220,6 +220,8 @@ pub mod registration;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod unfold;
 mod watch;
 

@@ -173,7 +173,8 @@ fn libraries_neither_print_nor_exit_nor_read_the_environment() {
         "datagrams/src",
         "runner/src",
     ];
-    let may = ["discovery-lib/src/settings.rs"];
+    // The simulation is a test.
+    let may = ["discovery-lib/src/settings.rs", "discovery-lib/src/simulation"];
     let is_under = |path: &Path, places: &[&str]| {
         places.iter().any(|place| path.starts_with(root().join(place)))
     };
@@ -188,4 +189,21 @@ fn libraries_neither_print_nor_exit_nor_read_the_environment() {
             assert!(!bad, "{}:{}: {line}", path.display(), number + 1);
         }
     }
+}
+
+/// Names of tests are in backticks, and longer than any other word there.
+#[test]
+fn every_test_and_example_that_the_guide_names_exists() {
+    let guide = read(&root().join("discovery-lib/src/guide/what_it_does.md"));
+    let code: String = sources().iter().map(|path| read(path)).collect();
+    let quoted: Vec<_> = guide.split('`').skip(1).step_by(2).collect();
+    let is_name = |name: &str| name.chars().all(|c| c == '_' || c.is_ascii_lowercase());
+    let tests = quoted.iter().filter(|name| is_name(name) && name.matches('_').count() >= 2);
+    let missing: Vec<_> =
+        tests.clone().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "no such tests: {missing:#?}");
+    assert!(tests.count() > 60, "the table names few tests");
+    let examples = quoted.iter().filter(|name| name.starts_with("examples/"));
+    let missing: Vec<_> = examples.filter(|path| !root().join(path).is_dir()).collect();
+    assert!(missing.is_empty(), "no such examples: {missing:#?}");
 }

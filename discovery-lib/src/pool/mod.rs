@@ -255,5 +255,23 @@ impl Pool {
     }
 }
 
+/// For simulations, which have no task.
+#[cfg(test)]
+impl Pool {
+    pub(crate) fn simulated(service: &str, options: PoolOptions, now: Instant) -> Self {
+        let state = Arc::new(PoolState::new(service.into(), Arc::new(options), now));
+        Self { state, feed: None, _hold: None, source_name: None }
+    }
+
+    /// Returns when to publish again if there is no earlier answer.
+    pub(crate) fn publish(&self, watched: Watched, now: Instant) -> Option<Instant> {
+        self.state.publish(watched, now)
+    }
+
+    pub(crate) fn members(&self) -> Vec<Arc<crate::member::Member>> {
+        self.state.published().members.clone()
+    }
+}
+
 #[cfg(test)]
 mod tests;

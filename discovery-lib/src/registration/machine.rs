@@ -27,7 +27,7 @@ use consul_wire::check::CheckStatus;
 use tokio::time::Instant;
 
 pub use event::RegistrationState;
-pub(super) use event::{
+pub(crate) use event::{
     Catalog, Effect, Event, Found, Heartbeat, Leave, Notice, Place, Probed, RegisterOutcome,
 };
 
@@ -39,9 +39,9 @@ use active::Active;
 use deregistration::Deregistration;
 
 /// The interval of heartbeats. A third of [`TTL`], so that two may be lost.
-pub(super) const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
+pub(crate) const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 /// The TTL of the check: without a heartbeat for this time it is critical.
-pub(super) const TTL: Duration = Duration::from_secs(15);
+pub(crate) const TTL: Duration = Duration::from_secs(15);
 /// The shortest time from one heartbeat to the next, when the reported status changes: a change may be sent this late.
 pub(super) const REPORT_GAP: Duration = Duration::from_secs(1);
 /// The shortest time from one registration to the next because of changed details.
@@ -56,7 +56,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     phase: Phase,
     /// The place that the last registration published, or the one in flight publishes.
     place: Option<Place>,
@@ -99,7 +99,7 @@ enum Turn {
 }
 
 impl Machine {
-    pub(super) fn new(now: Instant, heartbeat_every: Option<Duration>) -> Self {
+    pub(crate) fn new(now: Instant, heartbeat_every: Option<Duration>) -> Self {
         let phase = Phase::Probing(Turn::At(now));
         Self {
             phase,
@@ -116,7 +116,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn state(&self) -> RegistrationState {
+    pub(crate) fn state(&self) -> RegistrationState {
         match self.phase {
             Phase::Probing(_) | Phase::Registering | Phase::Active(_) if self.refused => {
                 RegistrationState::Refused
@@ -139,7 +139,7 @@ impl Machine {
     }
 
     /// When the next [`Event::Tick`] is due, if one is.
-    pub(super) fn wakes_at(&self) -> Option<Instant> {
+    pub(crate) fn wakes_at(&self) -> Option<Instant> {
         match self.phase {
             Phase::Probing(turn) => turn.at().filter(|_| self.may_register()),
             Phase::Active(active) => active.wakes_at(self.may_register()),
@@ -149,7 +149,7 @@ impl Machine {
     }
 
     /// The effects of `event`. `draw` is a random number in 0..1; it spreads the requests of many programs over time.
-    pub(super) fn on(&mut self, event: Event, now: Instant, draw: f64) -> Vec<Effect> {
+    pub(crate) fn on(&mut self, event: Event, now: Instant, draw: f64) -> Vec<Effect> {
         match event {
             Event::Tick => self.tick(now),
             Event::Probed(probed) => self.probed(probed, now, draw),
@@ -317,4 +317,4 @@ impl Turn {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -12,7 +12,7 @@ mod health;
 mod life;
 mod lifecycle;
 mod limits;
-mod machine;
+pub(crate) mod machine;
 mod once;
 mod probe;
 mod registered;

@@ -31,7 +31,7 @@ pub(super) const POLL_JITTER: f64 = 0.1;
 
 /// An input of the machine.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// The watch starts, or its sleep ended.
     Due,
     /// The query failed.
@@ -42,19 +42,19 @@ pub(super) enum Event {
 
 /// A good answer.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(crate) struct Reply {
     /// Which backend answered.
-    pub(super) origin: Origin,
+    pub(crate) origin: Origin,
     /// All instances, in the order of the snapshot.
-    pub(super) instances: Vec<Instance>,
+    pub(crate) instances: Vec<Instance>,
     /// Consul's index; none where there is none.
-    pub(super) index: Option<u64>,
+    pub(crate) index: Option<u64>,
     /// How far the answering server was behind its leader when the query arrived.
-    pub(super) last_contact: Duration,
+    pub(crate) last_contact: Duration,
     /// How long the answer may be cached, if it is polled.
-    pub(super) ttl: Duration,
+    pub(crate) ttl: Duration,
     /// What explains the instances.
-    pub(super) remarks: Remarks,
+    pub(crate) remarks: Remarks,
 }
 
 impl Reply {
@@ -73,14 +73,14 @@ impl Reply {
 
 /// The effects of an event: an optional notice, and one next action.
 #[derive(Debug)]
-pub(super) struct Step {
-    pub(super) notice: Option<Notice>,
-    pub(super) next: Next,
+pub(crate) struct Step {
+    pub(crate) notice: Option<Notice>,
+    pub(crate) next: Next,
 }
 
 /// A notification for watches.
 #[derive(Debug)]
-pub(super) enum Notice {
+pub(crate) enum Notice {
     /// The full answer.
     Answer(Snapshot),
     /// The query failed. The last snapshot is kept.
@@ -89,7 +89,7 @@ pub(super) enum Notice {
 
 /// The next action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// Send the query, waiting this long for a change after this index; none: for an answer at once. `Failed` or `Answered` follows.
     Ask(Option<(u64, Duration)>),
     /// `Due` follows at this time.
@@ -98,7 +98,7 @@ pub(super) enum Next {
 
 /// The state of a watch.
 #[derive(Debug)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     started_at: Instant,
     /// The index that the next query carries.
     after: Option<u64>,
@@ -111,7 +111,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) const fn new(now: Instant) -> Self {
+    pub(crate) const fn new(now: Instant) -> Self {
         Self {
             started_at: now,
             after: None,
@@ -123,7 +123,7 @@ impl Machine {
     }
 
     /// The effects of an event. `draw` is uniform in 0..1.
-    pub(super) fn step(&mut self, event: Event, now: Instant, draw: f64) -> Step {
+    pub(crate) fn step(&mut self, event: Event, now: Instant, draw: f64) -> Step {
         let reply = match event {
             Event::Due => return Step { notice: None, next: self.ask(now, draw) },
             Event::Failed(error) => return self.failed(error, now, draw),

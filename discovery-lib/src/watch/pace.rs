@@ -5,13 +5,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Queries that may follow each other at once: one for the state, one that waits for the next change.
-pub(super) const BURST: u32 = 2;
+pub(crate) const BURST: u32 = 2;
 /// After a burst, the interval of queries, whatever the answers. Less makes a busy loop of a broken agent, or of churn; more delays changes
 /// under churn, by at most this.
-pub(super) const REFILL: Duration = Duration::from_millis(100);
+pub(crate) const REFILL: Duration = Duration::from_millis(100);
 
 /// The longest pause after many failures, and so the longest delay until a watch detects that its agent is back.
-pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(5);
+pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// A token bucket of [`BURST`] tokens that gains one per [`REFILL`], stored as the time at which it is full again.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) const fn full() -> Self {
+    pub(crate) const fn full() -> Self {
         Self { full_at: None }
     }
 

@@ -40,7 +40,7 @@ impl RegistrationState {
 
 /// An input of the state machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::registration) enum Event {
+pub(crate) enum Event {
     /// The time [`wakes_at`](super::Machine::wakes_at) is reached.
     Tick,
     /// A probe ended.
@@ -67,16 +67,16 @@ pub(in crate::registration) enum Event {
 
 /// The order to deregister.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::registration) struct Leave {
+pub(crate) struct Leave {
     /// In maintenance until this time, so that callers stop using it.
-    pub(in crate::registration) deregister_at: Instant,
+    pub(crate) deregister_at: Instant,
     /// Ends at this time, even without an answer of the agent.
-    pub(in crate::registration) give_up_at: Instant,
+    pub(crate) give_up_at: Instant,
 }
 
 /// The host that is published for an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::registration) enum Place {
+pub(crate) enum Place {
     /// The advertised one.
     Advertised,
     /// None, so that callers use the address of the agent's node.
@@ -87,7 +87,7 @@ pub(in crate::registration) enum Place {
 
 /// The result of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::registration) enum Probed {
+pub(crate) enum Probed {
     /// The instance accepts connections, as far as this machine can check, and this is the place to publish.
     Answered(Place),
     /// No connection, or the place is not known now.
@@ -98,7 +98,7 @@ pub(in crate::registration) enum Probed {
 
 /// The result of a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::registration) enum Heartbeat {
+pub(crate) enum Heartbeat {
     Passed,
     /// The agent does not have the check.
     NotRegistered,
@@ -109,7 +109,7 @@ pub(in crate::registration) enum Heartbeat {
 
 /// The result of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::registration) enum RegisterOutcome {
+pub(crate) enum RegisterOutcome {
     Done,
     /// Not executed.
     Failed,
@@ -121,7 +121,7 @@ pub(in crate::registration) enum RegisterOutcome {
 
 /// The agent's record of the id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::registration) enum Found {
+pub(crate) enum Found {
     Nothing,
     /// A record of another incarnation.
     AnotherRun,
@@ -137,7 +137,7 @@ pub(in crate::registration) enum Found {
 
 /// Whether the catalog has the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::registration) enum Catalog {
+pub(crate) enum Catalog {
     Has,
     Lacks,
     /// It was not read.
@@ -146,7 +146,7 @@ pub(in crate::registration) enum Catalog {
 
 /// An output of the state machine. Each but `Notice` leads to exactly one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::registration) enum Effect {
+pub(crate) enum Effect {
     /// Check that the program accepts connections, determine its place, and connect to it.
     Probe,
     Register {
@@ -171,7 +171,7 @@ pub(in crate::registration) enum Effect {
 
 /// A condition to log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::registration) enum Notice {
+pub(crate) enum Notice {
     /// Registered at the agent, but still not in the catalog.
     Unseen,
     /// The agent lost or changed the registration.

@@ -10,7 +10,7 @@ use super::{
 use crate::agent::REGISTER_WITHIN;
 use world::{Fault, REAPED_AFTER, REPAIRED_WITHIN, Record, World, place};
 
-mod unanswered;
+pub(crate) mod unanswered;
 mod world;
 
 /// The time to recover after the last fault: the longest outstanding call, full pauses, a look.

@@ -6,7 +6,7 @@ use crate::agent::REGISTER_WITHIN;
 /// Longer than in any client: heartbeats that hang must not delay the next one.
 const HEARTBEAT_WITHIN: Duration = Duration::from_secs(12);
 
-pub(super) fn deadline(effect: Effect) -> Duration {
+pub(crate) fn deadline(effect: Effect) -> Duration {
     match effect {
         Effect::Register { .. } => REGISTER_WITHIN,
         Effect::Heartbeat { .. } => HEARTBEAT_WITHIN,
@@ -15,7 +15,7 @@ pub(super) fn deadline(effect: Effect) -> Duration {
 }
 
 /// The outcome of a call that brought no answer that counts.
-pub(super) fn no_answer(effect: Effect, registered: RegisterOutcome) -> Event {
+pub(crate) fn no_answer(effect: Effect, registered: RegisterOutcome) -> Event {
     match effect {
         Effect::Probe => Event::Probed(Probed::Silent),
         Effect::Register { .. } => Event::Registered(registered),
