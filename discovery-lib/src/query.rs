@@ -66,6 +66,10 @@ pub enum Consistency {
     Default,
     /// The leader, after a quorum confirmed it: slowest.
     Consistent,
+    /// The [cache](https://developer.hashicorp.com/consul/api-docs/features/caching) of the agent, which asks the servers once for all
+    /// programs that ask it, and answers also while it can't reach them. The age of the answer is known ([`Snapshot::age`](crate::Snapshot::age)),
+    /// but not how far the server was behind. An agent without a cache answers as for [`Consistency::Default`].
+    Cached,
 }
 
 /// Which instances an answer holds.

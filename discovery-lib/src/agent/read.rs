@@ -70,7 +70,8 @@ pub struct Answer<T> {
     pub body: T,
     /// `X-Consul-Index`; none if the header is missing or not a number.
     pub index: Option<u64>,
-    /// How far the answering server was behind its leader when the query arrived.
+    /// How far the answering server was behind its leader when the query arrived. From the cache of the agent, also how long that has had no
+    /// contact with a server.
     pub last_contact: Duration,
     /// Whether the answering server knew of a leader when the query arrived.
     pub known_leader: bool,
@@ -110,7 +111,10 @@ impl<T> Answer<T> {
         Self {
             body,
             index: number(header::INDEX),
-            last_contact: Duration::from_millis(number(header::LAST_CONTACT).unwrap_or(0)),
+            last_contact: Duration::from_millis(number(header::LAST_CONTACT).unwrap_or(0))
+                .saturating_add(Duration::from_secs(
+                    number(http::header::AGE.as_str()).unwrap_or(0),
+                )),
             known_leader: text(header::KNOWN_LEADER) == Some("true"),
             left_out,
             is_filtered_by_acls: reply.is_filtered_by_acls(),

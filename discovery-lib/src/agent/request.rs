@@ -83,6 +83,7 @@ impl Request {
             Consistency::Stale => self.query(query::STALE, ""),
             Consistency::Default => self,
             Consistency::Consistent => self.query(query::CONSISTENT, ""),
+            Consistency::Cached => self.query(query::CACHED, ""),
         };
         self.query_if_any(query::DATACENTER, options.datacenter.as_deref())
     }
@@ -146,6 +147,8 @@ mod tests {
             let options = ReadOptions::new().after(7, wait).consistency(Consistency::Default);
             assert_eq!(get("/v1/x").read(&options).path, "/v1/x?index=7&wait=600000ms");
         }
+        let options = ReadOptions::new().consistency(Consistency::Cached);
+        assert_eq!(get("/v1/x").read(&options).path, "/v1/x?cached");
         let options = ReadOptions::new().consistency(Consistency::Consistent);
         let at_once = get("/v1/x").read(&options);
         assert_eq!(at_once.path, "/v1/x?consistent");

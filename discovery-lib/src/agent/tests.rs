@@ -120,6 +120,20 @@ async fn an_answer_from_which_acls_hide_records_says_so() {
 }
 
 #[tokio::test]
+async fn the_delay_of_a_server_and_the_age_of_a_cache_add_up() {
+    for (headers, millis) in [
+        ("X-Other: true", 0),
+        ("X-Consul-LastContact: 250", 250),
+        ("Age: 0\r\nX-Cache: HIT", 0),
+        ("Age: 7\r\nX-Consul-LastContact: 250\r\nX-Cache: HIT", 7250),
+        ("Age: soon", 0),
+    ] {
+        let answer = read(headers, "[]", &Query::new("web"), Token::default()).await.unwrap();
+        assert_eq!(answer.last_contact, Duration::from_millis(millis), "{headers}");
+    }
+}
+
+#[tokio::test]
 async fn a_denied_request_without_a_token_says_that_there_was_none() {
     for (token, rest) in [
         (

@@ -99,6 +99,7 @@ impl SavedQuery {
             Consistency::Stale => "stale",
             Consistency::Default => "default",
             Consistency::Consistent => "consistent",
+            Consistency::Cached => "cached",
         };
         let include = match include {
             Include::All => "all",

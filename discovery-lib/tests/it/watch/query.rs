@@ -59,6 +59,7 @@ async fn tags_status_consistency_and_datacenter_narrow_a_query() {
             (web().only_passing(), &[one]),
             (web().consistency(Consistency::Default), &[one, other]),
             (web().consistency(Consistency::Consistent), &[one, other]),
+            (web().consistency(Consistency::Cached), &[one, other]),
             (web().datacenter("dc1"), &[one, other]),
             (web().near("_agent"), &[one, other]),
             (web().node_meta("zone", "nowhere"), &[]),
@@ -71,6 +72,21 @@ async fn tags_status_consistency_and_datacenter_narrow_a_query() {
         let err = world.discovery.ask(web().datacenter("nowhere")).await.unwrap_err();
         assert!(err.to_string().contains("answered 500: No path to datacenter"), "{err}");
         assert!(err.is_agent() && !err.is_call(), "{err:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn changes_arrive_through_the_cache_of_the_agent() {
+    everywhere(async |world| {
+        world.register("web", 80).await;
+        let query = Query::new("web").consistency(Consistency::Cached);
+        let mut watch = world.discovery.watch(&query);
+        until_instances(&mut watch, &["10.0.0.1:80 passing"]).await;
+        world.register("web", 81).await;
+        until_instances(&mut watch, &["10.0.0.1:80 passing", "10.0.0.1:81 passing"]).await;
+        world.deregister("web", 80).await;
+        until_instances(&mut watch, &["10.0.0.1:81 passing"]).await;
     })
     .await;
 }

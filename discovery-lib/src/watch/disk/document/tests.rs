@@ -181,6 +181,7 @@ fn different_queries_have_different_files_and_do_not_read_each_other() {
         web().near("_agent"),
         web().consistency(Consistency::Default),
         web().consistency(Consistency::Consistent),
+        web().consistency(Consistency::Cached),
         web().only_passing(),
         web().failover(["dc2"]),
         web().failover(["dc2"]).failover_below(50),
