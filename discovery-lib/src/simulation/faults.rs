@@ -23,7 +23,9 @@ const FAULTS_MAX: usize = 10;
 pub(super) enum Fault {
     /// Consul's agents refuse connections, and close those that are open.
     ConsulDown(Duration),
-    /// All servers lose their data: the catalog is empty, and its index begins anew.
+    /// All servers lose their data: the catalog is empty, and its index begins anew. They take a second at least to start. (A query that is sent
+    /// between the end of the old server and the start of the new one fails, and the next one carries no index. If none is, one waits at the
+    /// new server for an index of the old one until its wait ends, 35 s at most.)
     ConsulLosesData,
     /// There is no leader: agents keep what they are told, and the catalog has it later.
     NoLeader(Duration),
@@ -95,8 +97,8 @@ impl World {
                 self.disconnect();
             }
             Fault::ConsulLosesData => {
-                let (index, lasts) =
-                    (self.rng.u64(1..40), Duration::from_secs(3).mul_f64(self.rng.f64()));
+                let lasts = Duration::from_secs(1) + Duration::from_secs(3).mul_f64(self.rng.f64());
+                let index = self.rng.u64(1..40);
                 self.consul.lose_data(index, now);
                 self.consul.down_until = self.consul.down_until.max(now + lasts);
                 self.impairs(now + lasts);
@@ -127,6 +129,7 @@ impl World {
             Fault::Crash(process, lasts) => {
                 if self.processes[process].machine.is_some() {
                     self.processes[process].end();
+                    self.close(Party::Process(process));
                     self.tally.crashes += 1;
                     self.at(now + lasts, Happens::Starts(process));
                 }
@@ -159,6 +162,13 @@ impl World {
             if self.requests[request].is_open && self.requests[request].from == party {
                 self.at(self.now + SILENT_MAX, Happens::GivenUp(request));
             }
+        }
+    }
+
+    /// What a party has sent and has not arrived yet is lost with its connections.
+    fn close(&mut self, party: Party) {
+        for request in self.requests.iter_mut().filter(|it| it.from == party) {
+            request.is_open = false;
         }
     }
 
