@@ -1,4 +1,4 @@
-//! A real Consul, a fault proxy, a TLS front with certificates, an open-loop load, an echo server, interleaved ratios, a small file system,
+//! A real Consul, a fault proxy, an agent that misbehaves, a TLS front with certificates, an open-loop load, an echo server, interleaved ratios, a small file system,
 //! and the bare clients that tests need to see exact answers.
 //!
 //! For tests and benches only: it is not published, and no product crate depends on it. It does not use the product's crates either, so that its
@@ -14,6 +14,7 @@ pub mod load;
 pub mod ports;
 pub mod proxy;
 pub mod ratio;
+pub mod scripted;
 pub mod small_disk;
 #[cfg(feature = "tls")]
 pub mod tls;
