@@ -14,11 +14,30 @@ struct Executed {
     nodes: Option<Vec<Value>>,
 }
 
-/// The records of a list that can be parsed, and those that can't.
+/// The records of a list that can be parsed and are of this service, and the others.
 ///
 /// # Errors
-/// The answer is not a list of instances.
-pub(super) fn read(reply: &Reply) -> Result<(Vec<ServiceEntry>, Vec<LeftOut>), Error> {
+/// The answer is not a list of instances, or it is one of another service.
+pub(super) fn read(
+    reply: &Reply,
+    service: &str,
+) -> Result<(Vec<ServiceEntry>, Vec<LeftOut>), Error> {
+    let (entries, mut left_out) = parse(reply)?;
+    let (entries, others): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|entry| is_of(service, entry));
+    if let Some(other) = others.first()
+        && entries.is_empty()
+    {
+        return Err(reply.of_another_service(&other.service.service));
+    }
+    left_out.extend(others.iter().map(|entry| {
+        let why = format!("it is an instance of {:?}", entry.service.service);
+        LeftOut::new(&entry.node.node, &entry.service.id, why)
+    }));
+    Ok((entries, left_out))
+}
+
+fn parse(reply: &Reply) -> Result<(Vec<ServiceEntry>, Vec<LeftOut>), Error> {
     // Nearly always all of them can be.
     let error = match reply.json() {
         Ok(all) => return Ok((all, Vec::new())),
@@ -30,7 +49,7 @@ pub(super) fn read(reply: &Reply) -> Result<(Vec<ServiceEntry>, Vec<LeftOut>), E
     }
 }
 
-/// As [`read`], for the execution of a prepared query.
+/// As [`read`], for the execution of a prepared query, which may be of any service.
 ///
 /// # Errors
 /// The answer is not the result of a prepared query.
@@ -43,19 +62,28 @@ pub(super) fn read_executed(reply: &Reply) -> Result<(Vec<ServiceEntry>, Vec<Lef
     }
 }
 
-/// None: a record is not an instance at all.
+/// None: there are records, and none of them looks like an instance.
 fn each(records: &[Value]) -> Option<(Vec<ServiceEntry>, Vec<LeftOut>)> {
     let (mut entries, mut left_out) = (Vec::with_capacity(records.len()), Vec::new());
+    let mut has_instances = records.is_empty();
     for record in records {
-        match ServiceEntry::deserialize(record) {
-            Ok(entry) => entries.push(entry),
-            Err(why) => match (&record["Node"]["Node"], &record["Service"]["ID"]) {
-                (Value::String(node), Value::String(id)) => {
-                    left_out.push(LeftOut::new(node, id, why.to_string()));
-                }
-                _ => return None,
-            },
-        }
+        let why = match ServiceEntry::deserialize(record) {
+            Ok(entry) => {
+                entries.push(entry);
+                has_instances = true;
+                continue;
+            }
+            Err(why) => why.to_string(),
+        };
+        let (node, id) = (record["Node"]["Node"].as_str(), record["Service"]["ID"].as_str());
+        has_instances |= node.is_some() && id.is_some();
+        left_out.push(LeftOut::new(node.unwrap_or_default(), id.unwrap_or_default(), why));
     }
-    Some((entries, left_out))
+    has_instances.then_some((entries, left_out))
+}
+
+/// Consul finds a service whatever the case of its letters.
+fn is_of(service: &str, entry: &ServiceEntry) -> bool {
+    let lower = |name: &str| name.chars().flat_map(char::to_lowercase).collect::<String>();
+    entry.service.service == service || lower(&entry.service.service) == lower(service)
 }

@@ -222,10 +222,11 @@ impl AgentClient {
 
     /// The instances of a query with their nodes and checks. Within 10 s, or `wait` * 17/16 + 5 s with `after`: then the agent waits for a
     /// change after that index, for at most `wait`, which is at most 10 min. A prepared query is executed, without waiting; tags, filter and
-    /// node meta do not apply to it. A record that can't be parsed is left out ([`Answer::left_out`]). The source of the query is ignored.
+    /// node meta do not apply to it. A record that can't be parsed or is of another service is left out ([`Answer::left_out`]). The source of the query is
+    /// ignored.
     ///
     /// # Errors
-    /// No answer (in time), the agent refused, or its answer can't be parsed.
+    /// No answer (in time), the agent refused, or its answer can't be parsed or is of another service.
     pub async fn health(
         &self,
         query: &Query,
@@ -247,7 +248,7 @@ impl AgentClient {
         }
         let request = Request::get("/v1/health/service", READ_WITHIN).segment(service)?;
         let reply = self.transport.send(request.read(&options).narrow(query)).await?.success()?;
-        let (entries, left_out) = entries::read(&reply)?;
+        let (entries, left_out) = entries::read(&reply, service)?;
         if entries.is_empty() && left_out.is_empty() {
             reply.not_emptied_by_acls()?;
         }

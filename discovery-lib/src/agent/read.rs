@@ -75,7 +75,7 @@ pub struct Answer<T> {
     pub last_contact: Duration,
     /// Whether the answering server knew of a leader when the query arrived.
     pub known_leader: bool,
-    /// Records that are not in `body`, since they can't be parsed.
+    /// Records that are not in `body`, since they can't be parsed or are of another service.
     pub left_out: Vec<LeftOut>,
     /// Whether ACLs hide further records from the token of this client. Consul says so from 1.11 on; an older one hides them silently.
     pub is_filtered_by_acls: bool,

@@ -37,6 +37,11 @@ async fn health_error(answer: impl Into<Vec<u8>>) -> Error {
     client.health(&"web".into(), None).await.unwrap_err()
 }
 
+/// A list of one instance of this service.
+fn of(service: &str) -> String {
+    format!(r#"[{{"Node":{{"Node":"n"}},"Service":{{"ID":"a","Service":"{service}"}}}}]"#)
+}
+
 #[tokio::test]
 async fn an_invalid_answer_is_an_error_that_names_the_fault() {
     let too_long = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 40 << 20);
@@ -45,6 +50,7 @@ async fn an_invalid_answer_is_an_error_that_names_the_fault() {
         (ok("<html><h1>Hello"), "is not Consul's: \"<html><h1>Hello\""),
         (ok("{}"), "is not Consul's"),
         (ok("[{\"Node\":7}]"), "is not Consul's"),
+        (ok(&of("db")), "is about another service: \"db\""),
         (ok(""), "is not Consul's: \"\""),
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[{".to_owned(), "is incomplete"),
         (too_long + &" ".repeat(33 << 20), "longer than the limit of 32 MiB"),
@@ -111,10 +117,21 @@ async fn an_answer_that_acls_emptied_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_service_is_found_whatever_the_case_of_its_letters() {
+    for (service, asked) in [("Web", "web"), ("web", "WEB"), ("KÄSE", "käse")] {
+        let answer = read("X: y", &of(service), &Query::new(asked), Token::default()).await;
+        assert_eq!(answer.unwrap().body.len(), 1, "{service}");
+    }
+    // A prepared query has a name of its own.
+    let body = format!("{{\"Nodes\":{}}}", of("db"));
+    let answer = read("X: y", &body, &Query::prepared("web"), Token::default()).await;
+    assert_eq!(answer.unwrap().body.len(), 1);
+}
+
+#[tokio::test]
 async fn an_answer_from_which_acls_hide_records_says_so() {
-    let body = r#"[{"Node":{"Node":"n"},"Service":{"ID":"a","Service":"a"}}]"#;
     for (headers, is_filtered) in [(FILTERED, true), ("X-Other: true", false)] {
-        let answer = read(headers, body, &Query::new("web"), Token::default()).await.unwrap();
+        let answer = read(headers, &of("web"), &Query::new("web"), Token::default()).await.unwrap();
         assert_eq!((answer.body.len(), answer.is_filtered_by_acls), (1, is_filtered));
     }
 }

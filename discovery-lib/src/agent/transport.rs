@@ -170,6 +170,13 @@ impl Reply {
         Err(Error::new(Kind::Answer, text))
     }
 
+    /// The error of a list of instances of another service.
+    pub(super) fn of_another_service(&self, other: &str) -> Error {
+        let Sent { agent, what, .. } = &self.sent;
+        let text = format!("{what}: the answer from {agent} is about another service: {other:?}");
+        Error::new(Kind::Answer, text)
+    }
+
     /// The error of a status that is not a success.
     pub(super) fn refusal(&self) -> Error {
         let Sent { agent, what, is_anonymous } = &self.sent;

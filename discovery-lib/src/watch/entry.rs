@@ -1,6 +1,6 @@
 //! Consul's catalog entries as instances.
 
-use std::sync::Arc;
+use std::{collections::hash_map::Entry, sync::Arc};
 
 use consul_wire::service::ServiceEntry;
 
@@ -10,6 +10,9 @@ use super::{
 };
 use crate::{CheckResult, Instance, Status, Weights, agent::LeftOut};
 
+/// Why a record is left out whose node and id another one has.
+const TWICE: &str = "the answer has an instance of this node and id already";
+
 /// The instances of an answer, in its order, with their checks and the records that can't be used.
 pub(super) fn instances(entries: Vec<ServiceEntry>) -> (Vec<Instance>, Remarks) {
     let (mut instances, mut remarks) = (Vec::with_capacity(entries.len()), Remarks::default());
@@ -17,9 +20,16 @@ pub(super) fn instances(entries: Vec<ServiceEntry>) -> (Vec<Instance>, Remarks) 
         match instance(entry) {
             Ok((instance, checks)) => {
                 let instance = share(instance, instances.last());
-                let key = (Arc::clone(&instance.node), instance.id.clone());
-                remarks.checks.insert(key, checks);
-                instances.push(instance);
+                match remarks.checks.entry((Arc::clone(&instance.node), instance.id.clone())) {
+                    Entry::Vacant(first) => {
+                        first.insert(checks);
+                        instances.push(instance);
+                    }
+                    Entry::Occupied(_) => {
+                        let (node, id) = (&*instance.node, instance.id.as_str());
+                        remarks.left_out.push(LeftOut::new(node, id, TWICE));
+                    }
+                }
             }
             Err(unusable) => remarks.left_out.push(unusable),
         }
@@ -137,6 +147,16 @@ mod tests {
         let spaces = "\"a host with spaces\" is neither an IP address nor a host name";
         let expected = [("a", NO_PORT), ("b", spaces)];
         assert_eq!(remarks.left_out, expected.map(|(id, why)| LeftOut::new("larry", id, why)));
+    }
+
+    #[test]
+    fn of_several_records_of_one_instance_the_first_is_used() {
+        let at = |address| entry("larry", "a", address, &[("c", "passing")]);
+        let other = entry("moe", "a", "", &[]);
+        let (usable, remarks) = instances(vec![at("10.0.0.1"), other, at("10.0.0.2")]);
+        let hosts: Vec<_> = usable.iter().map(|one| one.host.to_string()).collect();
+        assert_eq!(hosts, ["10.0.0.1", "10.0.0.9"]);
+        assert_eq!(remarks.left_out, [LeftOut::new("larry", "a", TWICE)]);
     }
 
     #[test]

@@ -60,14 +60,10 @@ pub(crate) struct Reply {
 impl Reply {
     /// The snapshot that it is, as of this time.
     pub(super) fn into_snapshot(self, at: Instant) -> Snapshot {
-        Snapshot {
-            instances: self.instances.into_iter().map(Arc::new).collect(),
-            index: self.index.unwrap_or(0),
-            origin: self.origin,
-            as_of: at.checked_sub(self.last_contact).unwrap_or(at),
-            older_by: Duration::ZERO,
-            remarks: Arc::new(self.remarks),
-        }
+        let (index, remarks) = (self.index.unwrap_or(0), Arc::new(self.remarks));
+        let instances = self.instances.into_iter().map(Arc::new);
+        let snapshot = Snapshot::new(instances, self.origin, at).older(self.last_contact);
+        Snapshot { index, remarks, ..snapshot }
     }
 }
 

@@ -74,11 +74,14 @@ impl Snapshot {
         age: Duration,
         now: Instant,
     ) -> Self {
-        let instances = instances.into_iter().map(Arc::new);
-        let snapshot = Self::new(instances, Origin::Disk, now);
-        match now.checked_sub(age) {
-            Some(as_of) => Self { as_of, ..snapshot },
-            None => Self { older_by: age, ..snapshot },
+        Self::new(instances.into_iter().map(Arc::new), Origin::Disk, now).older(age)
+    }
+
+    /// This snapshot, which was true this long before.
+    pub(super) fn older(self, by: Duration) -> Self {
+        match self.as_of.checked_sub(by) {
+            Some(as_of) => Self { as_of, ..self },
+            None => Self { older_by: self.older_by.saturating_add(by), ..self },
         }
     }
 

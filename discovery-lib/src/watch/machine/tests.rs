@@ -163,6 +163,15 @@ proptest! {
     }
 }
 
+#[test]
+fn an_answer_is_as_old_as_its_server_says_even_if_no_instant_is_that_old() {
+    let now = Instant::now();
+    for last_contact in [Duration::ZERO, Duration::from_secs(60), Duration::MAX] {
+        let reply = Reply { last_contact, ..reply(Some(7), 80, 0, 0) };
+        assert_eq!(reply.into_snapshot(now).age(now), last_contact);
+    }
+}
+
 /// The queries and snapshots of a run, in milliseconds from its start: `(sent or published at, what)`.
 fn effects(reactions: &[(u64, Reaction, f64)]) -> Vec<(u128, String)> {
     let did = run(reactions);
