@@ -1,5 +1,6 @@
 //! Watches of a Consul that is healthy, that fails and that loses its data.
 
+mod bad_agents;
 pub(crate) mod disk;
 mod failover;
 mod left_out;
