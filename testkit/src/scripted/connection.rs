@@ -66,12 +66,13 @@ impl Connection {
                 changed = self.scenes.changed() => changed.map_err(io::Error::other)?,
             }
         };
-        let nth = self.counts.requests.fetch_add(1, Ordering::Relaxed);
         let request = Request::read(&head);
+        let nth = self.counts.requests.fetch_add(1, Ordering::Relaxed);
+        self.counts.with_index.fetch_add(request.index.is_some().into(), Ordering::Relaxed);
         loop {
             let Scene { act, before } = self.scenes.borrow_and_update().clone();
             match act {
-                Act::Serve(index, answer) if request.index != Some(index) => {
+                Act::Serve(index, answer) if request.index.is_none_or(|asked| asked < index) => {
                     return self.stream.write_all(&answer).await.map(|()| None);
                 }
                 Act::Serve(_, answer) => tokio::select! {

@@ -31,7 +31,7 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(10);
 /// What the agent does with a request.
 #[derive(Clone)]
 pub enum Act {
-    /// As Consul does: answers at once, or if the query has this index, when its wait has ended.
+    /// As Consul does at this index: answers at once, or if the query has this index or a higher one, when its wait has ended.
     Serve(u64, Bytes),
     /// Takes these steps at once.
     Steps(Arc<dyn Fn(Asked) -> Vec<Step> + Send + Sync>),
@@ -95,6 +95,7 @@ struct Counts {
     accepted: AtomicU64,
     refused: AtomicU64,
     requests: AtomicU64,
+    with_index: AtomicU64,
 }
 
 impl Scripted {
@@ -145,6 +146,11 @@ impl Scripted {
     /// The number of complete request heads.
     pub fn requests(&self) -> u64 {
         self.counts.requests.load(Ordering::Relaxed)
+    }
+
+    /// The number of requests that had an index.
+    pub fn with_index(&self) -> u64 {
+        self.counts.with_index.load(Ordering::Relaxed)
     }
 }
 

@@ -41,17 +41,18 @@ fn send(bytes: &'static [u8]) -> Step {
 async fn a_query_with_the_index_waits_until_the_next_act_or_the_end_of_its_wait() {
     let agent = Scripted::start(Act::Serve(7, response(200, "", "[]"))).await.unwrap();
     let mut stream = connect(&agent).await;
-    for target in ["/", "/?index=6&wait=600000ms", "/?index=7&wait=1ms"] {
+    for target in ["/", "/?index=6&wait=600000ms", "/?index=7&wait=1ms", "/?index=8&wait=1ms"] {
         ask(&mut stream, target).await;
         expect(&mut stream, SERVED).await;
     }
     ask(&mut stream, "/?index=7&wait=600000ms").await;
-    while agent.requests() < 4 {
+    while agent.requests() < 5 {
         tokio::task::yield_now().await;
     }
     agent.set(Act::Serve(8, response(500, "", "")));
     expect(&mut stream, b"HTTP/1.1 500 -\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!((agent.accepted(), agent.refused()), (1, 0));
+    assert_eq!((agent.requests(), agent.with_index()), (5, 4));
 }
 
 #[tokio::test]
