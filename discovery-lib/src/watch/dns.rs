@@ -4,8 +4,8 @@
 //! instances at EDNS 1232, different ones each time), so a watch that trusts them would see instances appear and disappear. Above 64 kB, which are 997
 //! instances, it does so over TCP too: use the catalog for a service of that size.
 //!
-//! "No such name" and "no such records" are answers: no instance is passing or warning. Every other answer without SRV records is a failure
-//! and changes nothing.
+//! "No such name" and "no such records" are answers: no instance is passing or warning. Every other answer without SRV records of the name is a
+//! failure and changes nothing.
 
 use std::{
     net::SocketAddr,
@@ -16,7 +16,7 @@ use std::{
 use hickory_resolver::{
     TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
-    net::{DnsError, NetError, runtime::TokioRuntimeProvider},
+    net::{DnsError, NetError, NoRecords, runtime::TokioRuntimeProvider},
     proto::{
         op::{Message, ResponseCode},
         rr::{Name, RecordType},
@@ -121,9 +121,7 @@ async fn records(
     loop {
         match resolver.lookup(name.clone(), kind).await {
             Ok(lookup) => return Ok(lookup.into()),
-            Err(NetError::Dns(DnsError::NoRecordsFound(none)))
-                if matches!(none.response_code, ResponseCode::NXDomain | ResponseCode::NoError) =>
-            {
+            Err(NetError::Dns(DnsError::NoRecordsFound(none))) if is_empty(&none, name, kind) => {
                 return Ok(Message::query());
             }
             Err(err) if sent < SENT_MAX && is_of_connection(&err) => sent += 1,
@@ -136,6 +134,18 @@ async fn records(
 /// queued for a connection fails with a text.
 fn is_of_connection(err: &NetError) -> bool {
     matches!(err, NetError::Io(_) | NetError::NoConnections | NetError::Message(_))
+}
+
+/// Whether there are no records of this name and type. hickory also finds none if the answer has records of another name or type. Consul's
+/// answers without SRV records have an SOA record, as have those of each server that lets them be cached (RFC 2308, 5). Its answers without the
+/// address of a node have none.
+fn is_empty(none: &NoRecords, name: &Name, kind: RecordType) -> bool {
+    let says_so = match none.response_code {
+        ResponseCode::NXDomain => true,
+        ResponseCode::NoError => none.soa.is_some() || kind != RecordType::SRV,
+        _ => false,
+    };
+    says_so && none.query.name() == name
 }
 
 /// The address of a target, by a DNS query of its own; none if it has been removed since.
@@ -196,15 +206,30 @@ impl DnsServer {
         self.failed(name, err)
     }
 
-    /// The error of a failed query. Unless the server reported it, the next query looks the server up again.
+    /// The error of a failed query. Unless the server answered, the next query looks the server up again.
     fn failed(&self, name: &Name, err: NetError) -> Error {
         let server = &self.address;
-        if let NetError::Dns(DnsError::ResponseCode(code)) = err {
-            // Consul's servers may be without a leader for a while.
-            let is_temporary = code == ResponseCode::ServFail;
-            let kind = if is_temporary { Kind::Unreachable } else { Kind::Answer };
-            let text = format!("SRV {name}: the DNS server at {server} answered {code}");
-            return Error::new(kind, text);
+        match err {
+            NetError::Dns(DnsError::ResponseCode(code)) => {
+                // Consul's servers may be without a leader for a while.
+                let is_temporary = code == ResponseCode::ServFail;
+                let kind = if is_temporary { Kind::Unreachable } else { Kind::Answer };
+                let text = format!("SRV {name}: the DNS server at {server} answered {code}");
+                return Error::new(kind, text);
+            }
+            NetError::Dns(DnsError::NoRecordsFound(_)) => {
+                let text = format!(
+                    "SRV {name}: the answer of the DNS server at {server} is about something else"
+                );
+                return Error::new(Kind::Answer, text);
+            }
+            NetError::Truncated => {
+                let text = format!(
+                    "SRV {name}: the answer of the DNS server at {server} is truncated (TCP): use the catalog for a service of this size"
+                );
+                return Error::new(Kind::Answer, text);
+            }
+            _ => {}
         }
         *self.lock() = None;
         if let NetError::Timeout = err {

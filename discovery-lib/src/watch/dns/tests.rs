@@ -3,10 +3,10 @@
 use std::{io, time::Duration};
 
 use hickory_resolver::proto::{
-    op::OpCode,
+    op::{MessageType, OpCode},
     rr::{
         RData, Record,
-        rdata::{A, AAAA, SRV},
+        rdata::{A, AAAA, SOA, SRV},
     },
 };
 use tokio::{
@@ -24,6 +24,10 @@ enum Answers {
     Code(ResponseCode),
     /// This SRV target, on port 80, without an address; the addresses in answer to a query for them.
     Target(&'static str, &'static [&'static str]),
+    /// A usable answer to the query that was changed like this.
+    Changed(Change),
+    /// These bytes in place of a message, prefixed with their length.
+    Bytes(&'static [u8]),
     /// No record; then it closes the connection.
     EmptyOnce,
     Nothing,
@@ -31,6 +35,9 @@ enum Answers {
     /// As `Closes` on this number of connections, then no record.
     ClosesAtFirst(usize),
 }
+
+/// A change of a usable answer.
+type Change = fn(&mut Message);
 
 async fn serve(listener: TcpListener, answers: Answers) {
     let mut connections = JoinSet::new();
@@ -55,9 +62,14 @@ async fn serve_connection(mut stream: TcpStream, answers: Answers) -> io::Result
             Answers::Closes => return Ok(()),
             Answers::Code(_)
             | Answers::Target(..)
+            | Answers::Changed(_)
+            | Answers::Bytes(_)
             | Answers::EmptyOnce
             | Answers::ClosesAtFirst(_) => {
-                let bytes = answer(&query, answers).to_vec().unwrap();
+                let bytes = match answers {
+                    Answers::Bytes(bytes) => bytes.to_vec(),
+                    _ => answer(&query, answers).to_vec().unwrap(),
+                };
                 stream.write_u16(bytes.len().try_into().unwrap()).await?;
                 stream.write_all(&bytes).await?;
                 if matches!(answers, Answers::EmptyOnce) {
@@ -74,7 +86,10 @@ fn answer(question: &Message, answers: Answers) -> Message {
     let (name, kind) = (query.name().clone(), query.query_type());
     answer.add_query(query);
     match answers {
-        Answers::Code(code) => answer.metadata.response_code = code,
+        Answers::Code(code) => {
+            answer.metadata.response_code = code;
+            answer.add_authority(soa());
+        }
         Answers::Target(target, addresses) => {
             let srv = SRV::new(1, 1, 80, Name::from_ascii(target).unwrap());
             let ips = addresses.iter().map(|ip| match ip.parse().unwrap() {
@@ -84,9 +99,23 @@ fn answer(question: &Message, answers: Answers) -> Message {
             let all = ips.chain([RData::SRV(srv)]).filter(|data| data.record_type() == kind);
             answer.add_answers(all.map(|data| Record::from_rdata(name.clone(), 0, data)));
         }
-        Answers::EmptyOnce | Answers::Nothing | Answers::Closes | Answers::ClosesAtFirst(_) => {}
+        Answers::Changed(change) => {
+            let srv = SRV::new(1, 1, 80, consul("0a000001.addr.dc1.consul."));
+            answer.add_answer(Record::from_rdata(name, 0, RData::SRV(srv)));
+            change(&mut answer);
+        }
+        Answers::EmptyOnce | Answers::ClosesAtFirst(_) => {
+            answer.add_authority(soa());
+        }
+        Answers::Bytes(_) | Answers::Nothing | Answers::Closes => {}
     }
     answer
+}
+
+/// Consul adds it to every answer without SRV records.
+fn soa() -> Record {
+    let soa = SOA::new(consul("ns.consul."), consul("hostmaster.consul."), 1, 3600, 600, 86400, 0);
+    Record::from_rdata(consul("consul."), 0, RData::SOA(soa))
 }
 
 /// A server at `host`, which is a loopback address or its name; it ends with the handle.
@@ -177,4 +206,55 @@ async fn a_connection_that_was_closed_while_idle_is_no_failure() {
         assert!(dns.ask().await.is_ok(), "query {query}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn an_answer_to_something_else_is_a_failure() {
+    let rows: [(&str, Change); 5] = [
+        ("other records", |it| it.answers[0].name = other()),
+        ("records of another type", |it| it.answers[0].data = RData::A(A([10, 0, 0, 9].into()))),
+        ("no records, without saying so", |it| it.answers.clear()),
+        ("no question", |it| it.queries.clear()),
+        ("no such other name", |it| {
+            it.queries[0].set_name(other());
+            it.answers.clear();
+            it.metadata.response_code = ResponseCode::NXDomain;
+        }),
+    ];
+    for (name, change) in rows {
+        let expected = "SRV web.service.consul.: the answer of the DNS server at 127.0.0.1:PORT is about something else";
+        assert_eq!(ask(Answers::Changed(change)).await, Err(expected.to_owned()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_truncated_answer_is_a_failure_that_names_the_remedy() {
+    let answered = ask(Answers::Changed(|it| it.metadata.truncation = true)).await;
+    let expected = "SRV web.service.consul.: the answer of the DNS server at 127.0.0.1:PORT is truncated (TCP): use the catalog for a service of this size";
+    assert_eq!(answered, Err(expected.to_owned()));
+}
+
+/// A message with another id, or one that can't be read, answers no query.
+#[tokio::test]
+async fn what_is_no_answer_is_silence() {
+    let rows = [
+        Answers::Changed(|it| it.metadata.id = it.metadata.id.wrapping_add(1)),
+        Answers::Changed(|it| it.metadata.message_type = MessageType::Query),
+        Answers::Bytes(b"garbage that is no message"),
+        Answers::Bytes(b""),
+        Answers::Bytes(&[0xff; 64]),
+    ];
+    let mut asked: JoinSet<_> = rows.into_iter().map(ask).collect();
+    while let Some(answered) = asked.join_next().await {
+        let error = answered.unwrap().unwrap_err();
+        assert!(error.contains("no answer from the DNS server"), "{error}");
+    }
+}
+
+fn other() -> Name {
+    consul("db.service.consul.")
+}
+
+fn consul(name: &str) -> Name {
+    Name::from_ascii(name).unwrap()
 }
