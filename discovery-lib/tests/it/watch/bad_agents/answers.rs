@@ -57,9 +57,7 @@ pub(super) fn refusals() -> Vec<Row> {
 pub(super) fn other_bodies() -> Vec<Row> {
     let cut = &list([80, 81])[..100];
     let quoted = cut.replace('"', "\\\"");
-    let not = |what: &str| -> &'static str {
-        format!("the answer from AGENT is not Consul's: \"{what}").leak()
-    };
+    let not = |what: &str| format!("the answer from AGENT is not Consul's: \"{what}");
     vec![
         Row::fails(
             "answers in HTML",

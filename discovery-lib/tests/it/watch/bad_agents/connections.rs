@@ -69,6 +69,21 @@ pub(super) fn silent() -> Vec<Row> {
     ]
 }
 
+/// Forms of an answer that HTTP allows, and that Consul's own server does not choose.
+pub(super) fn unusual() -> Vec<Row> {
+    let shows = || Shows::Instances(&["10.0.0.1:82 passing"]);
+    let row = |name, act| Row { name, act, shows: shows(), most: polling };
+    let body = list([82]);
+    let old = format!("HTTP/1.0 200 OK\r\nx-consul-INDEX: 7\r\n\r\n{body}");
+    let chunks: String = body.chars().map(|one| format!("1\r\n{one}\r\n")).collect();
+    let head = "HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\nX-Consul-Index: 7\r\n\r\n";
+    let chunked = format!("{head}{chunks}0\r\nX-Consul-Index: 9\r\n\r\n");
+    vec![
+        row("speaks HTTP/1.0", Act::always([send(old), Step::End(End::Close)])),
+        row("sends chunks of one byte", Act::always([send(chunked)])),
+    ]
+}
+
 /// What nobody asked for is not the answer to the next request.
 pub(super) fn answered_twice() -> Vec<Row> {
     let twice = [good(2_000_000, [82]), good(3_000_000, [99])].concat();
