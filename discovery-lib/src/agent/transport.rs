@@ -173,6 +173,7 @@ impl Reply {
     /// The error of a list of instances of another service.
     pub(super) fn of_another_service(&self, other: &str) -> Error {
         let Sent { agent, what, .. } = &self.sent;
+        let other = excerpt(other.as_bytes());
         let text = format!("{what}: the answer from {agent} is about another service: {other:?}");
         Error::new(Kind::Answer, text)
     }

@@ -3,13 +3,14 @@
 
 mod answers;
 mod connections;
+mod dns;
 mod indexes;
 mod records;
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use discovery::{Discovery, Settings, Watched, agent::AgentSettings};
+use discovery::{Discovery, Settings, Watch, Watched, agent::AgentSettings};
 use testkit::scripted::{Act, Scripted, Step, response};
 use tokio::{
     task::JoinSet,
@@ -120,14 +121,20 @@ fn discovery(agent: &Scripted) -> Discovery {
     Discovery::new(Settings::new(AgentSettings::new(agent.addr()))).unwrap()
 }
 
-/// Runs the rows side by side.
 async fn check(rows: impl IntoIterator<Item = Row>) {
+    side_by_side(rows.into_iter().map(|row| (row.name, run(row)))).await;
+}
+
+/// Runs these cases, and names one that panics.
+async fn side_by_side<C>(cases: impl Iterator<Item = (&'static str, C)>)
+where
+    C: Future<Output = ()> + Send + 'static,
+{
     let mut running = JoinSet::new();
-    for row in rows {
+    for (name, case) in cases {
+        let case = tokio::spawn(case);
         running.spawn(async move {
-            let name = row.name;
-            // A panic names the row.
-            if let Err(failed) = tokio::spawn(run(row)).await {
+            if let Err(failed) = case.await {
                 panic!("an agent that {name}: {failed}");
             }
         });
@@ -140,31 +147,9 @@ async fn run(Row { act, shows, most, .. }: Row) {
     let discovery = discovery(&agent);
     let mut watch = discovery.watch("web");
     until_instances(&mut watch, KNOWN).await;
-
     agent.set(act);
-    let place = agent.addr().to_string();
-    let first = until(&mut watch, |watched| shows.holds(watched, &place)).await;
-    let (asked, accepted, start) = (agent.requests(), agent.accepted(), Instant::now());
-    let with_index = agent.with_index();
-    while timeout_at(start + WINDOW, watch.changed()).await.is_ok() {
-        assert_shown(&shows, &watch.current(), &place);
-    }
-    let again = timeout(SOON, async {
-        while agent.requests() + agent.accepted() == asked + accepted {
-            sleep(Duration::from_millis(10)).await;
-        }
-    });
-    again.await.expect("no further request");
-    let (asked, accepted) = (agent.requests() - asked, agent.accepted() - accepted);
-    let allowed = most(start.elapsed());
-    assert!(asked <= allowed, "{asked} requests, not {allowed}");
-    assert!(accepted <= allowed * TRIES, "{accepted} connections");
-    let last = watch.current();
-    assert_shown(&shows, &last, &place);
-    if let Shows::Failure(_) = shows {
-        assert_eq!(as_of(&last), as_of(&first), "its age grows");
-        assert_eq!(agent.with_index(), with_index, "the index may be that of another agent");
-    }
+    let counts = || [agent.requests(), agent.accepted(), agent.with_index()];
+    misbehaves(&mut watch, &shows, agent.addr(), counts, most).await;
 
     // It behaves again. It has been restarted too: its index starts anew.
     for (index, ports, now) in [
@@ -173,6 +158,40 @@ async fn run(Row { act, shows, most, .. }: Row) {
     ] {
         agent.set(Act::Serve(index, good(index, ports)));
         until(&mut watch, |it| it.failure.is_none() && shown(it) == now).await;
+    }
+}
+
+/// Checks what the watch shows, and how often it asks, from the time at which it shows that its agent misbehaves. `counts` are those of the
+/// agent: requests, connections, requests with an index.
+async fn misbehaves(
+    watch: &mut Watch,
+    shows: &Shows,
+    agent: SocketAddr,
+    counts: impl Fn() -> [u64; 3],
+    most: fn(Duration) -> u64,
+) {
+    let agent = agent.to_string();
+    let first = until(watch, |watched| shows.holds(watched, &agent)).await;
+    let (before, start) = (counts(), Instant::now());
+    while timeout_at(start + WINDOW, watch.changed()).await.is_ok() {
+        assert_shown(shows, &watch.current(), &agent);
+    }
+    let again = timeout(SOON, async {
+        while counts() == before {
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    again.await.expect("no further request");
+    let [asked, accepted, with_index] = counts();
+    let (asked, accepted) = (asked - before[0], accepted - before[1]);
+    let allowed = most(start.elapsed());
+    assert!(asked <= allowed, "{asked} requests, not {allowed}");
+    assert!(accepted <= allowed * TRIES, "{accepted} connections");
+    let last = watch.current();
+    assert_shown(shows, &last, &agent);
+    if let Shows::Failure(_) = shows {
+        assert_eq!(as_of(&last), as_of(&first), "its age grows");
+        assert_eq!(with_index, before[2], "the index may be that of another agent");
     }
 }
 
