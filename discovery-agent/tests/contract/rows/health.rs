@@ -10,6 +10,7 @@ use crate::{
 
 pub(crate) const ROWS: &[Row] = &[
     row!(a_service_lists_instances_with_node_and_checks),
+    row!(a_service_is_found_whatever_the_case_of_its_letters),
     row!(instances_are_sorted_by_id),
     row!(passing_selects_instances_without_warning_or_critical_check),
     row!(passing_has_several_spellings),
@@ -93,6 +94,15 @@ async fn passing_selects_instances_without_warning_or_critical_check(target: &Ta
     let passing = ["checkless", "passing"].map(|id| format!("{name}-{id}"));
     assert_eq!(target.instances(&format!("{name}?passing")).await, passing);
     assert_eq!(target.instances(&name).await.len(), 4);
+}
+
+async fn a_service_is_found_whatever_the_case_of_its_letters(target: &Target) {
+    let name = format!("{}-Web", target.unique("case"));
+    target.register(&json!({ "Name": name })).await;
+    for asked in [name.to_lowercase(), name.to_uppercase(), name.clone()] {
+        let answer = target.get(format!("/v1/health/service/{asked}")).await;
+        assert_eq!(answer.json()[0]["Service"]["Service"], name, "{asked}");
+    }
 }
 
 async fn passing_has_several_spellings(target: &Target) {
