@@ -12,7 +12,9 @@ use super::{
     message::{Prepared, Transport, answer_to, code},
     question as read,
 };
-use crate::state::{CheckDefinition, CheckKind, Command, Identity, ServiceDefinition, State};
+use crate::state::{
+    CheckDefinition, CheckKind, Command, Identity, ServiceDefinition, State, Thresholds,
+};
 
 /// A state with this number of instances of `web`, every third of them warning, and its identity.
 pub(super) fn state(instances: usize) -> (State, Identity) {
@@ -55,6 +57,7 @@ pub(super) fn with(name: &str, id: &str, address: &str, warns: bool) -> Command 
         service_id: None,
         kind: CheckKind::Ttl(std::time::Duration::from_secs(60)),
         deregister_after: None,
+        thresholds: Thresholds::NONE,
         output_bytes_max: crate::state::OUTPUT_BYTES_MAX,
     };
     Command::RegisterService { service, checks: vec![check], replace: false }

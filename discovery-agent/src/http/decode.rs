@@ -18,7 +18,7 @@ use super::{
 };
 use crate::state::{
     CheckDefinition, CheckKind, CheckTarget, HttpCheck, OUTPUT_BYTES_MAX, ServiceDefinition,
-    TcpCheck,
+    TcpCheck, Thresholds,
 };
 
 /// The minimum interval of an HTTP or TCP check.
@@ -241,9 +241,8 @@ fn validate(check: &Check) -> Result<(), Failure> {
             "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true",
         ));
     }
-    let elsewhere = aliased || !check.grpc.is_empty() || !check.docker_container_id.is_empty();
-    if elsewhere || check.success_before_passing > 0 || check.failures_before_critical > 0 {
-        return wrong("this agent runs TTL, HTTP and TCP checks, without thresholds");
+    if aliased || !check.grpc.is_empty() || !check.docker_container_id.is_empty() {
+        return wrong("this agent runs TTL, HTTP and TCP checks");
     }
     if check.http.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:")) {
         return wrong("this agent runs HTTP checks without TLS");
@@ -281,6 +280,10 @@ fn define(check: Check) -> CheckDefinition {
         service_id: (!check.service_id.is_empty()).then_some(check.service_id),
         kind,
         deregister_after: positive(check.deregister_critical_service_after),
+        thresholds: Thresholds {
+            successes: check.success_before_passing.try_into().unwrap_or(0),
+            failures: check.failures_before_critical.try_into().unwrap_or(0),
+        },
         output_bytes_max,
     }
 }

@@ -6,8 +6,8 @@ use consul_wire::check::{CheckStatus, HealthCheck, SERF_HEALTH};
 use tokio::time::Instant;
 
 use super::{
-    CheckDefinition, CheckKind, CheckTarget, OUTPUT_BYTES_MAX, Refusal, State, Topic, Unsaved,
-    timer::PUBLISH_DELAY,
+    CheckDefinition, CheckKind, CheckTarget, OUTPUT_BYTES_MAX, Refusal, State, Thresholds, Topic,
+    Unsaved, streak::Streak, timer::PUBLISH_DELAY,
 };
 
 /// The maximum number of checks of an agent.
@@ -32,6 +32,9 @@ pub(crate) struct Check {
     /// The time since which it has been found critical. A registration as critical does not count.
     pub(super) critical_since: Option<Instant>,
     pub(super) deregister_after: Option<Duration>,
+    pub(super) thresholds: Thresholds,
+    /// Starts over with each registration.
+    streak: Streak,
     /// The maximum length of the output, in bytes. More is truncated.
     pub(super) output_bytes_max: usize,
 }
@@ -47,6 +50,8 @@ impl Check {
             heartbeat_valid_until: None,
             critical_since: None,
             deregister_after: None,
+            thresholds: Thresholds::NONE,
+            streak: Streak::new(Thresholds::NONE),
             output_bytes_max: OUTPUT_BYTES_MAX,
         }
     }
@@ -66,6 +71,7 @@ impl Check {
         let (own, others) = (&self.row, &other.row);
         self.kind == other.kind
             && self.deregister_after == other.deregister_after
+            && self.thresholds == other.thresholds
             && self.output_bytes_max == other.output_bytes_max
             && (&own.name, &own.notes, &own.service_id)
                 == (&others.name, &others.notes, &others.service_id)
@@ -158,7 +164,7 @@ impl State {
         Ok(())
     }
 
-    /// Applies the result of a check run. The result of a run with an earlier definition is ignored.
+    /// Applies the result of a check run, if its threshold is reached. The result of a run with an earlier definition is ignored.
     pub(super) fn observe(
         &mut self,
         id: &str,
@@ -167,8 +173,8 @@ impl State {
         output: String,
         now: Instant,
     ) {
-        let current = self.checks.get(id).map(|check| &check.kind);
-        if matches!(current, Some(CheckKind::Active(active)) if active == target) {
+        let Some(check) = self.checks.get_mut(id) else { return };
+        if check.target() == Some(target) && check.streak.add(status, check.thresholds) {
             self.judge(id, status, output, now);
         }
     }
@@ -213,6 +219,8 @@ impl State {
         check.output_bytes_max = definition.output_bytes_max;
         check.deregister_after =
             definition.deregister_after.map(|after| after.max(DEREGISTER_AFTER_MIN));
+        check.thresholds = definition.thresholds;
+        check.streak = Streak::new(definition.thresholds);
         if let Some(at) = check.expires_at {
             self.timers.schedule(at);
         }

@@ -94,6 +94,9 @@ pub(crate) struct CheckDefinition {
     pub(crate) kind: CheckKind,
     /// The service is removed after this time in critical.
     pub(crate) deregister_after: Option<Duration>,
+    /// For the results of probes; a heartbeat always counts. Files of earlier versions do not contain it.
+    #[serde(default)]
+    pub(crate) thresholds: Thresholds,
     /// The maximum length of the output, in bytes. More is truncated.
     #[serde(default = "output_bytes_max")]
     pub(crate) output_bytes_max: usize,
@@ -104,6 +107,20 @@ impl CheckDefinition {
     pub(crate) fn id_or_name(&self) -> &str {
         if self.id.is_empty() { &self.name } else { &self.id }
     }
+}
+
+/// The number of results in a row of which the last one changes the check. 0 is the same as 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Thresholds {
+    /// Passing or warning ones.
+    pub(crate) successes: u64,
+    /// Critical ones.
+    pub(crate) failures: u64,
+}
+
+impl Thresholds {
+    /// Each result changes the check.
+    pub(crate) const NONE: Self = Self { successes: 0, failures: 0 };
 }
 
 /// How the status of a check is found.

@@ -13,6 +13,7 @@ mod maintenance;
 mod node;
 mod saved;
 mod service;
+mod streak;
 #[cfg(test)]
 mod tests;
 mod timer;
@@ -28,7 +29,7 @@ pub(crate) use self::{
     check::Check,
     command::{
         CheckDefinition, CheckKind, CheckTarget, Command, HttpCheck, OUTPUT_BYTES_MAX, Refusal,
-        ServiceDefinition, Subject, TcpCheck,
+        ServiceDefinition, Subject, TcpCheck, Thresholds,
     },
     health::Aggregate,
     node::{Identity, SERVER_SERVICE, VERSION, member, wan_member},

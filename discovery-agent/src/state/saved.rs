@@ -97,6 +97,7 @@ impl Check {
             service_id: (!row.service_id.is_empty()).then(|| row.service_id.clone()),
             kind: self.kind.clone(),
             deregister_after: self.deregister_after,
+            thresholds: self.thresholds,
             output_bytes_max: self.output_bytes_max,
         };
         let beat =

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::script::identity;
 use crate::state::{
-    CheckDefinition, CheckKind, Command, Effects, Refusal, ServiceDefinition, State, Topic,
-    timer::PUBLISH_DELAY,
+    CheckDefinition, CheckKind, Command, Effects, Refusal, ServiceDefinition, State, Thresholds,
+    Topic, timer::PUBLISH_DELAY,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,6 +43,7 @@ impl Scene {
             service_id: None,
             kind: CheckKind::Ttl(ttl),
             deregister_after,
+            thresholds: Thresholds::NONE,
             output_bytes_max: crate::state::OUTPUT_BYTES_MAX,
         };
         let command = Command::RegisterService { service, checks: vec![check], replace: false };
@@ -59,6 +60,7 @@ impl Scene {
             service_id: service.map(str::to_owned),
             kind: CheckKind::Ttl(SECOND),
             deregister_after: Some(60 * SECOND),
+            thresholds: Thresholds::NONE,
             output_bytes_max: crate::state::OUTPUT_BYTES_MAX,
         };
         self.state.apply(Command::RegisterCheck(check), self.now)
@@ -228,6 +230,7 @@ fn reserved_ids_cannot_be_registered() {
         service_id: None,
         kind: CheckKind::Ttl(SECOND),
         deregister_after: None,
+        thresholds: Thresholds::NONE,
         output_bytes_max: crate::state::OUTPUT_BYTES_MAX,
     };
     let own = |refusal: &str| Err(Refusal::Reserved(refusal.to_owned()));

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use crate::state::{
     CheckDefinition, CheckKind, CheckTarget, Command, Identity, ServiceDefinition, TcpCheck,
+    Thresholds,
 };
 
 pub(super) const IDS: [&str; 3] = ["i1", "i2", "i3"];
@@ -88,8 +89,10 @@ fn check_definition() -> impl Strategy<Value = CheckDefinition> {
         1 => Just(CheckKind::Active(target())),
     ];
     let after = prop::option::of((1..200u64).prop_map(Duration::from_secs));
-    (id, prop::option::of(status()), kind, after, any::<bool>()).prop_map(
-        |(id, status, kind, deregister_after, noted)| CheckDefinition {
+    let thresholds =
+        (0..3u64, 0..3u64).prop_map(|(successes, failures)| Thresholds { successes, failures });
+    (id, prop::option::of(status()), kind, after, thresholds, any::<bool>()).prop_map(
+        |(id, status, kind, deregister_after, thresholds, noted)| CheckDefinition {
             id: id.to_owned(),
             name: "check".to_owned(),
             notes: if noted { "noted".to_owned() } else { String::new() },
@@ -97,6 +100,7 @@ fn check_definition() -> impl Strategy<Value = CheckDefinition> {
             service_id: None,
             kind,
             deregister_after,
+            thresholds,
             output_bytes_max: crate::state::OUTPUT_BYTES_MAX,
         },
     )

@@ -16,6 +16,7 @@ mod query;
 mod redirects;
 mod refused;
 mod register;
+mod thresholds;
 mod ttl;
 
 use crate::table::Row;
@@ -28,6 +29,7 @@ pub(crate) const ROWS: &[&[Row]] = &[
     checks::ROWS,
     ttl::ROWS,
     probes::ROWS,
+    thresholds::ROWS,
     redirects::ROWS,
     maintenance::ROWS,
     local_health::ROWS,

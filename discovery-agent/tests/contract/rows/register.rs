@@ -12,6 +12,7 @@ pub(crate) const ROWS: &[Row] = &[
     row!(a_name_is_enough),
     row!(all_fields_of_a_service_are_kept),
     row!(an_ip_address_is_tagged_by_its_family),
+    row!(registered_tagged_addresses_are_kept),
     row!(a_host_name_is_not_changed),
     row!(empty_fields_are_no_check_no_tag_no_meta),
     row!(null_in_place_of_a_value_is_the_zero_value),
@@ -93,6 +94,34 @@ async fn an_ip_address_is_tagged_by_its_family(target: &Target) {
         like(&agent["TaggedAddresses"], &tagged);
         let catalog = target.get(format!("/v1/catalog/service/{name}")).await.ok();
         like(&catalog[0]["ServiceTaggedAddresses"], &tagged);
+    }
+}
+
+async fn registered_tagged_addresses_are_kept(target: &Target) {
+    let own = json!({ "Address": "10.0.0.9", "Port": 9 });
+    let cases = [
+        json!({ "lan": { "Address": "10.0.0.8", "Port": 8 } }),
+        json!({ "wan": { "Address": "web.example", "Port": 443 } }),
+        json!({ "an y": { "Address": "2001:db8::9", "Port": 1 } }),
+        json!({ "wan_ipv4": { "Address": "203.0.113.9", "Port": 443 } }),
+        // Not checked.
+        json!({ "wan": { "Address": "0.0.0.0", "Port": 0 } }),
+        json!({ "": { "Address": "", "Port": 1 } }),
+    ];
+    for tagged in cases {
+        let name = target.unique("tagged");
+        let service =
+            json!({ "Name": name, "Address": "10.0.0.9", "Port": 9, "TaggedAddresses": tagged });
+        target.register(&service).await;
+        // Only what is missing is added.
+        let mut expected = json!({ "lan_ipv4": own, "wan_ipv4": own });
+        for (key, address) in tagged.as_object().unwrap() {
+            expected[key] = address.clone();
+        }
+        let agent = target.get(format!("/v1/agent/service/{name}")).await.ok();
+        like(&agent["TaggedAddresses"], &expected);
+        let entries = target.get(format!("/v1/health/service/{name}")).await.ok();
+        like(&entries[0]["Service"]["TaggedAddresses"], &expected);
     }
 }
 
