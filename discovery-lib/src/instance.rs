@@ -103,6 +103,30 @@ impl fmt::Display for Host {
     }
 }
 
+/// An address of an instance beside its own, for callers that reach it in another way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaggedAddress {
+    /// The host.
+    pub host: Host,
+    /// The port on that host.
+    pub port: u16,
+}
+
+impl TaggedAddress {
+    /// An address of this host and port.
+    pub fn new(host: impl Into<Host>, port: u16) -> Self {
+        Self { host: host.into(), port }
+    }
+}
+
+impl fmt::Display for TaggedAddress {
+    /// `<host>:<port>`, as in a URL.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
 /// One running instance of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -121,6 +145,18 @@ pub struct Instance {
     pub host: Host,
     /// Its port on that host.
     pub port: u16,
+    /// Its other addresses, by name: `lan`, `wan`, or any other; empty if the answer has none (DNS, fixed lists). One without a port has that of
+    /// the instance. Without the names under which Consul repeats the instance's own address (`lan_ipv4`, `wan_ipv4`, `lan_ipv6`, `wan_ipv6`).
+    ///
+    /// ```
+    /// # fn address(instance: &discovery::Instance) -> String {
+    /// match instance.tagged_addresses.get("wan") {
+    ///     Some(wan) => wan.to_string(),
+    ///     None => instance.to_string(),
+    /// }
+    /// # }
+    /// ```
+    pub tagged_addresses: BTreeMap<String, TaggedAddress>,
     /// Its tags.
     pub tags: Vec<String>,
     /// Its meta; `incarnation` is random per run.
@@ -142,6 +178,7 @@ impl Instance {
             node_meta: Arc::default(),
             host,
             port,
+            tagged_addresses: BTreeMap::new(),
             tags: Vec::new(),
             meta: BTreeMap::new(),
             weights: Weights::default(),

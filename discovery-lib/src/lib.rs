@@ -236,7 +236,7 @@ pub use call::{
 pub use check_result::CheckResult;
 pub use discovery::Discovery;
 pub use error::Error;
-pub use instance::{Host, Instance, ServiceId, Status, Weights};
+pub use instance::{Host, Instance, ServiceId, Status, TaggedAddress, Weights};
 pub use member::{BreakerEvent, Charge, Ejection, EjectionCause, MemberId, Rank, Verdict};
 pub use options::{PoolOptions, ServiceOptions};
 pub use pool::{

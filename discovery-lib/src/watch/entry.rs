@@ -1,14 +1,20 @@
 //! Consul's catalog entries as instances.
 
-use std::{collections::hash_map::Entry, sync::Arc};
+use std::{
+    collections::{BTreeMap, hash_map::Entry},
+    sync::Arc,
+};
 
-use consul_wire::service::ServiceEntry;
+use consul_wire::service::{Service, ServiceEntry};
 
 use super::{
     endpoint::{self, NO_PORT},
     snapshot::Remarks,
 };
-use crate::{CheckResult, Instance, Status, Weights, agent::LeftOut};
+use crate::{CheckResult, Host, Instance, Status, TaggedAddress, Weights, agent::LeftOut};
+
+/// The names under which Consul repeats the address of a service.
+const OWN: [&str; 4] = ["lan_ipv4", "wan_ipv4", "lan_ipv6", "wan_ipv6"];
 
 /// Why a record is left out whose node and id another one has.
 const TWICE: &str = "the answer has an instance of this node and id already";
@@ -43,7 +49,8 @@ fn instance(entry: ServiceEntry) -> Result<(Instance, Box<[CheckResult]>), LeftO
         return Err(wrong(NO_PORT.to_owned()));
     }
     let host = endpoint::host(entry.address()).map_err(wrong)?;
-    let ServiceEntry { node, service, checks } = entry;
+    let ServiceEntry { node, mut service, checks } = entry;
+    let tagged_addresses = tagged(&mut service, &host);
     let checks: Box<[CheckResult]> = checks.into_iter().map(CheckResult::new).collect();
     let instance = Instance {
         host,
@@ -53,12 +60,25 @@ fn instance(entry: ServiceEntry) -> Result<(Instance, Box<[CheckResult]>), LeftO
         datacenter: (!node.datacenter.is_empty()).then(|| node.datacenter.into()),
         node_meta: node.meta.into(),
         port: service.port,
+        tagged_addresses,
         tags: service.tags,
         meta: service.meta,
         weights: Weights { passing: service.weights.passing, warning: service.weights.warning },
         status: checks.iter().map(|check| check.status).max().unwrap_or(Status::Passing),
     };
     Ok((instance, checks))
+}
+
+/// Its other addresses, without those that can't be used.
+fn tagged(service: &mut Service, host: &Host) -> BTreeMap<String, TaggedAddress> {
+    let own = TaggedAddress::new(host.clone(), service.port);
+    let usable = |(name, tagged): (String, consul_wire::service::TaggedAddress)| {
+        let port = if tagged.port == 0 { service.port } else { tagged.port };
+        let tagged = TaggedAddress::new(endpoint::host(&tagged.address).ok()?, port);
+        let is_own = tagged == own && OWN.contains(&&*name);
+        (!is_own).then_some((name, tagged))
+    };
+    std::mem::take(&mut service.tagged_addresses).into_iter().filter_map(usable).collect()
 }
 
 /// The instance, which shares the text of its node and datacenter with the one before, where that is equal.
@@ -92,7 +112,8 @@ mod tests {
         serde_json::from_value(json!({
             "Node": {"Node": node, "Address": "10.0.0.9", "Datacenter": "dc2", "Meta": {"rack": "7"}},
             "Service": {"ID": id, "Service": "web", "Address": address, "Port": 80, "Tags": ["a", "b"],
-                "Meta": {"k": "v"}, "Weights": {"Passing": 3, "Warning": 2}},
+                "Meta": {"k": "v"}, "Weights": {"Passing": 3, "Warning": 2},
+                "TaggedAddresses": {"wan": {"Address": "web.example", "Port": 443}}},
             "Checks": checks,
         }))
         .unwrap()
@@ -167,6 +188,7 @@ mod tests {
             node: "larry".into(),
             datacenter: Some("dc2".into()),
             node_meta: Arc::new([("rack".into(), "7".into())].into()),
+            tagged_addresses: [("wan".into(), TaggedAddress::new("web.example", 443))].into(),
             tags: vec!["a".into(), "b".into()],
             meta: [("k".into(), "v".into())].into(),
             weights: Weights { passing: 3, warning: 2 },
@@ -174,6 +196,29 @@ mod tests {
             ..Instance::at("web", "10.0.0.1".into(), 80)
         };
         assert_eq!(instance(entry).unwrap().0, expected);
+    }
+
+    #[test]
+    fn tagged_addresses_are_those_beside_the_own_that_can_be_used() {
+        for (name, address, port, expected) in [
+            ("lan", "10.0.0.1", 80, Some("10.0.0.1:80")),
+            ("wan", "2001:db8::1", 443, Some("[2001:db8::1]:443")),
+            ("any name", "web.example", 0, Some("web.example:80")),
+            ("wan_ipv4", "10.0.0.1", 80, None),
+            ("lan_ipv4", "10.0.0.1", 80, None),
+            ("lan_ipv4", "10.0.0.1", 81, Some("10.0.0.1:81")),
+            ("wan_ipv4", "203.0.113.1", 80, Some("203.0.113.1:80")),
+            ("wan", "", 80, None),
+            ("wan", "0.0.0.0", 80, None),
+            ("wan", "a b", 80, None),
+        ] {
+            let mut entry = entry("larry", "web-1", "10.0.0.1", &[]);
+            let tagged = consul_wire::service::TaggedAddress { address: address.into(), port };
+            entry.service.tagged_addresses = [(name.into(), tagged)].into();
+            let instance = instance(entry).unwrap().0;
+            let shown = instance.tagged_addresses.get(name).map(ToString::to_string);
+            assert_eq!(shown.as_deref(), expected, "{name}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Consistency, Include, Instance, Query, Status, Weights,
+    Consistency, Include, Instance, Query, Status, TaggedAddress, Weights,
     agent::AgentSettings,
     hash_key,
     watch::{endpoint, entry::share},
@@ -247,10 +247,19 @@ struct SavedInstance {
     node_meta: Arc<BTreeMap<String, String>>,
     host: String,
     port: u16,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    tagged_addresses: BTreeMap<String, SavedAddress>,
     tags: Vec<String>,
     meta: BTreeMap<String, String>,
     weights: SavedWeights,
     status: SavedStatus,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedAddress {
+    host: String,
+    port: u16,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -279,6 +288,7 @@ impl SavedInstance {
             node_meta,
             host,
             port,
+            tagged_addresses,
             tags,
             meta,
             weights: Weights { passing, warning },
@@ -292,6 +302,10 @@ impl SavedInstance {
             node_meta,
             host: host.to_string(),
             port,
+            tagged_addresses: tagged_addresses
+                .into_iter()
+                .map(|(name, to)| (name, SavedAddress { host: to.host.to_string(), port: to.port }))
+                .collect(),
             tags,
             meta,
             weights: SavedWeights { passing, warning },
@@ -312,7 +326,13 @@ impl SavedInstance {
         }
         let host = endpoint::host(&self.host)
             .map_err(|why| format!("the host of its instance {}: {why}", self.id))?;
+        let tagged = self.tagged_addresses.into_iter().map(|(name, to)| {
+            let host = endpoint::host(&to.host)
+                .map_err(|why| format!("the host {name} of its instance {}: {why}", self.id))?;
+            Ok((name, TaggedAddress::new(host, to.port)))
+        });
         Ok(Instance {
+            tagged_addresses: tagged.collect::<Result<_, String>>()?,
             id: self.id.into(),
             service: self.service,
             node: self.node,

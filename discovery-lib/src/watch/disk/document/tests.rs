@@ -34,12 +34,13 @@ fn instance() -> impl Strategy<Value = Instance> {
     let meta = || btree_map(".{0,4}", ".{0,4}", 0..3);
     let names = (".{0,6}", ".{0,6}", option::of(".{1,6}"));
     let weights = (any::<u16>(), any::<u16>());
-    (names, meta(), host, 1..=u16::MAX, vec(".{0,6}", 0..3), meta(), weights, status).prop_map(
+    let tagged = btree_map(".{0,4}", (host.clone(), any::<u16>()), 0..3);
+    let place = (host, 1..=u16::MAX, tagged);
+    (names, meta(), place, vec(".{0,6}", 0..3), meta(), weights, status).prop_map(
         |(
             (id, node, datacenter),
             node_meta,
-            host,
-            port,
+            (host, port, tagged),
             tags,
             meta,
             (passing, warning),
@@ -50,6 +51,10 @@ fn instance() -> impl Strategy<Value = Instance> {
                 node: node.into(),
                 datacenter: datacenter.map(Into::into),
                 node_meta: Arc::new(node_meta),
+                tagged_addresses: tagged
+                    .into_iter()
+                    .map(|(name, (host, port))| (name, TaggedAddress::new(host, port)))
+                    .collect(),
                 tags,
                 meta,
                 weights: Weights { passing, warning },
