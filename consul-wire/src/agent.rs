@@ -26,6 +26,9 @@ pub struct ServiceRegistration {
     pub address: Option<String>,
     /// The port on it.
     pub port: u16,
+    /// Address and port by kind of address; left out when there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tagged_addresses: BTreeMap<String, TaggedAddress>,
     /// Metadata of the service.
     pub meta: BTreeMap<String, String>,
     /// Its weight, by status.
@@ -48,9 +51,15 @@ pub struct CheckRegistration {
     pub definition: CheckDefinition,
     /// The initial status; Consul's own default is critical.
     pub status: CheckStatus,
-    /// The agent removes the service after this time in critical; a Go duration, at least `1m`. None: it does not.
+    /// The agent removes the service after this time in critical; a Go duration. Consul raises it to `1m`. None: it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deregister_critical_service_after: Option<String>,
+    /// The number of passing or warning results in a row of which the last one changes the status. None, 0 and 1: each one. Not for a TTL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub success_before_passing: Option<u16>,
+    /// The number of critical results in a row of which the last one changes the status. None, 0 and 1: each one. Not for a TTL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures_before_critical: Option<u16>,
 }
 
 /// The fields of a [`CheckRegistration`] that are of one kind of check. Intervals and timeouts are Go durations.

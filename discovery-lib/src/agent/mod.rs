@@ -37,6 +37,7 @@ pub use consul_wire as wire;
 pub use address::{Address, Scheme};
 pub(crate) use address::{NO_TLS, is_host, split_host_port};
 pub use credentials::{BasicAuth, Secret, Token};
+pub(crate) use node::{AtAgent, CheckAtAgent};
 pub use read::{Answer, LeftOut, ReadOptions};
 pub use tls::{ClientCertificate, Tls, Verification};
 
@@ -141,8 +142,21 @@ impl AgentClient {
     /// # Errors
     /// No answer (in time: the agent may still have executed it), or the agent refused.
     pub async fn register(&self, service: &ServiceRegistration) -> Result<(), Error> {
-        let mut request = Request::put("/v1/agent/service/register", REGISTER_WITHIN)
-            .query(query::REPLACE_EXISTING_CHECKS, "true");
+        let request = Request::put("/v1/agent/service/register", REGISTER_WITHIN);
+        self.send_service(request.query(query::REPLACE_EXISTING_CHECKS, "true"), service).await
+    }
+
+    /// Registers a service at the agent, in place of one of the same id. Checks that are not in the registration stay. Within 10 s.
+    pub(crate) async fn renew(&self, service: &ServiceRegistration) -> Result<(), Error> {
+        let request = Request::put("/v1/agent/service/register", REGISTER_WITHIN);
+        self.send_service(request, service).await
+    }
+
+    async fn send_service(
+        &self,
+        mut request: Request,
+        service: &ServiceRegistration,
+    ) -> Result<(), Error> {
         let body = serde_json::to_vec(service).map_err(|err| {
             Error::new(crate::error::Kind::Setting, "the registration can't be written as JSON")
                 .because(err)
@@ -158,6 +172,15 @@ impl AgentClient {
     pub async fn deregister(&self, id: &ServiceId) -> Result<(), Error> {
         let request =
             Request::put("/v1/agent/service/deregister", LOCAL_WITHIN).segment(id.as_str())?;
+        match self.done(request).await {
+            Err(err) if err.is_not_found() => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Deregisters a check; one that the agent does not have is no error. Within 1 s.
+    pub(crate) async fn deregister_check(&self, check_id: &str) -> Result<(), Error> {
+        let request = Request::put("/v1/agent/check/deregister", LOCAL_WITHIN).segment(check_id)?;
         match self.done(request).await {
             Err(err) if err.is_not_found() => Ok(()),
             outcome => outcome,
@@ -255,18 +278,18 @@ impl AgentClient {
         Ok(Answer::new(entries, left_out, &reply))
     }
 
-    /// The node of the agent that has this service; none if it has no check of the service. Within 1 s.
-    pub(crate) async fn node_of(&self, id: &ServiceId) -> Result<Option<String>, Error> {
+    /// A service as registered at this agent, with its checks; none if it is not. Within 1 s.
+    pub(crate) async fn at_agent(&self, id: &ServiceId) -> Result<Option<AtAgent>, Error> {
         let request =
             Request::get("/v1/agent/health/service/id", LOCAL_WITHIN).segment(id.as_str())?;
         let reply = self.transport.send(request).await?;
-        // The status is the health of the service. A service that the agent does not have has no checks.
+        // The status is the health of the service.
         let health: node::Health = match reply.status {
             StatusCode::NOT_FOUND => return Ok(None),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => reply.json()?,
             _ => reply.success()?.json()?,
         };
-        Ok(health.node())
+        Ok(health.at_agent())
     }
 
     /// The services of a node in the catalog, without their checks; none if the node is not there. Any server may answer. Within 10 s.

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use consul_wire::service::{Node, Service, ServiceEntry};
+use consul_wire::{
+    agent::AgentService,
+    service::{Node, Service, ServiceEntry},
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -10,21 +13,45 @@ use crate::Host;
 
 /// The answer of `/v1/agent/health/service/id/:id`.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub(super) struct Health {
-    #[serde(rename = "Checks")]
-    checks: Option<Vec<Check>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Check {
-    #[serde(rename = "Node", default)]
-    node: String,
+    service: Option<AgentService>,
+    checks: Option<Vec<CheckAtAgent>>,
 }
 
 impl Health {
-    pub(super) fn node(self) -> Option<String> {
-        let nodes = self.checks.into_iter().flatten().map(|check| check.node);
-        nodes.into_iter().find(|node| !node.is_empty())
+    pub(super) fn at_agent(self) -> Option<AtAgent> {
+        Some(AtAgent { service: self.service?, checks: self.checks.unwrap_or_default() })
+    }
+}
+
+/// An instance at its agent, with the checks of it and of its node.
+#[derive(Debug)]
+pub(crate) struct AtAgent {
+    pub(crate) service: AgentService,
+    pub(crate) checks: Vec<CheckAtAgent>,
+}
+
+/// A check at its agent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct CheckAtAgent {
+    #[serde(rename = "CheckID", default)]
+    pub(crate) id: String,
+    /// Empty for one of the node.
+    #[serde(rename = "ServiceID", default)]
+    pub(crate) service_id: String,
+    /// For a maintenance, its reason.
+    #[serde(default)]
+    pub(crate) notes: String,
+    #[serde(default)]
+    pub(crate) node: String,
+}
+
+impl AtAgent {
+    /// The node of the agent, which each check names; none without a check.
+    pub(crate) fn node(&self) -> Option<&str> {
+        self.checks.iter().map(|check| check.node.as_str()).find(|node| !node.is_empty())
     }
 }
 

@@ -2,9 +2,10 @@
 
 use consul_wire::check::CheckStatus;
 use tokio::time::timeout;
+use tracing::info;
 
 use super::{
-    Check,
+    checks::{Differences, LEAVING_REASON},
     machine::{Catalog, Event, Found, Heartbeat, Place, RegisterOutcome},
     probe,
     subject::Subject,
@@ -12,13 +13,10 @@ use super::{
 };
 use crate::{
     Host,
-    agent::{AgentClient, LOCAL_WITHIN, Maintenance},
+    agent::{AgentClient, AtAgent, LOCAL_WITHIN, Maintenance},
     error::Error,
     instance::INCARNATION,
 };
-
-/// The reason for the maintenance.
-const LEAVING_REASON: &str = "shutting down";
 
 /// The result of a call: the event for the state machine, and the error for the log.
 pub(super) struct Ended {
@@ -45,7 +43,7 @@ pub(super) async fn probe(agent: &AgentClient, subject: &Subject, current: Optio
 
 pub(super) async fn register(agent: &AgentClient, subject: &Subject, place: Place) -> Ended {
     let host = published(agent, subject, place).await;
-    let registered = agent.register(&subject.body(host.as_ref())).await;
+    let registered = agent.renew(&subject.body(host.as_ref())).await;
     let event = Event::Registered(match &registered {
         Ok(()) => RegisterOutcome::Done,
         // An agent without a quorum answers too late or with an error, and still registers.
@@ -80,7 +78,7 @@ pub(super) async fn heartbeat(
     epoch: u32,
     status: CheckStatus,
 ) -> Ended {
-    let passed = agent.report(&subject.check_id, status, &subject.health.note()).await;
+    let passed = agent.report(&subject.ttl_id, status, &subject.health.note()).await;
     let heartbeat = match &passed {
         Ok(()) => Heartbeat::Passed,
         Err(err) if err.is_not_registered() => Heartbeat::NotRegistered,
@@ -122,37 +120,61 @@ async fn found(
     catalog: bool,
     published: Option<Place>,
 ) -> Result<Found, (Found, Error)> {
-    let service = agent.service(&subject.id).await.map_err(|err| (Found::Unknown, err))?;
-    let Some(service) = service else { return Ok(Found::Nothing) };
+    let at_agent = agent.at_agent(&subject.id).await.map_err(|err| (Found::Unknown, err))?;
+    let Some(at_agent) = at_agent else { return Ok(Found::Nothing) };
+    let differences = subject.registration.checks.differences(&subject.id, &at_agent.checks);
+    let service = &at_agent.service;
     match service.meta.get(INCARNATION) {
         None => return Ok(Found::Edited),
         Some(run) if *run != subject.incarnation => return Ok(Found::AnotherRun),
         // A registration that was executed late may have restored an old address, or old details.
-        Some(_) if !published.is_some_and(|place| subject.is_published(&service, place)) => {
+        Some(_) if !published.is_some_and(|place| subject.is_published(service, place)) => {
             return Ok(Found::Outdated);
         }
+        Some(_) if differences.is_incomplete => return Ok(Found::Outdated),
         Some(_) => {}
     }
     if !catalog {
         return Ok(Found::Ours { catalog: Catalog::Unknown });
     }
     let unread = Found::Ours { catalog: Catalog::Unknown };
-    let Some(node) = node_of(agent, subject).await.map_err(|err| (unread, err))? else {
+    tidy(agent, subject, &differences).await.map_err(|err| (unread, err))?;
+    let node = node_of(agent, subject, &at_agent).await.map_err(|err| (unread, err))?;
+    let Some(node) = node else {
         return Ok(Found::Ours { catalog: Catalog::Lacks });
     };
     subject.node.get_or_init(|| node);
     Ok(Found::Ours { catalog: Catalog::Has })
 }
 
+/// Removes what earlier runs left at the agent: their other checks, and a maintenance that ended with them.
+async fn tidy(
+    agent: &AgentClient,
+    subject: &Subject,
+    differences: &Differences,
+) -> Result<(), Error> {
+    for check_id in &differences.surplus {
+        agent.deregister_check(check_id).await?;
+        info!(service = %subject.registration.name, instance = %subject.id, check = %check_id, "deregistered a check of an earlier run");
+    }
+    // The agent has the own one only after this run was marked as leaving.
+    if differences.is_left_in_maintenance && !subject.is_leaving() {
+        agent.maintain(&subject.id, Maintenance::Off).await?;
+    }
+    Ok(())
+}
+
 /// The node at which the catalog shows this run. The checks of the instance name its node; without a check, the agent names its own, which
 /// needs the permission `agent:read`.
-async fn node_of(agent: &AgentClient, subject: &Subject) -> Result<Option<String>, Error> {
-    let node = if subject.registration.check == Check::None {
-        Some(agent.agent_self().await?.config.node_name)
-    } else {
-        agent.node_of(&subject.id).await?
+async fn node_of(
+    agent: &AgentClient,
+    subject: &Subject,
+    at_agent: &AtAgent,
+) -> Result<Option<String>, Error> {
+    let node = match at_agent.node() {
+        Some(node) => node.to_owned(),
+        None => agent.agent_self().await?.config.node_name,
     };
-    let Some(node) = node else { return Ok(None) };
     let Some(on_node) = agent.on_node(&node).await? else { return Ok(None) };
     Ok(on_node.iter().any(|entry| subject.is_run(entry)).then_some(node))
 }
@@ -163,6 +185,7 @@ pub(super) async fn swept(agent: &AgentClient, subject: &Subject) -> Ended {
 }
 
 pub(super) async fn maintain(agent: &AgentClient, subject: &Subject) -> Ended {
+    subject.set_leaving();
     let maintained = agent.maintain(&subject.id, Maintenance::On(LEAVING_REASON.to_owned())).await;
     Ended { call: Call::Maintain, event: Event::Maintained, failure: maintained.err() }
 }

@@ -1,4 +1,5 @@
-//! The health check of an instance: what Consul watches to decide whether callers may use it.
+//! A health check of an instance: what Consul watches to decide whether callers may use it.
+//! Source: <https://developer.hashicorp.com/consul/docs/services/usage/checks>.
 
 use std::{fmt, time::Duration};
 
@@ -11,7 +12,11 @@ use crate::ServiceId;
 ///
 /// Whatever the check is, an instance is registered as passing, right after a connection to its address was accepted. Its own address is used
 /// for HTTP, TCP and gRPC: the published one, or the local one where the instance is published at the address of the agent's node. An agent
-/// deregisters an instance whose check was critical for one minute; it is registered again for as long as its program accepts connections.
+/// deregisters an instance whose check was critical for a minute ([`Registration::deregister_critical_after`]); it is registered again for as
+/// long as its program accepts connections. An instance may have several ([`Registration::checks`]).
+///
+/// [`Registration::checks`]: crate::Registration::checks
+/// [`Registration::deregister_critical_after`]: crate::Registration::deregister_critical_after
 ///
 /// ```no_run
 /// use discovery::{Discovery, Registration, registration::{Check, CheckSchedule}};
@@ -70,18 +75,34 @@ pub enum Check {
     None,
 }
 
-/// When an agent polls an instance.
+/// When an agent polls an instance, and how many results in a row change the status of the check.
+///
+/// ```
+/// use discovery::registration::{Check, CheckSchedule};
+/// use std::time::Duration;
+///
+/// // A slow answer or two are no reason to send callers elsewhere.
+/// let schedule = CheckSchedule::new().interval(Duration::from_secs(2)).failures_before_critical(3);
+/// let check = Check::http("/health", schedule);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckSchedule {
     pub(super) interval: Duration,
     pub(super) timeout: Duration,
+    pub(super) success_before_passing: u16,
+    pub(super) failures_before_critical: u16,
 }
 
 impl CheckSchedule {
-    /// Every 5 s, with a timeout of 1 s.
+    /// Every 5 s, with a timeout of 1 s; each result changes the status.
     #[must_use]
     pub const fn new() -> Self {
-        Self { interval: Duration::from_secs(5), timeout: Duration::from_secs(1) }
+        Self {
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(1),
+            success_before_passing: 1,
+            failures_before_critical: 1,
+        }
     }
 
     /// The time from one poll to the next: 1 s to 30 s, so that one failed poll is not yet a minute in critical. A shorter one finds
@@ -96,6 +117,28 @@ impl CheckSchedule {
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// The results in a row after which a critical check becomes passing, or warning: 1 to 100. A warning counts too. More keep an instance
+    /// that fails now and then away from callers, and let them wait longer for one that has recovered.
+    ///
+    /// As in Consul, the first result after a registration changes the status at once.
+    #[must_use]
+    pub const fn success_before_passing(mut self, results: u16) -> Self {
+        self.success_before_passing = results;
+        self
+    }
+
+    /// The failures in a row after which the check becomes critical: 1 to 100. More tolerate a poll that fails by chance; callers use an
+    /// instance that is gone for as many intervals longer.
+    ///
+    /// As in Consul, the first result after a registration changes the status at once, also one after [`Lifecycle::update`].
+    ///
+    /// [`Lifecycle::update`]: crate::Lifecycle::update
+    #[must_use]
+    pub const fn failures_before_critical(mut self, results: u16) -> Self {
+        self.failures_before_critical = results;
         self
     }
 }
@@ -131,11 +174,6 @@ impl Check {
     /// The status of the node `node`.
     pub fn alias_node(node: impl Into<String>) -> Self {
         Self::AliasNode { node: node.into() }
-    }
-
-    /// The interval of the heartbeats; none for a check that has none.
-    pub(super) fn heartbeat_every(&self) -> Option<Duration> {
-        matches!(self, Self::Ttl).then_some(HEARTBEAT_EVERY)
     }
 
     pub(super) fn schedule(&self) -> Option<CheckSchedule> {

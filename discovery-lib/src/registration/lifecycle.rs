@@ -92,7 +92,7 @@ impl Lifecycle {
     /// Reports that the instance is healthy, as it is without any report. The note becomes the output of its check.
     ///
     /// A report is sent to the agent at once, or a second after the last heartbeat, and again with each heartbeat until the next report. It is
-    /// for [`Check::Ttl`](super::Check::Ttl): with any other check it has no effect.
+    /// for [`Check::Ttl`](super::Check::Ttl): without such a check it has no effect.
     pub fn pass(&self, note: &str) {
         self.subject.health.report(CheckStatus::Passing, note);
     }
@@ -102,7 +102,8 @@ impl Lifecycle {
         self.subject.health.report(CheckStatus::Warning, note);
     }
 
-    /// Reports that the instance can't be used. The agent deregisters it after a minute in this state; the next [`Self::pass`] or [`Self::warn`]
+    /// Reports that the instance can't be used. The agent deregisters it after a minute in this state
+    /// ([`Registration::deregister_critical_after`](crate::Registration::deregister_critical_after)); the next [`Self::pass`] or [`Self::warn`]
     /// registers it again. Before the registration, nothing is registered until then. Sent as by [`Self::pass`].
     pub fn fail(&self, note: &str) {
         self.subject.health.report(CheckStatus::Critical, note);

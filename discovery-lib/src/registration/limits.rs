@@ -4,13 +4,13 @@
 //! a URL or a DNS query would be registered, but no heartbeat, query or deregistration would reach it: Consul's server removes `//`, `/./` and
 //! `/../` from a path and returns a redirect.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+mod checks;
 
-use http::Uri;
+use std::collections::BTreeMap;
 
-use super::{Check, Details, Registration};
+use super::{Details, Registration};
 use crate::{
-    Host, Weights,
+    Host, TaggedAddress, Weights,
     agent::is_host,
     error::{Error, Kind},
     instance::INCARNATION,
@@ -28,14 +28,8 @@ const META_KEY_MAX: usize = 128;
 const META_VALUE_MAX: usize = 512;
 /// The prefix of meta keys that are reserved for Consul.
 const META_RESERVED: &str = "consul-";
-/// The interval of a polled check. Consul raises a shorter one; two polls must fail within the minute after which an agent deregisters.
-const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30);
-/// The shortest timeout of a poll.
-const TIMEOUT_MIN: Duration = Duration::from_millis(10);
-/// The name of a gRPC service, in bytes.
-const NAME_OF_GRPC_MAX: usize = 255;
-/// The target of a check, in bytes.
-const TARGET_MAX: usize = 2048;
+/// Tagged addresses.
+const TAGGED_MAX: usize = 16;
 
 /// Checks all bounds.
 ///
@@ -45,8 +39,9 @@ pub(super) fn validate(registration: &Registration) -> Result<(), Error> {
     let problem = name(&registration.name)
         .or_else(|| registration.id.as_ref().and_then(|it| id(it.as_str())))
         .or_else(|| place(registration))
+        .or_else(|| tagged_addresses(&registration.tagged_addresses))
         .or_else(|| details(&registration.details))
-        .or_else(|| check(registration));
+        .or_else(|| checks::problem(registration));
     result(&registration.name, problem)
 }
 
@@ -91,18 +86,54 @@ fn id(id: &str) -> Option<String> {
 }
 
 fn place(registration: &Registration) -> Option<String> {
-    let host = match &registration.advertise.host {
-        Some(Host::Ip(ip)) if ip.to_canonical().is_unspecified() => Some(ip.to_string()),
-        Some(Host::Name(name)) if !is_host(name) => Some(name.to_string()),
-        _ => None,
-    };
-    if let Some(host) = host {
+    if let Some(host) = &registration.advertise.host
+        && !is_reachable(host)
+    {
+        let host = host.to_string();
         return Some(format!(
             "{host:?} can't be reached by others: advertise an address of this machine, or a host name"
         ));
     }
     (registration.port() == 0)
         .then(|| "its port is 0: use the one of the bound listener's local_addr()".to_owned())
+}
+
+fn tagged_addresses(tagged: &BTreeMap<String, TaggedAddress>) -> Option<String> {
+    let count = tagged.len();
+    if count > TAGGED_MAX {
+        return Some(format!("{count} tagged addresses; the limit is {TAGGED_MAX}"));
+    }
+    tagged.iter().find_map(|(name, to)| tagged_address(name, to))
+}
+
+fn tagged_address(name: &str, to: &TaggedAddress) -> Option<String> {
+    if !is_key(name) {
+        return Some(format!(
+            "the name {name:?} of a tagged address must have 1 to {META_KEY_MAX} letters, digits, - and _"
+        ));
+    }
+    if !is_reachable(&to.host) {
+        let host = to.host.to_string();
+        return Some(format!(
+            "the tagged address {name:?} has the host {host:?}: it must be an address of a machine, or a host name"
+        ));
+    }
+    (to.port == 0)
+        .then(|| format!("the tagged address {name:?} has the port 0: it must be 1 to 65535"))
+}
+
+/// Whether others could connect to a host that is written like this.
+fn is_reachable(host: &Host) -> bool {
+    match host {
+        Host::Ip(ip) => !ip.to_canonical().is_unspecified(),
+        Host::Name(name) => is_host(name),
+    }
+}
+
+/// Whether Consul accepts this as the key of a pair.
+fn is_key(key: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (1..=META_KEY_MAX).contains(&key.len()) && key.chars().all(fits)
 }
 
 fn details(details: &Details) -> Option<String> {
@@ -121,13 +152,12 @@ fn meta(meta: &BTreeMap<String, String>) -> Option<String> {
 }
 
 fn pair(key: &str, value: &str) -> Option<String> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if key == INCARNATION {
         return Some(format!(
             "the meta key {INCARNATION} is reserved: it identifies one run of the instance"
         ));
     }
-    if key.is_empty() || key.len() > META_KEY_MAX || !key.chars().all(fits) {
+    if !is_key(key) {
         return Some(format!(
             "the meta key {key:?} must have 1 to {META_KEY_MAX} letters, digits, - and _"
         ));
@@ -147,54 +177,9 @@ fn weights(weights: Weights) -> Option<String> {
         .then(|| "its weight while passing is 0; it must be 1 to 65535".to_owned())
 }
 
-fn check(registration: &Registration) -> Option<String> {
-    if let Some(schedule) = registration.check.schedule() {
-        let (interval, timeout) = (schedule.interval, schedule.timeout);
-        if !INTERVAL.contains(&interval) {
-            return Some(format!(
-                "its check has an interval of {interval:?}: it must be 1 s to 30 s"
-            ));
-        }
-        if !(TIMEOUT_MIN..=interval).contains(&timeout) {
-            return Some(format!(
-                "its check has a timeout of {timeout:?}: it must be 10 ms up to the interval, {interval:?}"
-            ));
-        }
-    }
-    match &registration.check {
-        Check::Http { target, .. } => (!is_target(target)).then(|| {
-            format!(
-                "its check has the target {target:?}: it must be an absolute path or an http or https URL, of up to {TARGET_MAX} bytes"
-            )
-        }),
-        Check::Grpc { service, .. } => (service.len() > NAME_OF_GRPC_MAX
-            || !service.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')))
-        .then(|| {
-            format!(
-                "its check has the gRPC service {service:?}: it must have up to {NAME_OF_GRPC_MAX} letters, digits, '.', '_' and '-'"
-            )
-        }),
-        Check::Alias { service } if *service == registration.service_id() => {
-            Some("its check is an alias of itself".to_owned())
-        }
-        Check::Alias { service } => id(service.as_str()).map(|why| format!("its check: {why}")),
-        Check::AliasNode { node } => (!is_host(node)).then(|| {
-            format!("its check has the node {node:?}: it must be a host name")
-        }),
-        Check::Ttl | Check::Tcp { .. } | Check::None => None,
-    }
-}
-
-fn is_target(target: &str) -> bool {
-    let Ok(uri) = target.parse::<Uri>() else { return false };
-    let is_url = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
-    target.len() <= TARGET_MAX && (target.starts_with('/') || is_url)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registration::CheckSchedule;
 
     fn web() -> Registration {
         Registration::new("web", "127.0.0.1:80".parse().unwrap())
@@ -205,6 +190,18 @@ mod tests {
         let checked = validate(registration);
         assert_eq!(checked.is_ok(), expected, "{registration:?}: {checked:?}");
         assert!(checked.err().is_none_or(|err| err.is_setting()));
+    }
+
+    /// The error continues like this.
+    #[track_caller]
+    fn refused(registration: &Registration, expected: Option<&str>) {
+        let text = validate(registration).err().map(|err| err.to_string());
+        let problem =
+            text.as_deref().map(|it| it.trim_start_matches("\"web\" can't be registered: "));
+        match expected {
+            Some(start) => assert!(problem.is_some_and(|it| it.starts_with(start)), "{text:?}"),
+            None => assert_eq!(problem, None),
+        }
     }
 
     #[test]
@@ -296,62 +293,68 @@ mod tests {
     }
 
     #[test]
+    fn a_tagged_address_has_a_name_a_host_and_a_port() {
+        let (longest, longer) = ("n".repeat(128), "n".repeat(129));
+        for (name, host, port, expected) in [
+            ("wan", "203.0.113.1", 443, None),
+            ("lan_ipv6", "[2001:db8::1]", 1, None),
+            (&*longest, "web.example", 65535, None),
+            (
+                "",
+                "web.example",
+                1,
+                Some(
+                    "the name \"\" of a tagged address must have 1 to 128 letters, digits, - and _",
+                ),
+            ),
+            (
+                "a b",
+                "web.example",
+                1,
+                Some(
+                    "the name \"a b\" of a tagged address must have 1 to 128 letters, digits, - and _",
+                ),
+            ),
+            (&*longer, "web.example", 1, Some("the name")),
+            (
+                "wan",
+                "0.0.0.0",
+                1,
+                Some(
+                    "the tagged address \"wan\" has the host \"0.0.0.0\": it must be an address of a machine, or a host name",
+                ),
+            ),
+            (
+                "wan",
+                "a b",
+                1,
+                Some(
+                    "the tagged address \"wan\" has the host \"a b\": it must be an address of a machine, or a host name",
+                ),
+            ),
+            (
+                "wan",
+                "web.example",
+                0,
+                Some("the tagged address \"wan\" has the port 0: it must be 1 to 65535"),
+            ),
+        ] {
+            refused(&web().tagged_address(name, host, port), expected);
+        }
+        let many = |count: usize| {
+            (0..count).fold(web(), |it, n| it.tagged_address(n.to_string(), "web.example", 1))
+        };
+        refused(&many(TAGGED_MAX), None);
+        refused(&many(TAGGED_MAX + 1), Some("17 tagged addresses; the limit is 16"));
+    }
+
+    #[test]
     fn a_weight_while_passing_is_at_least_one() {
         for (passing, warning, expected) in
             [(1, 1, true), (1, 0, true), (u16::MAX, u16::MAX, true), (0, 1, false)]
         {
             accepted(&web().weights(Weights { passing, warning }), expected);
         }
-    }
-
-    #[test]
-    fn a_check_is_within_its_bounds() {
-        let every = |interval, timeout| {
-            let new = CheckSchedule::new().interval(Duration::from_millis(interval));
-            Check::tcp(new.timeout(Duration::from_millis(timeout)))
-        };
-        let http = |target: &str| Check::http(target, CheckSchedule::new());
-        let grpc = |service: &str| Check::grpc(service, CheckSchedule::new());
-        for (check, expected) in [
-            (Check::Ttl, true),
-            (Check::None, true),
-            (every(1000, 10), true),
-            (every(30_000, 30_000), true),
-            (every(999, 10), false),
-            (every(30_001, 10), false),
-            (every(1000, 9), false),
-            (every(1000, 1001), false),
-            (http("/"), true),
-            (http("/health?full=1"), true),
-            (http("http://10.0.0.1:81/health"), true),
-            (http("https://web.example/health"), true),
-            (http(&format!("/{}", "p".repeat(TARGET_MAX - 1))), true),
-            (http(&format!("/{}", "p".repeat(TARGET_MAX))), false),
-            (http(""), false),
-            (http("health"), false),
-            (http("/a b"), false),
-            (http("ftp://web/health"), false),
-            (grpc(""), true),
-            (grpc("pkg.Health_1"), true),
-            (grpc("a/b"), false),
-            (grpc(&"s".repeat(NAME_OF_GRPC_MAX + 1)), false),
-            (Check::alias("db-1"), true),
-            (Check::alias("web-1"), false),
-            (Check::alias(""), false),
-            (Check::alias_node("node-1"), true),
-            (Check::alias_node(""), false),
-            (Check::alias_node("a b"), false),
-        ] {
-            accepted(&web().id("web-1").check(check), expected);
-        }
-    }
-
-    #[test]
-    fn the_error_names_the_bounds_of_a_check() {
-        let schedule = CheckSchedule::new().interval(Duration::from_millis(500));
-        let err = validate(&web().check(Check::tcp(schedule))).unwrap_err().to_string();
-        let expected = "\"web\" can't be registered: its check has an interval of 500ms: it must be 1 s to 30 s";
-        assert_eq!(err, expected);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The registration of an instance in Consul, from the start of its program to the shutdown.
 //!
 //! `machine` decides, as a pure function of an event and the time; `task` executes its effects, the calls to the agent, and feeds their results
-//! back; `life` is the order in which a server starts and shuts down; `check` is the health check; `health` is what the program reports for it; `details` is what can
-//! change while it runs.
+//! back; `life` is the order in which a server starts and shuts down; `check` is a health check, and `checks` those of one instance; `health` is
+//! what the program reports for it; `details` is what can change while it runs.
 
 mod advertise;
 mod calls;
 mod check;
+mod checks;
 mod details;
 mod health;
 mod life;
@@ -21,7 +22,7 @@ mod subject;
 mod sweep;
 mod task;
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 pub use advertise::Advertise;
 pub use check::{Check, CheckSchedule};
@@ -35,12 +36,18 @@ pub use registered::Registered;
 pub use shutdown::{ShutdownSignal, Trigger, shutdown_signal};
 pub use subject::near;
 
+use checks::Checks;
 use probe::Probe;
 
-use crate::{Error, ServiceId, Weights, agent::Address};
+use crate::{Error, Host, ServiceId, TaggedAddress, Weights, agent::Address};
 
 /// The registration of an instance: its service, its address, and what callers may know about it. Values are validated by
 /// [`Discovery::register`](crate::Discovery::register).
+///
+/// A maintenance that an operator sets for the instance lasts until the operator ends it or the instance is deregistered, also across a crash
+/// and a restart with the same id.
+///
+/// Source: <https://developer.hashicorp.com/consul/api-docs/agent/service#register-service>.
 #[derive(Debug, Clone)]
 pub struct Registration {
     pub(crate) name: String,
@@ -48,7 +55,9 @@ pub struct Registration {
     pub(crate) id: Option<ServiceId>,
     details: Details,
     pub(crate) advertise: Advertise,
-    check: Check,
+    tagged_addresses: BTreeMap<String, TaggedAddress>,
+    checks: Checks,
+    deregister_after: Option<Duration>,
     probe: Option<Probe>,
 }
 
@@ -61,7 +70,9 @@ impl Registration {
             id: None,
             details: Details::default(),
             advertise: Advertise::default(),
-            check: Check::default(),
+            tagged_addresses: BTreeMap::new(),
+            checks: Checks::default(),
+            deregister_after: None,
             probe: None,
         }
     }
@@ -103,10 +114,64 @@ impl Registration {
         self
     }
 
+    /// Adds an address beside the published one, for callers that reach the instance in another way. Consul's own names are `lan` and `wan`;
+    /// others are 1 to 128 letters, digits, - and _. Up to 16. Callers read them from [`Instance::tagged_addresses`]. Unlike the published
+    /// address, it is not connected to before the registration. Source:
+    /// <https://developer.hashicorp.com/consul/api-docs/agent/service#taggedaddresses>.
+    ///
+    /// ```no_run
+    /// # fn run(local: std::net::SocketAddr) {
+    /// let registration = discovery::Registration::new("web", local)
+    ///     .tagged_address("wan", "web.example.com", 443);
+    /// # }
+    /// ```
+    ///
+    /// [`Instance::tagged_addresses`]: crate::Instance::tagged_addresses
+    #[must_use]
+    pub fn tagged_address(
+        mut self,
+        name: impl Into<String>,
+        host: impl Into<Host>,
+        port: u16,
+    ) -> Self {
+        self.tagged_addresses.insert(name.into(), TaggedAddress::new(host, port));
+        self
+    }
+
     /// Sets how Consul decides whether the instance is healthy. Default: [`Check::Ttl`].
     #[must_use]
-    pub fn check(mut self, check: Check) -> Self {
-        self.check = check;
+    pub fn check(self, check: Check) -> Self {
+        self.checks([check])
+    }
+
+    /// Sets several checks: up to 8, of which one may be [`Check::Ttl`]. The status of the instance is the worst of theirs.
+    ///
+    /// In Consul, the first has the id `service:<id of the instance>`, the others the same with `:2`, `:3` and so on; a TTL check counts as the
+    /// first. Checks with such ids that an earlier run had in addition are deregistered. Others, which an operator added to the instance, stay.
+    ///
+    /// ```no_run
+    /// use discovery::{Registration, registration::{Check, CheckSchedule}};
+    ///
+    /// # fn run(local: std::net::SocketAddr) {
+    /// // What the program says of itself, and what the agent finds.
+    /// let health = Check::http("/health", CheckSchedule::new());
+    /// let registration = Registration::new("web", local).checks([Check::Ttl, health]);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn checks(mut self, checks: impl IntoIterator<Item = Check>) -> Self {
+        self.checks = checks.into_iter().collect();
+        self
+    }
+
+    /// Sets the time in which one of its checks is critical before an agent deregisters the instance: a minute to 30 days. Default: a minute.
+    /// More keep a failed instance visible to operators.
+    ///
+    /// A minute is Consul's minimum, and it looks only every 30 s, so it may take that much longer. Source:
+    /// <https://developer.hashicorp.com/consul/api-docs/agent/check#deregistercriticalserviceafter>.
+    #[must_use]
+    pub fn deregister_critical_after(mut self, after: Duration) -> Self {
+        self.deregister_after = Some(after);
         self
     }
 

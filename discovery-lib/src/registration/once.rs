@@ -1,6 +1,6 @@
 //! A registration with one request, for an instance that nothing keeps registered.
 
-use super::{Check, Registration, calls::published, subject::Subject};
+use super::{Registration, calls::published, subject::Subject};
 use crate::{
     ServiceId,
     agent::AgentClient,
@@ -8,13 +8,13 @@ use crate::{
 };
 
 /// # Errors
-/// A value is out of bounds, the check needs heartbeats, the agent did not answer, or it refused.
+/// A value is out of bounds, a check needs heartbeats, the agent did not answer, or it refused.
 pub(crate) async fn register_once(
     agent: &AgentClient,
     registration: Registration,
 ) -> Result<ServiceId, Error> {
     registration.validate(agent.address())?;
-    if registration.check == Check::Ttl {
+    if registration.checks.heartbeat_every().is_some() {
         let text = format!(
             "{:?} can't be registered: a TTL check needs heartbeats, which a single request does not send; choose another check",
             registration.name

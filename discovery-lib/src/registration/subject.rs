@@ -5,28 +5,34 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{
         OnceLock,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{
+            AtomicBool,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
+    time::Duration,
 };
 
 use consul_wire::{
-    agent::{AgentService, CheckRegistration, ServiceRegistration},
-    check::CheckStatus,
-    service::{ServiceEntry, Weights},
+    agent::{AgentService, ServiceRegistration},
+    service::{ServiceEntry, TaggedAddress, Weights},
 };
 use tracing::warn;
 
-use super::{Details, Registration, details::Current, health::Health, machine::Place, probe::Gate};
+use super::{
+    Details, Registration, checks, details::Current, health::Health, machine::Place, probe::Gate,
+};
 use crate::{Host, ServiceId, agent::run_of, instance::INCARNATION, names::Names};
 
 /// The agent deregisters an instance that is critical for this time. Consul's minimum, since a program that was only suspended registers again.
-const DEREGISTER_CRITICAL_AFTER: &str = "1m";
+const DEREGISTER_AFTER: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) registration: Registration,
     pub(super) id: ServiceId,
-    pub(super) check_id: String,
+    /// The id of its TTL check, if it has one.
+    pub(super) ttl_id: String,
     /// Identifies this run among those with the same id.
     pub(super) incarnation: String,
     /// The node of its agent, once it was found in the catalog.
@@ -40,18 +46,19 @@ pub(super) struct Subject {
     /// Those of the registration, as far as the program has not changed them.
     pub(super) details: Current,
     warned_unchecked: AtomicBool,
+    is_leaving: AtomicBool,
 }
 
 impl Subject {
     pub(super) fn new(registration: Registration) -> Self {
         let id = registration.service_id();
-        let check_id = format!("service:{id}");
+        let ttl_id = checks::first_id(&id);
         let incarnation = format!("{:016x}", fastrand::u64(..));
         let details = Current::new(registration.details.clone());
         Self {
             registration,
             id,
-            check_id,
+            ttl_id,
             incarnation,
             node: OnceLock::new(),
             names: Names::default(),
@@ -59,6 +66,7 @@ impl Subject {
             health: Health::default(),
             details,
             warned_unchecked: AtomicBool::new(false),
+            is_leaving: AtomicBool::new(false),
         }
     }
 
@@ -100,32 +108,46 @@ impl Subject {
         }
     }
 
-    /// The body of a registration that nothing keeps: without an incarnation, and never deregistered by its agent.
+    /// Marks it as leaving: from now on a maintenance because of a shutdown may be its own.
+    pub(super) fn set_leaving(&self) {
+        self.is_leaving.store(true, Release);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Acquire)
+    }
+
+    /// The time in critical after which its agent deregisters it.
+    pub(super) fn deregister_after(&self) -> Duration {
+        self.registration.deregister_after.unwrap_or(DEREGISTER_AFTER)
+    }
+
+    /// The body of a registration that nothing keeps: without an incarnation, and never deregistered by its agent unless that is set.
     pub(super) fn body_once(&self, host: Option<&Host>) -> ServiceRegistration {
-        let mut body = self.body(host);
+        let mut body = self.describe(host, self.registration.deregister_after);
         body.meta.remove(INCARNATION);
-        for check in &mut body.checks {
-            check.deregister_critical_service_after = None;
-        }
         body
     }
 
-    /// The body of the registration. Passing from the start: a probe succeeded, and a check that starts as critical would hide the instance until
-    /// the first heartbeat or poll.
+    /// The body of the registration.
     pub(super) fn body(&self, host: Option<&Host>) -> ServiceRegistration {
-        let Registration { name, check, .. } = &self.registration;
+        self.describe(host, Some(self.deregister_after()))
+    }
+
+    fn describe(
+        &self,
+        host: Option<&Host>,
+        deregister_after: Option<Duration>,
+    ) -> ServiceRegistration {
+        let Registration { name, checks, tagged_addresses, .. } = &self.registration;
         let Details { tags, mut meta, weights } = self.details.send();
         let checked = match host {
             Some(host) => format!("{host}:{}", self.registration.port()),
             // The agent's node is this machine.
             None => self.near().to_string(),
         };
-        let checks = check.definition(checked).map(|definition| CheckRegistration {
-            check_id: self.check_id.clone(),
-            name: check.to_string(),
-            definition,
-            status: CheckStatus::Passing,
-            deregister_critical_service_after: Some(DEREGISTER_CRITICAL_AFTER.to_owned()),
+        let tagged = tagged_addresses.iter().map(|(name, to)| {
+            (name.clone(), TaggedAddress { address: written(&to.host), port: to.port })
         });
         meta.insert(INCARNATION.to_owned(), self.incarnation.clone());
         ServiceRegistration {
@@ -134,9 +156,10 @@ impl Subject {
             tags,
             address: host.map(written),
             port: self.registration.port(),
+            tagged_addresses: tagged.collect(),
             meta,
             weights: Weights { passing: weights.passing, warning: weights.warning },
-            checks: checks.into_iter().collect(),
+            checks: checks.registrations(&self.id, checked, deregister_after),
         }
     }
 }
@@ -172,6 +195,7 @@ mod tests {
     fn the_body_has_all_fields_of_an_instance() {
         let local = "0.0.0.0:8001".parse().unwrap();
         let registration = Registration::new("web", local).tag("v1").meta("zone", "a").id("web-1");
+        let registration = registration.tagged_address("wan", "[2001:db8::1]", 443);
         let subject = Subject::new(registration);
         assert_eq!(subject.near().to_string(), "127.0.0.1:8001");
         let body = serde_json::to_value(subject.body(Some(&"fd00::1".into()))).unwrap();
@@ -181,6 +205,7 @@ mod tests {
             "Tags": ["v1"],
             "Address": "fd00::1",
             "Port": 8001,
+            "TaggedAddresses": { "wan": { "Address": "2001:db8::1", "Port": 443 } },
             "Meta": { "incarnation": subject.incarnation, "zone": "a" },
             "Weights": { "Passing": 1, "Warning": 1 },
             "Checks": [{
@@ -188,7 +213,7 @@ mod tests {
                 "Name": "TTL heartbeat, every 5 s",
                 "TTL": "15s",
                 "Status": "passing",
-                "DeregisterCriticalServiceAfter": "1m",
+                "DeregisterCriticalServiceAfter": "60000ms",
             }],
         });
         assert_eq!(body, expected);
@@ -240,7 +265,7 @@ mod tests {
             expected["CheckID"] = json!("service:web-1");
             expected["Name"] = json!(name);
             expected["Status"] = json!("passing");
-            expected["DeregisterCriticalServiceAfter"] = json!("1m");
+            expected["DeregisterCriticalServiceAfter"] = json!("60000ms");
             assert_eq!(body["Checks"], json!([expected]));
         }
     }

@@ -63,7 +63,7 @@ impl Registrar {
     ) -> (Self, watch::Receiver<Report>) {
         let report = Report { state: RegistrationState::Probing, was_ready: false, refusal: None };
         let (report_tx, report_rx) = watch::channel(report);
-        let heartbeat_every = subject.registration.check.heartbeat_every();
+        let heartbeat_every = subject.registration.checks.heartbeat_every();
         let registrar = Self {
             agent,
             subject,
@@ -199,8 +199,8 @@ impl Registrar {
                 "address of this machine changed; registering again"
             ),
             Notice::GaveUp => warn!(
-                %service, instance = %id,
-                "deregistration not confirmed; the agent deregisters the service when its check has been critical for one minute"
+                %service, instance = %id, after = ?self.subject.deregister_after(),
+                "deregistration not confirmed; the agent deregisters the service when its check has been critical for this time"
             ),
         }
     }

@@ -17,6 +17,7 @@ fn registration(id: &str) -> ServiceRegistration {
         tags: vec!["v1".to_owned()],
         address: None,
         port: 80,
+        tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::new(),
         weights: Weights::default(),
         checks: Vec::new(),

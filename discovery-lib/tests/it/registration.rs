@@ -5,6 +5,7 @@ mod placed;
 mod refused;
 mod reported;
 mod served;
+mod several;
 mod swept;
 mod unseen;
 mod updated;

@@ -127,7 +127,7 @@ pub(crate) enum Found {
     AnotherRun,
     /// A record without an incarnation, written by hand or by another tool.
     Edited,
-    /// Ours, with another address or other details than the last registration.
+    /// Ours, with another address or other details than the last registration, or without one of its checks.
     Outdated,
     Ours {
         catalog: Catalog,

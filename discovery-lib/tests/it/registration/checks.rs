@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -23,35 +23,49 @@ use tokio::{
 use super::{listener, reaches, ready, shown, start, until_shown, web};
 use crate::world::{Engine, SOON, World, everywhere};
 
-fn often() -> CheckSchedule {
+pub(super) fn often() -> CheckSchedule {
     CheckSchedule::new().interval(Duration::from_secs(1))
 }
 
 /// A server whose health can be changed. It answers 404 to any other path than `/health`.
-struct Server {
+pub(super) struct Server {
     is_healthy: Arc<AtomicBool>,
+    polls: Arc<AtomicUsize>,
     _serving: JoinSet<()>,
 }
 
 impl Server {
-    fn start(listener: TcpListener) -> Self {
-        let is_healthy = Arc::new(AtomicBool::new(true));
+    pub(super) fn start(listener: TcpListener) -> Self {
+        let (is_healthy, polls) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
         let mut serving = JoinSet::new();
-        serving.spawn(serve(listener, is_healthy.clone()));
-        Self { is_healthy, _serving: serving }
+        serving.spawn(serve(listener, is_healthy.clone(), polls.clone()));
+        Self { is_healthy, polls, _serving: serving }
     }
 
-    fn set(&self, is_healthy: bool) {
+    pub(super) fn set(&self, is_healthy: bool) {
         self.is_healthy.store(is_healthy, Relaxed);
+    }
+
+    /// Waits until the agent has the results of this number of further polls.
+    pub(super) async fn polled(&self, further: usize) {
+        // The result of a poll is there when the next one begins.
+        let last = self.polls.load(Relaxed) + further + 1;
+        let polled = async {
+            while self.polls.load(Relaxed) < last {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(SOON, polled).await.expect("not polled in time");
     }
 }
 
-async fn serve(listener: TcpListener, is_healthy: Arc<AtomicBool>) {
+async fn serve(listener: TcpListener, is_healthy: Arc<AtomicBool>, polls: Arc<AtomicUsize>) {
     loop {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut head = [0; 1024];
         // The probe before a registration sends nothing.
         let len = stream.read(&mut head).await.unwrap_or(0);
+        polls.fetch_add(usize::from(len > 0), Relaxed);
         let status = match (head[..len].starts_with(b"GET /health "), is_healthy.load(Relaxed)) {
             (false, _) => "404 Not Found",
             (true, true) => "200 OK",

@@ -65,10 +65,9 @@ impl Agent {
             "Address": registered["Address"], "Port": registered["Port"] });
         // A record that can't be parsed does not hide the others.
         let invalid = json!({ "ID": "invalid", "Service": "invalid", "Port": 70_000 });
-        if head.starts_with("GET /v1/agent/service/") {
-            service
-        } else if head.starts_with("GET /v1/agent/health/service/id/") {
-            json!({ "AggregatedStatus": "passing", "Service": service, "Checks": [{ "Node": "here" }] })
+        if head.starts_with("GET /v1/agent/health/service/id/") {
+            let check = json!({ "Node": "here", "CheckID": "service:web-1", "ServiceID": "web-1" });
+            json!({ "AggregatedStatus": "passing", "Service": service, "Checks": [check] })
         } else if head.starts_with("GET /v1/catalog/node/here") && self.shows.load(Relaxed) {
             json!({ "Node": { "Node": "here", "Address": "127.0.0.1" }, "Services": { "invalid": invalid, "web-1": service } })
         } else {

@@ -10,7 +10,7 @@ use super::{listener, ready, start, until_shown, web};
 use crate::world::{SOON, World, everywhere};
 
 /// Waits until the catalog shows these tags.
-async fn until_tagged(world: &World, tags: &[&str]) {
+pub(super) async fn until_tagged(world: &World, tags: &[&str]) {
     let tagged = async {
         loop {
             let answer = world.direct.health(&"web".into(), None).await;
