@@ -76,6 +76,7 @@ pub enum Check {
 }
 
 /// When an agent polls an instance, and how many results in a row change the status of the check.
+/// Source: <https://developer.hashicorp.com/consul/api-docs/agent/check#successbeforepassing>.
 ///
 /// ```
 /// use discovery::registration::{Check, CheckSchedule};
