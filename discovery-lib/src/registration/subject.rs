@@ -271,6 +271,22 @@ mod tests {
     }
 
     #[test]
+    fn a_kept_registration_is_deregistered_after_a_minute_or_the_given_time() {
+        let web = || Registration::new("web", "[::]:8001".parse().unwrap());
+        let hour = web().deregister_critical_after(Duration::from_secs(3600));
+        for (registration, kept, once) in
+            [(web(), Some("60000ms"), None), (hour, Some("3600000ms"), Some("3600000ms"))]
+        {
+            let subject = Subject::new(registration);
+            let after = |body: ServiceRegistration| {
+                body.checks.into_iter().next()?.deregister_critical_service_after
+            };
+            assert_eq!(after(subject.body(None)).as_deref(), kept);
+            assert_eq!(after(subject.body_once(None)).as_deref(), once);
+        }
+    }
+
+    #[test]
     fn an_instance_at_its_node_is_checked_at_its_local_address() {
         let local = "0.0.0.0:8001".parse().unwrap();
         let registration = Registration::new("web", local).advertise(":80".parse().unwrap());
