@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     checks::{Server, often},
-    listener, ready, start, until_shown, web,
+    listener, ready, shown, start, until_shown, web,
 };
 use crate::world::{SOON, World, everywhere};
 
@@ -158,9 +158,10 @@ async fn failures_below_the_threshold_change_nothing() {
         ready(&registered).await;
         let server = Server::start(listener);
         server.polled(1).await;
+        until_shown(&world, &["web-1 passing"]).await;
         server.set(false);
         server.polled(3).await;
-        until_shown(&world, &["web-1 passing"]).await;
+        assert_eq!(shown(&world).await, ["web-1 passing"]);
     })
     .await;
 }
