@@ -89,14 +89,15 @@ impl Consul {
         }
     }
 
-    /// Replaces existing checks, and so ends a maintenance.
+    /// Keeps checks that are not in the registration, and so a maintenance.
     pub(super) fn register(&mut self, process: usize, run: u64, now: Instant) {
         let before = self.records.get(&process);
         // A check of the same id keeps its status.
         let status = before.map_or(CheckStatus::Passing, |record| record.status);
         let critical_since = before.and_then(|record| record.critical_since);
+        let is_in_maintenance = before.is_some_and(|record| record.is_in_maintenance);
         let record =
-            Record { run, status, is_in_maintenance: false, expires_at: now + TTL, critical_since };
+            Record { run, status, is_in_maintenance, expires_at: now + TTL, critical_since };
         self.records.insert(process, record);
         self.changed(now);
     }
@@ -110,9 +111,9 @@ impl Consul {
         true
     }
 
-    pub(super) fn maintain(&mut self, process: usize, now: Instant) {
+    pub(super) fn maintain(&mut self, process: usize, is_on: bool, now: Instant) {
         if let Some(record) = self.records.get_mut(&process) {
-            record.is_in_maintenance = true;
+            record.is_in_maintenance = is_on;
         }
         self.changed(now);
     }

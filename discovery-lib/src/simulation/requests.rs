@@ -109,7 +109,12 @@ impl World {
                         if has_check { Heartbeat::Passed } else { Heartbeat::NotRegistered };
                     Event::HeartbeatEnded { epoch, heartbeat }
                 }
-                Effect::Look { epoch, .. } => {
+                Effect::Look { epoch, catalog: is_read } => {
+                    // What an earlier run left when it was killed during its shutdown.
+                    let is_own = consul.records.get(&process).is_some_and(|it| it.run == run);
+                    if is_read && is_own && !self.processes[process].is_leaving {
+                        consul.maintain(process, false, now);
+                    }
                     let has = consul.catalog().iter().any(|it| copy_of(it).1 == run);
                     let catalog = if has { Catalog::Has } else { Catalog::Lacks };
                     let found = match consul.records.get(&process) {
@@ -121,7 +126,7 @@ impl World {
                 }
                 Effect::Sweep => Event::Swept,
                 Effect::Maintain => {
-                    consul.maintain(process, now);
+                    consul.maintain(process, true, now);
                     Event::Maintained
                 }
                 Effect::Deregister => {
