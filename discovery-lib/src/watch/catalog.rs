@@ -15,14 +15,14 @@ use crate::{Error, Include, Query, Status, agent::AgentClient};
 pub(super) struct Catalog {
     agent: AgentClient,
     permits: Arc<Permits>,
-    query: Query,
+    query: Arc<Query>,
     left_out_log: LeftOutLog,
 }
 
 impl Catalog {
     pub(super) fn new(query: &Query, reach: &Reach) -> Self {
         let (agent, permits) = (reach.agent.clone(), reach.permits.clone());
-        Self { agent, permits, query: query.clone(), left_out_log: LeftOutLog::default() }
+        Self { agent, permits, query: Arc::new(query.clone()), left_out_log: LeftOutLog::default() }
     }
 
     pub(super) fn endpoint(&self) -> String {
