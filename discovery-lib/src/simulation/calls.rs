@@ -73,7 +73,7 @@ impl World {
     }
 
     /// Begins a try.
-    pub(super) fn tries(&mut self, call: usize, pick: Pick) {
+    fn tries(&mut self, call: usize, pick: Pick) {
         let Call { caller, tries, limits, .. } = &mut self.calls[call];
         let begun = tries.start(&pick, self.now);
         *limits = Some(begun);
@@ -94,11 +94,12 @@ impl World {
         }
     }
 
-    pub(super) fn reaches(&mut self, call: usize) {
-        let pick = self.calls[call].pick.as_ref().expect("a try has a pick");
-        let (number, _) = copy_of(pick.instance());
-        let (limits, luck) = (self.calls[call].limits.expect("a try has limits"), self.rng.u8(..4));
-        let process = &self.processes[number];
+    pub(super) fn reaches(&mut self, number: usize) {
+        let pick = self.calls[number].pick.as_ref().expect("a try has a pick");
+        let (place, _) = copy_of(pick.instance());
+        let (limits, luck) =
+            (self.calls[number].limits.expect("a try has limits"), self.rng.u8(..4));
+        let process = &self.processes[place];
         let status = |status, leaving| TryOutcome::Answer { status, leaving, retry_after: None };
         let served = |outcome| (outcome, true);
         let (outcome, is_served) = if !process.listens(self.now) {
@@ -120,11 +121,11 @@ impl World {
         let is_silent = matches!(outcome, TryOutcome::NoAnswer { why: TryError::Silent(_), .. });
         let (delay, work) = (self.delay(), Duration::from_millis(20).mul_f64(self.rng.f64()));
         let at = if is_silent { limits.answer().at() } else { self.now + delay + work };
-        let call_ = &mut self.calls[call];
-        (call_.outcome, call_.reached) = (Some(outcome), Some((number, run)));
-        call_.served += u32::from(is_served);
-        invariants::check_served(&call_.method, call_.served);
-        self.at(at, Happens::Ends(call));
+        let call = &mut self.calls[number];
+        (call.outcome, call.reached) = (Some(outcome), Some((place, run)));
+        call.served += u32::from(is_served);
+        invariants::check_served(&call.method, call.served);
+        self.at(at, Happens::Ends(number));
     }
 
     /// The outcome of the current try is known.
@@ -174,7 +175,7 @@ impl World {
         }
     }
 
-    pub(super) fn has_failed(&mut self, number: usize) {
+    fn has_failed(&mut self, number: usize) {
         let Call { began_at, method, .. } = &self.calls[number];
         self.tally.failed_calls += 1;
         self.tally.unsafe_failures += u64::from(*method == Method::POST);

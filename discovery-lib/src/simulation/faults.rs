@@ -142,14 +142,14 @@ impl World {
     }
 
     /// The view of each caller may be out of date until then.
-    pub(super) fn impairs(&mut self, until: Instant) {
+    fn impairs(&mut self, until: Instant) {
         for caller in &mut self.callers {
             caller.impaired_until = caller.impaired_until.max(until);
         }
     }
 
     /// The open requests of a party are on a connection that is silent now.
-    pub(super) fn cut(&mut self, party: Party) {
+    fn cut(&mut self, party: Party) {
         self.tally.cuts += 1;
         let until = match party {
             Party::Process(process) => self.processes[process].cut_until,
@@ -172,7 +172,7 @@ impl World {
         }
     }
 
-    pub(super) fn shut_down(&mut self, process: usize, lasts: Duration) {
+    fn shut_down(&mut self, process: usize, lasts: Duration) {
         if self.processes[process].is_leaving || self.processes[process].machine.is_none() {
             return;
         }

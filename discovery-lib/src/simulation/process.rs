@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    pub(super) fn wakes(&mut self, process: usize) {
+    fn wakes(&mut self, process: usize) {
         let Process { run, machine, .. } = &self.processes[process];
         if let Some(at) = machine.as_ref().and_then(|it| it.wakes_at()) {
             let (at, run) = (at.max(self.now), *run);
@@ -98,7 +98,7 @@ impl World {
         }
     }
 
-    pub(super) fn perform(&mut self, process: usize, effect: Effect) {
+    fn perform(&mut self, process: usize, effect: Effect) {
         match effect {
             Effect::Notice(_) => {}
             Effect::Probe => {

@@ -81,7 +81,7 @@ impl World {
     }
 
     /// Executes a request, and answers unless it waits for a change.
-    pub(super) fn execute(&mut self, request: usize) {
+    fn execute(&mut self, request: usize) {
         let (consul, now) = (&mut self.consul, self.now);
         let Request { from, run, ask, .. } = self.requests[request];
         let process = if let Party::Process(process) = from { process } else { 0 };
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// When Consul answers: a write waits for a leader, and fails after a while although the agent keeps it.
-    pub(super) fn answered_at(&self, request: usize) -> (Instant, bool) {
+    fn answered_at(&self, request: usize) -> (Instant, bool) {
         let is_write = matches!(
             self.requests[request].ask,
             Ask::Effect(
@@ -211,7 +211,7 @@ impl World {
     }
 
     /// The result of a request of a run, which may have ended.
-    pub(super) fn reports(&mut self, process: usize, run: u64, event: Event) {
+    fn reports(&mut self, process: usize, run: u64, event: Event) {
         if self.processes[process].run == run {
             self.feed(process, event);
         }
