@@ -98,8 +98,7 @@ impl Sockets {
             biased;
             result = &mut response => result,
             () = ended(&mut connection) => {
-                // hyper answers what it has taken before it drops a connection. It leaves what it has not taken unanswered if it was
-                // queued at that very moment.
+                // hyper ends the requests that it sent before it drops a connection. One that was queued at that moment never ends.
                 let last = poll_fn(|cx| Poll::Ready(response.as_mut().poll(cx)));
                 match unconstrained(last).await {
                     Poll::Ready(result) => result,

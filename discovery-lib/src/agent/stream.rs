@@ -1,5 +1,5 @@
-//! A connection that remembers what ended it. hyper tells that to the request in flight only: a request that comes just after it learns that
-//! the connection is not ready, or waits for ever.
+//! A connection that keeps the error that ended it. hyper reports that error to the request in flight only: the next request fails because the
+//! connection is not ready, or never ends.
 
 use std::{
     fmt, io,
@@ -50,7 +50,7 @@ impl End {
         extras.remove()
     }
 
-    /// Waits until the connection is dropped. What hyper had to say of its requests has been said then.
+    /// Waits until the connection is dropped. hyper has ended the requests that it sent on it by then.
     pub(super) async fn reached(&self) {
         self.reached.cancelled().await;
     }

@@ -130,8 +130,8 @@ async fn records(
     }
 }
 
-/// Whether the connection ended, as far as hickory says. It does not tell a new connection that was closed from none, and a query that was
-/// queued for a connection fails with a text.
+/// Whether the connection may have ended. hickory has the same error for a new connection that was closed and for none, and a text for a query
+/// that was queued for a connection.
 fn is_of_connection(err: &NetError) -> bool {
     matches!(err, NetError::Io(_) | NetError::NoConnections | NetError::Message(_))
 }
