@@ -3,15 +3,12 @@
 use std::{fmt, future::poll_fn, pin::Pin, sync::Arc};
 
 use futures_core::Stream;
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use super::state::PoolState;
-use crate::{Snapshot, Watch, Watched, lifetime::Background};
+use crate::{Snapshot, Watch, Watched, later::reached, lifetime::Background};
 
 /// The source of the answers of a pool that does not belong to a `Discovery`.
 pub(super) enum Source {
@@ -122,7 +119,7 @@ async fn follow(state: Arc<PoolState>, mut watch: Watch) {
     loop {
         tokio::select! {
             watched = watch.changed() => last = watched,
-            () = until(deadline) => {}
+            () = reached(deadline) => {}
         }
         deadline = state.publish(last.clone(), Instant::now());
     }
@@ -138,22 +135,14 @@ async fn run(ended: Ended, mut source: Source) {
                 Some(watched) => last = watched,
                 None => break,
             },
-            () = until(deadline) => {}
+            () = reached(deadline) => {}
         }
         deadline = state.publish(last.clone(), Instant::now());
     }
     info!(service = %state.service(), "source of the pool ended; its last instances are kept");
     state.end();
     while deadline.is_some() {
-        until(deadline).await;
+        reached(deadline).await;
         deadline = state.publish(last.clone(), Instant::now());
-    }
-}
-
-/// Waits until the deadline; without one, forever.
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }

@@ -1,12 +1,12 @@
 //! Executes the effects of [`super::machine`]: calls to the agent, each in its own task so that none delays another, and log events.
 
-use std::{collections::HashSet, future::pending, panic::resume_unwind, sync::Arc};
+use std::{collections::HashSet, panic::resume_unwind, sync::Arc};
 
 use tokio::{
     select,
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 use tracing::{debug, info, warn};
 
@@ -18,7 +18,7 @@ use super::{
     },
     subject::Subject,
 };
-use crate::{agent::AgentClient, error::Error, random::Random};
+use crate::{agent::AgentClient, error::Error, later::reached, random::Random};
 
 /// The published state of the registrar.
 #[derive(Debug, Clone)]
@@ -246,11 +246,4 @@ fn is_refusal(event: Event) -> bool {
             | Event::Registered(RegisterOutcome::Refused)
             | Event::HeartbeatEnded { heartbeat: Heartbeat::Refused, .. }
     )
-}
-
-async fn reached(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => pending().await,
-    }
 }

@@ -27,7 +27,7 @@ pub(super) enum Fault {
     /// between the end of the old server and the start of the new one fails, and the next one carries no index. If none is, one waits at the
     /// new server for an index of the old one until its wait ends, 35 s at most.)
     ConsulLosesData,
-    /// There is no leader: agents keep what they are told, and the catalog has it later.
+    /// There is no leader: agents keep the writes, and the catalog has them later.
     NoLeader(Duration),
     /// Reads are answered by a server that is this far behind, for this time.
     Lags { behind: Duration, lasts: Duration },

@@ -30,7 +30,7 @@ use crate::{
 
 /// A source without an answer for this time is slow, and the next one is queried too. An agent answers within milliseconds; a query to one
 /// that hangs fails only after 10 s.
-const SLOW_AFTER: Duration = Duration::from_secs(1);
+pub(super) const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 /// The access to Consul that all watches of a program share.
 #[derive(Debug)]

@@ -5,11 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::{
-    select,
-    sync::Notify,
-    time::{Instant, sleep_until},
-};
+use tokio::{select, sync::Notify, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
@@ -20,7 +16,7 @@ use super::{
     snapshot::Snapshot,
     task,
 };
-use crate::{Error, Query, Random};
+use crate::{Error, Query, Random, later::reached};
 
 /// The backends of each datacenter of a query, in order. At least one.
 #[derive(Debug, Clone)]
@@ -46,8 +42,10 @@ impl Datacenters {
             let backends = Backends::new(&query, reach)?;
             Ok((query.datacenter, backends))
         };
-        // The whole query first: its sources must be able to express the failover too.
-        Backends::new(query, reach)?;
+        if !query.failover.is_empty() {
+            // Its sources must be able to express it.
+            Backends::new(query, reach)?;
+        }
         let sites = query.by_datacenter()?.into_iter().map(site).collect::<Result<_, Error>>()?;
         Ok(Self { query: query.clone(), sites })
     }
@@ -86,7 +84,7 @@ impl Datacenters {
             }
             event = select! {
                 (position, notice) = notices.next() => Event::Noticed(position, notice),
-                () = due(step.again_at) => Event::Due,
+                () = reached(step.again_at) => Event::Due,
             };
         }
     }
@@ -151,12 +149,5 @@ impl Notices {
                 None => self.added.notified().await,
             }
         }
-    }
-}
-
-async fn due(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

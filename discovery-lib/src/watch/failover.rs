@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{backends::all_failed, machine::Notice, snapshot::Snapshot};
+use super::{
+    backends::{SLOW_AFTER, all_failed},
+    machine::Notice,
+    snapshot::Snapshot,
+};
 use crate::{Error, Status};
 
 /// How long a datacenter whose queries fail counts with its last answer. Longer than an election of a leader or the restart of an agent.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// A datacenter without a first answer for this time is slow, and the next one is asked too.
-pub(super) const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 /// An input.
 #[derive(Debug)]

@@ -17,8 +17,10 @@ use std::{
 
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
+
+use crate::later::reached;
 
 /// All connections that watches hold at once, so that several programs on one machine fit under the agent's 200.
 const CONNECTIONS_MAX: usize = 64;
@@ -82,16 +84,10 @@ impl Permits {
                 self.waiting.add_permits(abandoned.take_due(Instant::now()));
                 abandoned.next_at()
             };
-            let due = async {
-                match back_at {
-                    Some(at) => sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 biased;
                 permit = &mut queued => return permit.ok(),
-                () = due => {}
+                () = reached(back_at) => {}
             }
         }
     }
