@@ -18,8 +18,9 @@ pub(super) const CATALOG_EVERY: Duration = Duration::from_secs(20);
 /// Consecutive reads of the catalog without an instance that was in it before, until it is registered again. Consul's servers remove a node that
 /// they can't reach, or lose their data, and its agent does not notice.
 const LACKS_UNTIL_LOST: u32 = 3;
-/// The same for an instance that has not been in the catalog since its last registration, but was before: about 30 s.
-const LACKS_UNTIL_LOST_AGAIN: u32 = 9;
+/// For an instance that has not been in the catalog since its last registration, but was before: the shortest time from the first of these reads
+/// to the last. Its agent may not have synchronized yet.
+const LACKS_UNTIL_LOST_AGAIN: Duration = Duration::from_secs(20);
 /// After a registration was active for this time, the backoff starts again with short pauses.
 const STEADY_AFTER: Duration = Duration::from_secs(30);
 /// Looks that did not find the instance in the catalog before a warning: about 5 s.
@@ -35,6 +36,8 @@ pub(super) struct Active {
     catalog_at: Instant,
     /// Consecutive reads of the catalog without it.
     lacks: u32,
+    /// The time of the first of them.
+    lacks_since: Instant,
     /// None for a check without heartbeats.
     heartbeat_at: Option<Instant>,
     /// The time of the last heartbeat.
@@ -63,6 +66,7 @@ impl Active {
             in_catalog: false,
             catalog_at: now,
             lacks: 0,
+            lacks_since: now,
             heartbeat_at,
             heartbeat_sent_at: None,
             look: Turn::At(now),
@@ -101,13 +105,20 @@ impl Active {
                 self.lacks = 0;
                 self.catalog_at = now + spread(CATALOG_EVERY, draw);
             }
-            Catalog::Lacks => self.lacks = self.lacks.saturating_add(1),
+            Catalog::Lacks => {
+                if self.lacks == 0 {
+                    self.lacks_since = now;
+                }
+                self.lacks = self.lacks.saturating_add(1);
+            }
             Catalog::Unknown => {}
         }
     }
 
-    fn lacks_until_lost(&self) -> u32 {
-        if self.in_catalog { LACKS_UNTIL_LOST } else { LACKS_UNTIL_LOST_AGAIN }
+    /// Whether the catalog lost it, if it was in the catalog before.
+    fn is_lost(&self, now: Instant) -> bool {
+        let is_long = now - self.lacks_since >= LACKS_UNTIL_LOST_AGAIN;
+        self.lacks >= LACKS_UNTIL_LOST && (self.in_catalog || is_long)
     }
 
     /// Whether it is in the catalog, as far as is known.
@@ -158,6 +169,8 @@ impl Machine {
         self.epoch += 1;
         active.update_refused = outcome == RegisterOutcome::Refused;
         active.registered_at = now;
+        // The agent publishes it again.
+        active.lacks = 0;
         active.look = Turn::At(now);
         active.update = match outcome {
             RegisterOutcome::Done | RegisterOutcome::Unknown => None,
@@ -214,12 +227,12 @@ impl Machine {
             Found::Ours { catalog } => {
                 active.sure = true;
                 active.read(catalog, now, draw);
+                self.was_in_catalog |= active.in_catalog;
+                if catalog == Catalog::Lacks && self.was_in_catalog && active.is_lost(now) {
+                    return self.lost(now, draw);
+                }
             }
             Found::Unknown => {}
-        }
-        self.was_in_catalog |= active.in_catalog;
-        if self.was_in_catalog && active.lacks >= active.lacks_until_lost() {
-            return self.lost(now, draw);
         }
         if active.is_settled() && found != Found::Unknown {
             active.looks = 0;

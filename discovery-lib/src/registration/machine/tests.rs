@@ -161,6 +161,24 @@ proptest! {
     }
 
     #[test]
+    fn an_instance_that_the_catalog_never_showed_again_is_back_although_looks_are_rare_after_an_outage(
+        seed: u64,
+        drops_after in time(5000),
+    ) {
+        let (blind, down) = (Duration::from_secs(10), Duration::from_secs(40));
+        let faults = [
+            (Duration::ZERO, Fault::LosesRecord),
+            (Duration::ZERO, Fault::Blind(blind)),
+            (HEARTBEAT_EVERY + drops_after, Fault::Drops),
+            (blind, Fault::Down(down)),
+        ];
+        let mut world = ready(seed).with(&faults);
+        world.run_until(blind + down + Duration::from_secs(45));
+        prop_assert_eq!(world.catalog(), Catalog::Has);
+        prop_assert_eq!(world.state(), RegistrationState::Ready);
+    }
+
+    #[test]
     fn a_changed_address_is_published_after_the_next_look(
         seed: u64,
         at in time(60_000),
