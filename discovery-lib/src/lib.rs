@@ -107,15 +107,17 @@
 //!
 //! # Features
 //!
-//! | feature | default | meaning |
-//! |---|---|---|
-//! | `dns` | on | Consul's DNS as a source of instances ([`Source::Dns`]) |
-//! | `serve` | off | an HTTP server with `/health` and `/ready` |
-//! | `metrics` | off | `/metrics` on the admin listener of that server |
-//! | `hyper` | off | services by name in a client of hyper-util ([`adapt`]) |
-//! | `reqwest` | off | services by name in a client of reqwest ([`adapt`]) |
-//! | `tower` | off | what callers expect of an instance, as a layer around the HTTP service of axum or another server; the instances of a pool for a balancer of tower ([`adapt`]) |
-//! | `tls` | off | TLS and mutual TLS to the agent, with rustls and ring ([`agent::Tls`]) |
+//! None is on by default.
+//!
+//! | feature | meaning |
+//! |---|---|
+//! | `dns` | Consul's DNS as a source of instances ([`Source::Dns`]), with hickory-resolver |
+//! | `serve` | an HTTP server with `/health` and `/ready` |
+//! | `metrics` | `/metrics` on the admin listener of that server |
+//! | `hyper` | services by name in a client of hyper-util ([`adapt`]) |
+//! | `reqwest` | services by name in a client of reqwest ([`adapt`]) |
+//! | `tower` | what callers expect of an instance, as a layer around the HTTP service of axum or another server; the instances of a pool for a balancer of tower ([`adapt`]) |
+//! | `tls` | TLS and mutual TLS to the agent, with rustls and ring ([`agent::Tls`]) |
 //!
 //! # Limits
 //!

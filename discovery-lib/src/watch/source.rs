@@ -15,7 +15,7 @@ pub enum Source {
     /// Consul's HTTP catalog: changes arrive as they happen, with the status and tags of each instance.
     #[default]
     Catalog,
-    /// Consul's DNS: polled, without critical instances.
+    /// Consul's DNS: polled, without critical instances. Without the feature `dns`, a query of this source is an error.
     Dns,
     /// A list, for a program that works without Consul. It never fails.
     Fixed(Arc<[(Host, u16)]>),
