@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use discovery::{
     Pool,
-    serve::{AdminServer, Metrics, text},
+    metrics::Metrics,
+    serve::{AdminServer, MetricsPage, text},
 };
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
@@ -83,9 +84,10 @@ impl View {
                 pools.push(pool.clone());
             }
         }
-        let mut metrics = Metrics::of_pools(&pools);
-        metrics::register(metrics.registry(), &routes, &self.limit);
-        metrics.response(headers)
+        let mut page = MetricsPage::new(Metrics::of_pools(&pools));
+        let registry = page.registry().sub_registry_with_prefix("discovery");
+        metrics::register(registry, &routes, &self.limit);
+        page.response(headers)
     }
 }
 

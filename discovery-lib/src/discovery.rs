@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Client, DiscoveryBuilder, Error, Pool, Query, Random, Registered, Registration, ServiceId,
-    Settings, Snapshot, Watch, agent::AgentClient, lifetime::LINGER, pool::Pools,
+    Settings, Snapshot, Watch, agent::AgentClient, lifetime::LINGER, metrics::Metrics, pool::Pools,
     registration::register_once, watch::Watches,
 };
 
@@ -113,6 +113,12 @@ impl Discovery {
     /// Outside of a tokio runtime, when it has to start.
     pub fn pool(&self, query: impl Into<Query>) -> Pool {
         self.pools.pool(query.into())
+    }
+
+    /// The metrics of all pools of this program, also of those that its clients use. Read now; [`metrics`](crate::metrics) lists them.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of_pools(&self.pools.all())
     }
 
     /// A client that calls services by name, with the same pools.

@@ -113,7 +113,7 @@
 //! |---|---|
 //! | `dns` | Consul's DNS as a source of instances ([`Source::Dns`]), with hickory-resolver |
 //! | `serve` | an HTTP server with `/health` and `/ready` |
-//! | `metrics` | `/metrics` on the admin listener of that server |
+//! | `metrics` | the [`metrics`] in a registry of prometheus-client, and as `/metrics` on the admin listener of that server |
 //! | `hyper` | services by name in a client of hyper-util ([`adapt`]) |
 //! | `reqwest` | services by name in a client of reqwest ([`adapt`]) |
 //! | `tower` | what callers expect of an instance, as a layer around the HTTP service of axum or another server; the instances of a pool for a balancer of tower ([`adapt`]) |
@@ -210,6 +210,7 @@ mod instance;
 mod later;
 mod lifetime;
 mod member;
+pub mod metrics;
 mod names;
 mod options;
 mod pool;

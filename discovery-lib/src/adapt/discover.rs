@@ -145,7 +145,7 @@ mod tests {
             let instances = instances.into_iter().map(Arc::new);
             let snapshot = Snapshot::new(instances, Origin::Catalog, Instant::now());
             let snapshot = Some(Arc::new(Snapshot { index: 1, ..snapshot }));
-            self.answers.send_replace(Watched { snapshot, failure: None });
+            self.answers.send_replace(Watched { snapshot, ..Watched::default() });
             self.changes().await
         }
 

@@ -31,7 +31,7 @@ pub(super) fn members(weights: &[u16]) -> Vec<Arc<Member>> {
 
 pub(super) fn member(instance: Instance) -> Arc<Member> {
     let (epoch, limit) = (Instant::now(), Arc::<EjectionLimit>::default());
-    let stats = Arc::new(MemberStats::new(epoch, limit, Arc::default(), epoch));
+    let stats = Arc::new(MemberStats::new(epoch, limit, Arc::default(), Arc::default(), epoch));
     Arc::new(Member { instance: Arc::new(instance), stats, reserve_until: None })
 }
 

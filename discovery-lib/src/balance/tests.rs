@@ -77,8 +77,13 @@ impl Simulation {
             let weights = Weights { passing: weight, warning: weight };
             let instance =
                 Instance { weights, ..Instance::at("web", Host::from("10.0.0.1"), port) };
-            let stats =
-                Arc::new(MemberStats::new(epoch, Arc::clone(&limit), Arc::default(), epoch));
+            let stats = Arc::new(MemberStats::new(
+                epoch,
+                Arc::clone(&limit),
+                Arc::default(),
+                Arc::default(),
+                epoch,
+            ));
             Arc::new(Member { instance: Arc::new(instance), stats, reserve_until: None })
         };
         let members: Vec<_> = (1..).zip(servers).map(member).collect();

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::PoolOptions;
+use crate::{PoolOptions, metrics::Counts};
 
 use super::{
     Admission, BreakerEvent, Charge, Ejection, EjectionCause, EjectionLimit, MemberId, Moment,
@@ -38,6 +38,7 @@ pub(crate) struct MemberStats {
     breaker: AtomicU64,
     traffic: Traffic,
     limit: Arc<EjectionLimit>,
+    counts: Arc<Counts>,
     /// When its slow start began, in microseconds; 0: it has none.
     starting_at: AtomicU64,
     refused: AtomicBool,
@@ -81,6 +82,7 @@ impl MemberStats {
     pub(crate) fn new(
         epoch: Instant,
         limit: Arc<EjectionLimit>,
+        counts: Arc<Counts>,
         options: Arc<PoolOptions>,
         now: Instant,
     ) -> Self {
@@ -92,6 +94,7 @@ impl MemberStats {
             breaker: AtomicU64::new(Breaker::new(Moment::new(now, epoch)).pack()),
             traffic: Traffic::default(),
             limit,
+            counts,
             starting_at: AtomicU64::new(0),
             refused: AtomicBool::new(false),
             gone: AtomicBool::new(false),
@@ -214,6 +217,16 @@ impl MemberStats {
         self.breaker.fetch_update(Relaxed, Relaxed, step).is_ok()
     }
 
+    /// The counters of its pool.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Adds the results since the last call of this to the counters of its pool.
+    pub(crate) fn count_results(&self) {
+        self.counts.results(self.traffic.take_results());
+    }
+
     /// Records the result of a pick. `draw` gives numbers from 0 to 1.
     pub(crate) fn judge(
         &self,
@@ -251,6 +264,7 @@ impl MemberStats {
         draw: impl Fn() -> f32 + Copy,
     ) -> Transition {
         let transition = if call.is_out {
+            self.counts_out(signal);
             let options = &self.options.breaker;
             Transition::of(self.step(|breaker| breaker.on_event_out(signal, options, now, draw)))
         } else {
@@ -263,20 +277,29 @@ impl MemberStats {
         transition
     }
 
+    /// Counts the result of an ejected member, which is not part of its success rate.
+    fn counts_out(&self, signal: BreakerEvent) {
+        if let Some(sample) = Sample::of(signal) {
+            self.counts.results(1);
+            self.count_bad(sample);
+        }
+    }
+
+    fn count_bad(&self, sample: Sample) {
+        if sample == Sample::Bad {
+            self.counts.failure();
+        }
+    }
+
     /// Records the latency of a pick.
     pub(crate) fn charge(&self, charge: Charge, elapsed: Duration, now: Moment) {
         self.latency.charge(charge, elapsed, now);
     }
 
     fn hear(&self, signal: BreakerEvent, now: Moment, draw: impl Fn() -> f32 + Copy) -> Transition {
-        let sample = match signal {
-            BreakerEvent::Pending | BreakerEvent::None => return Transition::None,
-            BreakerEvent::Success => Sample::Good,
-            BreakerEvent::Failure | BreakerEvent::Refused | BreakerEvent::ServerError => {
-                Sample::Bad
-            }
-        };
+        let Some(sample) = Sample::of(signal) else { return Transition::None };
         self.traffic.record(sample, now);
+        self.count_bad(sample);
         if signal == BreakerEvent::Refused {
             self.refused.store(true, Relaxed);
         }
@@ -287,6 +310,7 @@ impl MemberStats {
             && !before.is_out()
             && after.is_out()
         {
+            self.counts.ejection();
             let ejected = Some((now, before.cause(signal, options)));
             *self.ejected.lock().unwrap_or_else(PoisonError::into_inner) = ejected;
         }
@@ -340,6 +364,12 @@ impl MemberStats {
     }
 }
 
+impl Drop for MemberStats {
+    fn drop(&mut self) {
+        self.count_results();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{mem, thread};
@@ -352,8 +382,9 @@ mod tests {
     fn pool(members: usize) -> (Arc<EjectionLimit>, Vec<MemberStats>) {
         let (epoch, limit) = (Instant::now(), Arc::<EjectionLimit>::default());
         limit.allow(50, members);
-        let stats = (0..members)
-            .map(|_| MemberStats::new(epoch, Arc::clone(&limit), Arc::default(), epoch));
+        let stats = (0..members).map(|_| {
+            MemberStats::new(epoch, Arc::clone(&limit), Arc::default(), Arc::default(), epoch)
+        });
         (Arc::clone(&limit), stats.collect())
     }
 

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use super::{breaker::BreakerOptions, moment::Moment};
+use super::{BreakerEvent, breaker::BreakerOptions, moment::Moment};
 
 /// The longest window, in buckets of one second.
 const BUCKETS: usize = 60;
@@ -80,6 +80,19 @@ pub(crate) enum Sample {
     Bad,
 }
 
+impl Sample {
+    /// The sample of a result; none if it says nothing.
+    pub(crate) fn of(event: BreakerEvent) -> Option<Self> {
+        match event {
+            BreakerEvent::Success => Some(Self::Good),
+            BreakerEvent::Failure | BreakerEvent::Refused | BreakerEvent::ServerError => {
+                Some(Self::Bad)
+            }
+            BreakerEvent::Pending | BreakerEvent::None => None,
+        }
+    }
+}
+
 /// The calls of one member, in flight and in the last minute. Its first two words are all that a good call writes.
 #[derive(Debug)]
 #[repr(C)]
@@ -87,6 +100,8 @@ pub(crate) struct Traffic {
     calls: AtomicU64,
     head: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
+    /// The results that [`Traffic::take_results`] has returned so far.
+    taken: AtomicU64,
 }
 
 impl Default for Traffic {
@@ -95,6 +110,7 @@ impl Default for Traffic {
             calls: AtomicU64::new(0),
             head: AtomicU64::new(0),
             buckets: [const { AtomicU64::new(0) }; BUCKETS],
+            taken: AtomicU64::new(0),
         }
     }
 }
@@ -125,6 +141,19 @@ impl Traffic {
     pub(crate) fn record_and_leave(&self, sample: Sample, now: Moment) {
         self.begin(sample, now);
         self.calls.fetch_add(RESULT - CALL, Relaxed);
+    }
+
+    /// The results since the last call of this. Of several callers at once, one gets each result. Exact if it is called once in 2^32 results.
+    pub(crate) fn take_results(&self) -> u64 {
+        let results = (self.calls.load(Relaxed) >> 32) as u32;
+        let known = self.taken.load(Relaxed);
+        let new = results.wrapping_sub(known as u32);
+        // A caller that read fewer results than another one has taken sees a difference that is about 2^32.
+        if new > u32::MAX / 2 {
+            return 0;
+        }
+        let all = known + u64::from(new);
+        all.saturating_sub(self.taken.fetch_max(all, Relaxed))
     }
 
     /// Whether the success rate since then, within the window, is too low.
@@ -197,6 +226,8 @@ fn second(now: Moment) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::atomic::AtomicBool, thread};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -290,6 +321,31 @@ mod tests {
         assert_eq!(traffic.in_flight(), 1);
         traffic.leave();
         assert_eq!((traffic.in_flight(), traffic.calls.load(Relaxed) >> 32), (0, 2));
+    }
+
+    #[test]
+    fn of_several_readers_one_takes_each_result_also_when_the_number_wraps() {
+        const RESULTS: u64 = 200_000;
+        for start in [0, u64::from(u32::MAX) - RESULTS / 2] {
+            let traffic = Traffic::default();
+            traffic.calls.store(start << 32, Relaxed);
+            traffic.taken.store(start, Relaxed);
+            let is_over = AtomicBool::new(false);
+            let read = || {
+                let mut taken = 0;
+                while !is_over.load(Relaxed) {
+                    taken += traffic.take_results();
+                }
+                taken
+            };
+            let taken = thread::scope(|scope| {
+                let readers = [(); 3].map(|()| scope.spawn(read));
+                (0..RESULTS).for_each(|_| traffic.record(Sample::Good, at(1)));
+                is_over.store(true, Relaxed);
+                readers.map(|reader| reader.join().unwrap()).iter().sum::<u64>()
+            });
+            assert_eq!(taken + traffic.take_results(), RESULTS, "from {start}");
+        }
     }
 
     proptest! {

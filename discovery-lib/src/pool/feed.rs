@@ -40,7 +40,7 @@ impl Source {
             }
             Self::Stream(snapshots) => {
                 let snapshot = poll_fn(|cx| snapshots.as_mut().poll_next(cx)).await?;
-                Some(Watched { snapshot: Some(Arc::new(snapshot)), failure: None })
+                Some(snapshot.into())
             }
         }
     }

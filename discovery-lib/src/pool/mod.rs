@@ -27,6 +27,7 @@ use crate::{
     error::Kind,
     lifetime::{Background, Hold, LINGER},
     member::Call,
+    metrics::Counts,
     names::Names,
 };
 pub use explain::{Explained, ExplainedMember, Explanation};
@@ -90,7 +91,7 @@ impl Pool {
         let now = Instant::now();
         let snapshot = Snapshot::new(addresses.into_iter().map(instance), Origin::Fixed, now);
         let state = Arc::new(PoolState::new(service, Arc::new(options), now));
-        state.publish(Watched { snapshot: Some(Arc::new(snapshot)), failure: None }, now);
+        state.publish(snapshot.into(), now);
         Self { state, feed: None, _hold: None, source_name: None }
     }
 
@@ -204,6 +205,11 @@ impl Pool {
     /// The service.
     pub fn service(&self) -> &Arc<str> {
         self.state.service()
+    }
+
+    /// The counters of the pool.
+    pub(crate) fn counts(&self) -> &Counts {
+        self.state.counts()
     }
 
     pub(crate) fn names(&self) -> &Names {

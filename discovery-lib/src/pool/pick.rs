@@ -8,6 +8,7 @@ use tracing::{info, warn};
 use crate::{
     Instance,
     member::{BreakerEvent, Call, Charge, Member, MemberId, Moment, Transition, Verdict},
+    metrics::Counts,
 };
 
 /// One member, picked for one call. Judge it once the result of the call is known; a pick that is dropped counts as an abandoned call.
@@ -64,6 +65,11 @@ impl Pick {
     /// instance then. It never returns if the pool is dropped first. Cancel safe.
     pub async fn gone(&self) {
         self.0.gone().await;
+    }
+
+    /// The counters of its pool.
+    pub(crate) fn counts(&self) -> &Counts {
+        self.0.member.stats.counts()
     }
 
     /// The value that callers store with this copy: connections.

@@ -53,6 +53,12 @@ impl Pools {
         pools.insert(key, pool);
         held
     }
+
+    /// The pools that run, in no order.
+    pub(crate) fn all(&self) -> Vec<Pool> {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.values().filter(|pool| !pool.has_ended()).cloned().collect()
+    }
 }
 
 /// The options of the pools of one program.

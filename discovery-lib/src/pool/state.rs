@@ -19,6 +19,7 @@ use crate::{
     balance::{Balancer, Ranks},
     error::Kind,
     member::{EjectionLimit, Member, MemberStats, Moment},
+    metrics::Counts,
     names::Names,
 };
 
@@ -38,6 +39,7 @@ pub(super) struct PoolState {
     service: Arc<str>,
     epoch: Instant,
     limit: Arc<EjectionLimit>,
+    counts: Arc<Counts>,
     names: Arc<Names>,
     pub(super) options: Arc<PoolOptions>,
     pub(super) balancer: Balancer,
@@ -88,6 +90,7 @@ impl PoolState {
             service,
             epoch: now,
             limit,
+            counts: Arc::default(),
             names: Arc::default(),
             keep: None,
             root: None,
@@ -107,6 +110,7 @@ impl PoolState {
             service: Arc::clone(&self.service),
             epoch: self.epoch,
             limit: Arc::clone(&self.limit),
+            counts: Arc::clone(&self.counts),
             names: Arc::clone(&self.names),
             keep: Some(keep),
             root: Some(Arc::clone(self)),
@@ -127,6 +131,14 @@ impl PoolState {
     /// The hosts of its members that are known by name.
     pub(super) fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// The counters, with all results of the members so far.
+    pub(super) fn counts(&self) -> &Counts {
+        for member in &self.published().members {
+            member.stats.count_results();
+        }
+        &self.counts
     }
 
     pub(super) fn service(&self) -> &Arc<str> {
@@ -198,8 +210,8 @@ impl PoolState {
     }
 
     fn stats(&self, now: Instant) -> Arc<MemberStats> {
-        let (limit, options) = (Arc::clone(&self.limit), Arc::clone(&self.options));
-        Arc::new(MemberStats::new(self.epoch, limit, options, now))
+        let (limit, counts) = (Arc::clone(&self.limit), Arc::clone(&self.counts));
+        Arc::new(MemberStats::new(self.epoch, limit, counts, Arc::clone(&self.options), now))
     }
 
     /// Switches the breakers of members that have left or are reserves off and those of others on, and readmits ejected members beyond the

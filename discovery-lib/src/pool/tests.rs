@@ -38,7 +38,7 @@ impl Fed {
     /// Publishes an answer, and waits until the pool has it.
     async fn answer(&self, instances: impl IntoIterator<Item = Arc<Instance>>) {
         let snapshot = Some(Arc::new(snapshot(instances)));
-        self.answers.send_replace(Watched { snapshot, failure: None });
+        self.answers.send_replace(Watched { snapshot, ..Watched::default() });
         sleep(Duration::from_millis(1)).await;
     }
 
@@ -77,7 +77,7 @@ async fn a_watch_that_ends_without_an_answer_is_an_error() {
 async fn a_watch_that_answered_before_counts() {
     let (_answers, watched) = watch::channel(Watched {
         snapshot: Some(Arc::new(snapshot([instance(1, Status::Passing)]))),
-        failure: None,
+        ..Watched::default()
     });
     let pool = Pool::from_watch("web", watched);
     Fed::ready(&pool).await.unwrap();
@@ -260,7 +260,7 @@ async fn the_feed_ends_with_the_last_clone_and_picks_do_not_keep_it() {
     let Fed { pool, answers } = Fed::new();
     answers.send_replace(Watched {
         snapshot: Some(Arc::new(snapshot([instance(1, Status::Passing)]))),
-        failure: None,
+        ..Watched::default()
     });
     Fed::ready(&pool).await.unwrap();
     let (clone, pick) = (pool.clone(), pool.pick().unwrap());
@@ -377,14 +377,14 @@ async fn a_stream_of_changes_yields_the_current_state_and_each_change_once() {
     };
     assert_eq!(next(true).await, Some((None, false)));
     let failure = Some(Arc::new(Error::new(Kind::Timeout, "too late")));
-    fed.answers.send_replace(Watched { snapshot: None, failure: failure.clone() });
+    fed.answers.send_replace(Watched { failure: failure.clone(), ..Watched::default() });
     assert_eq!(next(true).await, Some((None, true)));
     fed.answer([instance(1, Status::Passing)]).await;
     assert_eq!(next(true).await, Some((Some(1), false)));
     fed.answer([instance(1, Status::Passing)]).await;
     next(false).await;
     let snapshot = Some(Arc::new(snapshot([instance(1, Status::Passing)])));
-    fed.answers.send_replace(Watched { snapshot, failure });
+    fed.answers.send_replace(Watched { snapshot, failure, ..Watched::default() });
     assert_eq!(next(true).await, Some((Some(1), true)));
 }
 

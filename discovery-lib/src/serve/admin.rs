@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 #[cfg(feature = "metrics")]
-use super::{format::Format, metrics, statuses::Statuses};
+use super::{metrics, statuses::Statuses};
 use super::{routes::Routes, text, word::word};
 use crate::{Lifecycle, Pool};
 
@@ -41,9 +41,8 @@ impl Routes {
         pools: Arc<[Pool]>,
     ) -> Self {
         self.add(Method::GET, "/metrics", move |request| {
-            let format = Format::wanted(&request.head.headers);
-            let body = metrics::render(&lifecycle, &statuses, &pools, format);
-            async move { typed(body, format.content_type()) }
+            let page = metrics::page(&lifecycle, &statuses, &pools);
+            async move { page.response(&request.head.headers) }
         });
         self
     }

@@ -33,7 +33,7 @@ use admin::Admin;
 pub use admin_server::AdminServer;
 use answer::Answers;
 #[cfg(feature = "metrics")]
-pub use metrics::Metrics;
+pub use metrics::MetricsPage;
 use routes::Routes;
 use statuses::Statuses;
 

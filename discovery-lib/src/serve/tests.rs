@@ -242,14 +242,17 @@ async fn metrics_and_explanations_are_on_the_admin_listener_only() {
         "discovery_requests_total{status=\"200\"} 1",
         "discovery_requests_total{status=\"404\"} 2",
         "discovery_registration{state=\"ready\"} 0",
-        "discovery_members{service=\"db\",rank=\"passing\"} 1",
+        "discovery_members{service=\"db\",rank=\"passing\"} 1\n",
         "discovery_members{service=\"db\",rank=\"ejected\"} 0",
+        "# TYPE discovery_calls_total counter",
+        "discovery_calls_total{service=\"db\"} 0",
+        "discovery_failed_tries_total{service=\"db\",reason=\"not connected\"} 0",
         "discovery_snapshot_age_seconds{service=\"db\"} ",
         "discovery_snapshot_from_disk{service=\"db\"} 0",
         "discovery_hidden_by_acls{service=\"db\"} 0",
     ] {
         assert!(
-            metrics.text().lines().any(|it| it.starts_with(line)),
+            metrics.text().split_inclusive('\n').any(|it| it.starts_with(line)),
             "{line} in\n{}",
             metrics.text()
         );

@@ -37,6 +37,7 @@ mod watches;
 pub use changes::Changes;
 pub(crate) use disk::Snapshots;
 pub use handle::Watch;
+pub(crate) use snapshot::Queries;
 #[cfg(test)]
 pub(crate) use snapshot::Remarks;
 pub use snapshot::{Origin, Snapshot, Watched};

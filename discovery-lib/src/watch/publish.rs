@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     machine::Notice,
-    snapshot::{Origin, Snapshot, Watched},
+    snapshot::{Origin, Queries, Snapshot, Watched},
 };
 use crate::Error;
 
@@ -45,7 +45,8 @@ impl Publisher {
         let err: &(dyn std::error::Error + 'static) = &error;
         warn!(service = %self.service, instances, age_s, error = err, "no answer yet; the instances from disk are used");
         let (snapshot, failure) = (Some(Arc::new(snapshot)), Some(Arc::new(error)));
-        self.watched_tx.send_replace(Watched { snapshot, failure });
+        let queries = self.watched_tx.borrow().queries;
+        self.watched_tx.send_replace(Watched { snapshot, failure, queries });
     }
 
     fn failure(&self, error: Error) {
@@ -58,6 +59,7 @@ impl Publisher {
         }
         self.watched_tx.send_if_modified(|watched| {
             watched.failure = Some(Arc::new(error));
+            watched.queries.failed += 1;
             is_first
         });
     }
@@ -83,7 +85,8 @@ impl Publisher {
                 debug!(service = %self.service, index, instances, "instances changed");
             }
         }
-        let watched = Watched { snapshot: Some(Arc::new(snapshot)), failure: None };
+        let queries = Queries { answered: last.queries.answered + 1, ..last.queries };
+        let watched = Watched { snapshot: Some(Arc::new(snapshot)), failure: None, queries };
         self.watched_tx.send_if_modified(|last| {
             *last = watched;
             has_changed || has_recovered

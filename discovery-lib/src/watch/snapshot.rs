@@ -122,12 +122,21 @@ pub struct Watched {
     pub snapshot: Option<Arc<Snapshot>>,
     /// The error of the last query, or that the first one has no answer in time; none after an answer.
     pub failure: Option<Arc<Error>>,
+    /// The queries so far.
+    pub(crate) queries: Queries,
+}
+
+/// The numbers of queries of a watch that ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Queries {
+    pub(crate) answered: u64,
+    pub(crate) failed: u64,
 }
 
 impl From<Snapshot> for Watched {
     /// This answer, and no failure since then.
     fn from(snapshot: Snapshot) -> Self {
-        Self { snapshot: Some(Arc::new(snapshot)), failure: None }
+        Self { snapshot: Some(Arc::new(snapshot)), ..Self::default() }
     }
 }
 

@@ -6,6 +6,7 @@ mod acl;
 mod agent;
 mod call;
 mod lifetimes;
+mod metrics;
 mod registration;
 mod scenario;
 #[cfg(feature = "tls")]

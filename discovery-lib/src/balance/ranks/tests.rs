@@ -35,7 +35,13 @@ fn member(rank: Rank, port: u16, limit: &Arc<EjectionLimit>) -> Arc<Member> {
     let epoch = Instant::now();
     let member = Member {
         instance: Arc::new(instance),
-        stats: Arc::new(MemberStats::new(epoch, Arc::clone(limit), Arc::default(), epoch)),
+        stats: Arc::new(MemberStats::new(
+            epoch,
+            Arc::clone(limit),
+            Arc::default(),
+            Arc::default(),
+            epoch,
+        )),
         reserve_until: (rank == Rank::Reserve).then_some(epoch),
     };
     if rank == Rank::Reserve {

@@ -218,13 +218,22 @@ impl Tries {
     /// There is no other instance, or no budget.
     pub fn another(&mut self, pool: &Pool, budget: &Budget, now: Instant) -> Result<Pick, Stop> {
         let pick = pool.pick_with(self.picking().at(now)).map_err(|_| Stop::NobodyElse)?;
-        if budget.retry(now) { Ok(pick) } else { Err(Stop::Budget) }
+        if budget.retry(now) {
+            pick.counts().retry();
+            Ok(pick)
+        } else {
+            pick.counts().over_budget();
+            Err(Stop::Budget)
+        }
     }
 
     /// Starts a try on this pick. Returns its limits.
     pub fn start(&mut self, pick: &Pick, now: Instant) -> Limits {
         self.started += 1;
-        self.has_hedged |= self.outstanding.iter().any(Option::is_some);
+        if self.outstanding.iter().any(Option::is_some) {
+            self.has_hedged = true;
+            pick.counts().hedge();
+        }
         if let Some(place) = self.outstanding.iter_mut().find(|place| place.is_none()) {
             *place = Some(Outstanding { member: pick.member(), since: now });
         }
@@ -281,6 +290,7 @@ impl Tries {
             self.apart_from.push(member);
             self.failed += 1;
         }
+        pick.counts().failed_try(outcome.why());
         self.tried.push(FailedTry { instance: pick.instance().clone(), why: outcome.why() });
         self.maybe_served += usize::from(retry != Retry::Always);
         self.not_before = self.not_before.max(later(now, wait));
