@@ -21,8 +21,8 @@ pub struct RouteOptions {
     /// hours. Peers that are gone are noticed by TCP keepalive. For HTTP: how long a connection may wait for its next request, by default 90 s,
     /// and the limit of a connection that was upgraded to another protocol; a request has the limits of [`http`](Self::http).
     pub idle_timeout: Option<Duration>,
-    /// How long a connection may continue after its instance has left or its route was removed. Default: no limit. For HTTP: a connection that
-    /// was upgraded to another protocol; others end with their request.
+    /// How long a connection may continue after its instance has left or its route was removed. Default: no limit. For HTTP: a response, and a
+    /// connection that was upgraded to another protocol; others end with their request.
     pub linger: Option<Duration>,
     /// Whether a client address always gets the same instance, while the instances are the same. Default: no.
     pub sticky: bool,

@@ -1,13 +1,17 @@
 //! The answer of an instance on its way to the client, while the rest of the request may still be on its way to the instance.
 
 use std::{
-    future::poll_fn,
+    future::{pending, poll_fn},
     mem,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use discovery::{InFlight, Verdict};
-use tokio::time::Instant;
+use tokio::{
+    select,
+    time::{Instant, sleep},
+};
 
 use super::{
     alarm::Alarm,
@@ -18,7 +22,7 @@ use super::{
     transfer::{Broken, Transfer, Waiting},
     wait::{Wait, WaitTimer},
 };
-use crate::stream::Stream;
+use crate::{stream::Stream, worker::Drain};
 
 /// What ended an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,8 @@ enum End {
     InstanceBroke,
     /// The client does not take all of it.
     ClientGone,
+    /// Its time to linger is over.
+    Cut,
 }
 
 impl Connection<'_> {
@@ -51,7 +57,12 @@ impl Connection<'_> {
             download: Transfer::new(out, head.framing, head.sending, false),
             timer: WaitTimer::new(*self.proxy.timeouts(), Wait::InstanceSends, Instant::now()),
         };
-        let end = poll_fn(|cx| forward.poll(cx)).await;
+        let linger = self.proxy.linger().map(|time| (time, forward.in_flight.gone()));
+        let end = select! {
+            biased;
+            end = poll_fn(|cx| forward.poll(cx)) => end,
+            () = lingered(linger, &self.drain) => End::Cut,
+        };
         let out = forward.download.into_out();
         let Serving { plan, upload, scratch } = serving;
         scratch.answer_head = out;
@@ -69,6 +80,12 @@ impl Connection<'_> {
                 return After::Close;
             }
             End::ClientGone => return After::Close,
+            End::Cut => {
+                in_flight.judge(Verdict::NOTHING);
+                self.proxy.counters().cut.add(1);
+                self.client.reset_on_drop();
+                return After::Close;
+            }
         }
         if head.keeps_upstream && scratch.answers.is_empty() {
             self.proxy.keep(member, upstream);
@@ -77,6 +94,16 @@ impl Connection<'_> {
         let is_silent = !plan.is_persistent && upload.is_done() && scratch.requests.is_empty();
         after(head.persistence, is_silent)
     }
+}
+
+/// Waits until the time to linger is over, if there is one. It begins when the instance has left or the route was removed.
+async fn lingered(linger: Option<(Duration, impl Future<Output = ()>)>, drain: &Drain) {
+    let Some((time, left)) = linger else { return pending().await };
+    select! {
+        () = left => {}
+        () = drain.begun() => {}
+    }
+    sleep(time).await;
 }
 
 /// What follows an answer. To close a socket with unread bytes resets it, and the end of the answer may be lost.

@@ -127,6 +127,10 @@ impl Proxy {
         self.route.config.options.idle_timeout.unwrap_or(IDLE_TIMEOUT)
     }
 
+    fn linger(&self) -> Option<Duration> {
+        self.route.config.options.linger
+    }
+
     fn trusts_callers(&self) -> bool {
         self.route.config.options.trusts_callers
     }

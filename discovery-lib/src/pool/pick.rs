@@ -129,9 +129,10 @@ impl InFlight {
         !self.member.stats.is_gone()
     }
 
-    /// As [`Pick::gone`].
-    pub async fn gone(&self) {
-        self.member.stats.gone().await;
+    /// As [`Pick::gone`]. The future holds the instance, not the call.
+    pub fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
+        let member = Arc::clone(&self.member);
+        async move { member.stats.gone().await }
     }
 
     /// Records what the body brought. It counts only after [`Verdict::ANSWERED`]: any other verdict was final. The latency up to the head

@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use ambassador::{Ambassador, Config, Route, RouteOptions, Target};
 use discovery::Query;
+use discovery_agent::Agent;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -19,6 +20,7 @@ use super::{
     message::{Message, Unframed},
     start,
 };
+use crate::tcp::world::{catalog, left, maintain, register};
 
 /// The limit that a test is about. All others are longer than the test may take.
 const LIMIT: Duration = Duration::from_millis(100);
@@ -265,6 +267,64 @@ async fn an_upgraded_connection_of_a_removed_route_may_linger() {
             let mut got = [0; 2];
             timeout(SOON, instance.read_exact(&mut got)).await.unwrap().unwrap();
             assert_eq!(&got, b"hi");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_response_of_a_removed_route_may_linger() {
+    for linger in [None, Some(LIMIT)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let instances = [listener.local_addr().unwrap()];
+        let (ambassador, at) = limited(&instances, |options| options.linger = linger);
+        let mut client = TcpStream::connect(at).await.unwrap();
+        client.write_all(GET.as_bytes()).await.unwrap();
+        let (mut instance, _) = listener.accept().await.unwrap();
+        read_head(&mut instance).await;
+        instance.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na").await.unwrap();
+        read_head(&mut client).await;
+        let other: Route = "127.0.0.2:0=other".parse().unwrap();
+        ambassador.apply(&Config::new(vec![other]).unwrap()).unwrap();
+        if linger.is_some() {
+            assert_eq!(end(&mut client).await, End::Reset);
+            timeout(SOON, instance.read_to_end(&mut Vec::new())).await.expect("it is closed").ok();
+        } else {
+            while TcpStream::connect(at).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+            instance.write_all(b"b").await.unwrap();
+            let mut got = Vec::new();
+            timeout(SOON, client.read_to_end(&mut got)).await.unwrap().unwrap();
+            assert_eq!(got, b"ab");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_response_of_an_instance_that_left_may_linger() {
+    for linger in [None, Some(LIMIT)] {
+        let agent = Agent::start().await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let instance_at = listener.local_addr().unwrap();
+        register(&agent, "echo", instance_at).await;
+        let discovery = catalog(&agent);
+        let pool = discovery.pool("echo");
+        let (_ambassador, at) =
+            start(discovery, Target::Http(Query::new("echo")), |it| it.linger = linger);
+        let mut client = TcpStream::connect(at).await.unwrap();
+        client.write_all(GET.as_bytes()).await.unwrap();
+        let (mut instance, _) = listener.accept().await.unwrap();
+        read_head(&mut instance).await;
+        instance.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na").await.unwrap();
+        read_head(&mut client).await;
+        assert_eq!(client.read_u8().await.unwrap(), b'a');
+        maintain(&agent, "echo").await;
+        left(&pool, instance_at.port()).await;
+        if linger.is_some() {
+            assert_eq!(end(&mut client).await, End::Reset);
+        } else {
+            instance.write_all(b"b").await.unwrap();
+            assert_eq!(timeout(SOON, client.read_u8()).await.unwrap().unwrap(), b'b');
         }
     }
 }
