@@ -8,6 +8,8 @@ mod connect;
 mod credentials;
 mod entries;
 pub(crate) mod exchange;
+mod last_answer;
+mod list;
 mod node;
 mod read;
 mod request;
@@ -19,7 +21,10 @@ mod tls;
 mod token;
 mod transport;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use consul_wire::{
@@ -37,6 +42,7 @@ pub use consul_wire as wire;
 pub use address::{Address, Scheme};
 pub(crate) use address::{NO_TLS, is_host, split_host_port};
 pub use credentials::{BasicAuth, Secret, Token};
+pub(crate) use last_answer::LastAnswer;
 pub(crate) use node::{AtAgent, CheckAtAgent};
 pub use read::{Answer, LeftOut, ReadOptions};
 pub use tls::{ClientCertificate, Tls, Verification};
@@ -255,27 +261,39 @@ impl AgentClient {
         query: &Query,
         after: Option<(u64, Duration)>,
     ) -> Result<Answer<Vec<ServiceEntry>>, Error> {
+        let reply = self.ask(query, after).await?;
+        let (entries, left_out) = entries::read(&reply, query)?;
+        Ok(Answer::new(entries, left_out, &reply))
+    }
+
+    /// As [`AgentClient::health`] for the same query again and again: `make` is called only for records that the last answer did not have. It
+    /// gets the record, and what it made of the one before.
+    pub(crate) async fn health_again<T: Clone>(
+        &self,
+        query: &Query,
+        after: Option<(u64, Duration)>,
+        last: &Mutex<LastAnswer<T>>,
+        make: impl FnMut(ServiceEntry, Option<&T>) -> T,
+    ) -> Result<Answer<Vec<T>>, Error> {
+        let reply = self.ask(query, after).await?;
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (made, left_out) = entries::read_again(&reply, query, &mut last, make)?;
+        Ok(Answer::new(made, left_out, &reply))
+    }
+
+    async fn ask(&self, query: &Query, after: Option<(u64, Duration)>) -> Result<Reply, Error> {
         let Query { service, consistency, datacenter, .. } = query;
         let after = after.filter(|_| !query.is_prepared);
         let options =
             ReadOptions { after, consistency: *consistency, datacenter: datacenter.clone() };
-        if query.is_prepared {
+        let request = if query.is_prepared {
             let request = Request::get("/v1/query", READ_WITHIN).segment(service)?;
-            let request = request.segment("execute")?.read(&options).near(query);
-            let reply = self.transport.send(request).await?.success()?;
-            let (entries, left_out) = entries::read_executed(&reply)?;
-            if entries.is_empty() && left_out.is_empty() {
-                reply.not_emptied_by_acls()?;
-            }
-            return Ok(Answer::new(entries, left_out, &reply));
-        }
-        let request = Request::get("/v1/health/service", READ_WITHIN).segment(service)?;
-        let reply = self.transport.send(request.read(&options).narrow(query)).await?.success()?;
-        let (entries, left_out) = entries::read(&reply, service)?;
-        if entries.is_empty() && left_out.is_empty() {
-            reply.not_emptied_by_acls()?;
-        }
-        Ok(Answer::new(entries, left_out, &reply))
+            request.segment("execute")?.read(&options).near(query)
+        } else {
+            let request = Request::get("/v1/health/service", READ_WITHIN).segment(service)?;
+            request.read(&options).narrow(query)
+        };
+        self.transport.send(request).await?.success()
     }
 
     /// A service as registered at this agent, with its checks; none if it is not. Within 1 s.

@@ -81,6 +81,27 @@ async fn a_record_that_can_not_be_parsed_is_left_out_and_named() {
     assert_eq!(answer.left_out, left_out.map(|(id, why)| LeftOut::new("larry", id, why)));
 }
 
+#[tokio::test]
+async fn a_record_that_no_parser_takes_is_left_out() {
+    let record = |id: &str, proxy: &str| {
+        format!(
+            r#"{{"Node":{{"Node":"larry"}},"Service":{{"ID":"{id}","Service":"web","Port":80,"Proxy":{proxy}}}}}"#
+        )
+    };
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    for (proxy, why) in [
+        (&*deep, "recursion limit exceeded"),
+        (r#""\ud800""#, "hex escape"),
+        ("1e999", "number out of range"),
+    ] {
+        let body = format!("[{},{}]", record("a", proxy), record("b", "{}"));
+        let answer = read("X: y", &body, &Query::new("web"), Token::default()).await.unwrap();
+        let ids: Vec<_> = answer.body.iter().map(|entry| entry.service.id.as_str()).collect();
+        assert_eq!(ids, ["b"], "{why}");
+        assert!(answer.left_out[0].why.contains(why), "{:?}", answer.left_out);
+    }
+}
+
 const FILTERED: &str = "X-Consul-Results-Filtered-By-ACLs: true";
 
 /// A read of the instances of `web` with this answer.

@@ -36,7 +36,7 @@ const SET_TOKEN: &str = "set CONSUL_HTTP_TOKEN or CONSUL_HTTP_TOKEN_FILE";
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    body: Bytes,
+    pub(super) body: Bytes,
     sent: Sent,
 }
 

@@ -81,7 +81,7 @@ impl Consul {
         let view = self.view(now);
         Reply {
             origin: Origin::Catalog,
-            instances: view.instances.iter().map(|it| Instance::clone(it)).collect(),
+            instances: view.instances.clone(),
             index: Some(view.index),
             last_contact: if now < self.lags_until { self.behind } else { Duration::ZERO },
             ttl: Duration::ZERO,

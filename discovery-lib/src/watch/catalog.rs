@@ -3,26 +3,38 @@
 //! The default is to read all instances whatever their status, so that one that turned critical differs from one that left. That does not
 //! wake more often than `?passing` does (M12).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use super::{
-    backends::Reach, entry, left_out::LeftOutLog, machine::Reply, permits::Permits,
+    backends::Reach,
+    entry::{self, Record},
+    left_out::LeftOutLog,
+    machine::Reply,
+    permits::Permits,
     snapshot::Origin,
 };
-use crate::{Error, Include, Query, Status, agent::AgentClient};
+use crate::{
+    Error, Include, Query, Status,
+    agent::{AgentClient, LastAnswer},
+};
 
 #[derive(Debug, Clone)]
 pub(super) struct Catalog {
     agent: AgentClient,
     permits: Arc<Permits>,
     query: Arc<Query>,
+    last: Arc<Mutex<LastAnswer<Record>>>,
     left_out_log: LeftOutLog,
 }
 
 impl Catalog {
     pub(super) fn new(query: &Query, reach: &Reach) -> Self {
         let (agent, permits) = (reach.agent.clone(), reach.permits.clone());
-        Self { agent, permits, query: Arc::new(query.clone()), left_out_log: LeftOutLog::default() }
+        let (query, last) = (Arc::new(query.clone()), Arc::default());
+        Self { agent, permits, query, last, left_out_log: LeftOutLog::default() }
     }
 
     pub(super) fn endpoint(&self) -> String {
@@ -46,7 +58,7 @@ impl Catalog {
 
     async fn send(&self, after: Option<(u64, Duration)>) -> Result<Reply, Error> {
         let query = &self.query;
-        let answer = self.agent.health(query, after).await?;
+        let answer = self.agent.health_again(query, after, &self.last, entry::record).await?;
         let (mut instances, mut remarks) = entry::instances(answer.body);
         if query.near.is_none() {
             instances.sort_by(|a, b| (&a.node, &a.id).cmp(&(&b.node, &b.id)));
@@ -69,3 +81,6 @@ impl Catalog {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

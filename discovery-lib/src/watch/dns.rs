@@ -102,7 +102,7 @@ impl Dns {
         }
         Ok(Reply {
             origin: Origin::Dns,
-            instances: srv::instances(&self.service, targets),
+            instances: srv::instances(&self.service, targets).into_iter().map(Arc::new).collect(),
             index: None,
             last_contact: Duration::ZERO,
             ttl: srv::ttl(&message),

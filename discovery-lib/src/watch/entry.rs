@@ -19,13 +19,35 @@ const OWN: [&str; 4] = ["lan_ipv4", "wan_ipv4", "lan_ipv6", "wan_ipv6"];
 /// Why a record is left out whose node and id another one has.
 const TWICE: &str = "the answer has an instance of this node and id already";
 
+/// What a record of the catalog is. Cheap to clone.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Record {
+    Instance(Arc<Instance>, Arc<[CheckResult]>),
+    /// It can't be used.
+    LeftOut(Arc<LeftOut>),
+}
+
+/// What this entry is. It shares text with the record before.
+pub(super) fn record(entry: ServiceEntry, before: Option<&Record>) -> Record {
+    match instance(entry) {
+        Ok((instance, checks)) => {
+            let before = match before {
+                Some(Record::Instance(before, _)) => Some(&**before),
+                Some(Record::LeftOut(_)) | None => None,
+            };
+            Record::Instance(Arc::new(share(instance, before)), checks)
+        }
+        Err(unusable) => Record::LeftOut(Arc::new(unusable)),
+    }
+}
+
 /// The instances of an answer, in its order, with their checks and the records that can't be used.
-pub(super) fn instances(entries: Vec<ServiceEntry>) -> (Vec<Instance>, Remarks) {
-    let (mut instances, mut remarks) = (Vec::with_capacity(entries.len()), Remarks::default());
-    for entry in entries {
-        match instance(entry) {
-            Ok((instance, checks)) => {
-                let instance = share(instance, instances.last());
+pub(super) fn instances(records: Vec<Record>) -> (Vec<Arc<Instance>>, Remarks) {
+    let (mut instances, mut remarks) = (Vec::with_capacity(records.len()), Remarks::default());
+    remarks.checks.reserve(records.len());
+    for record in records {
+        match record {
+            Record::Instance(instance, checks) => {
                 match remarks.checks.entry((Arc::clone(&instance.node), instance.id.clone())) {
                     Entry::Vacant(first) => {
                         first.insert(checks);
@@ -37,13 +59,13 @@ pub(super) fn instances(entries: Vec<ServiceEntry>) -> (Vec<Instance>, Remarks) 
                     }
                 }
             }
-            Err(unusable) => remarks.left_out.push(unusable),
+            Record::LeftOut(unusable) => remarks.left_out.push(Arc::unwrap_or_clone(unusable)),
         }
     }
     (instances, remarks)
 }
 
-fn instance(entry: ServiceEntry) -> Result<(Instance, Box<[CheckResult]>), LeftOut> {
+fn instance(entry: ServiceEntry) -> Result<(Instance, Arc<[CheckResult]>), LeftOut> {
     let wrong = |why: String| LeftOut::new(&entry.node.node, &entry.service.id, why);
     if entry.service.port == 0 {
         return Err(wrong(NO_PORT.to_owned()));
@@ -51,7 +73,7 @@ fn instance(entry: ServiceEntry) -> Result<(Instance, Box<[CheckResult]>), LeftO
     let host = endpoint::host(entry.address()).map_err(wrong)?;
     let ServiceEntry { node, mut service, checks } = entry;
     let tagged_addresses = tagged(&mut service, &host);
-    let checks: Box<[CheckResult]> = checks.into_iter().map(CheckResult::new).collect();
+    let checks: Arc<[CheckResult]> = checks.into_iter().map(CheckResult::new).collect();
     let instance = Instance {
         host,
         id: service.id.into(),
@@ -119,6 +141,15 @@ mod tests {
         .unwrap()
     }
 
+    /// The instances of an answer of these entries.
+    fn of(entries: impl IntoIterator<Item = ServiceEntry>) -> (Vec<Arc<Instance>>, Remarks) {
+        let mut records = Vec::new();
+        for entry in entries {
+            records.push(record(entry, records.last()));
+        }
+        instances(records)
+    }
+
     #[test]
     fn the_worst_check_is_the_status() {
         let (serf, own) = ("serfHealth", "service:web");
@@ -158,7 +189,7 @@ mod tests {
             entry.service.port = 0;
             entry
         };
-        let (usable, remarks) = instances(vec![
+        let (usable, remarks) = of([
             portless("a"),
             entry("larry", "b", "a host with spaces", &[]),
             entry("larry", "c", "", &[]),
@@ -174,7 +205,7 @@ mod tests {
     fn of_several_records_of_one_instance_the_first_is_used() {
         let at = |address| entry("larry", "a", address, &[("c", "passing")]);
         let other = entry("moe", "a", "", &[]);
-        let (usable, remarks) = instances(vec![at("10.0.0.1"), other, at("10.0.0.2")]);
+        let (usable, remarks) = of([at("10.0.0.1"), other, at("10.0.0.2")]);
         let hosts: Vec<_> = usable.iter().map(|one| one.host.to_string()).collect();
         assert_eq!(hosts, ["10.0.0.1", "10.0.0.9"]);
         assert_eq!(remarks.left_out, [LeftOut::new("larry", "a", TWICE)]);
@@ -223,7 +254,7 @@ mod tests {
 
     #[test]
     fn instances_of_one_node_share_its_text() {
-        let (list, _) = instances(vec![
+        let (list, _) = of([
             entry("moe", "a", "", &[]),
             entry("larry", "b", "", &[]),
             entry("larry", "a", "", &[]),

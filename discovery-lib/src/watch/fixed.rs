@@ -61,7 +61,7 @@ impl Fixed {
         instances.sort_by(|a, b| a.id.cmp(&b.id));
         Reply {
             origin: Origin::Fixed,
-            instances,
+            instances: instances.into_iter().map(Arc::new).collect(),
             index: None,
             last_contact: Duration::ZERO,
             ttl: Duration::MAX,
@@ -111,6 +111,9 @@ mod tests {
     fn a_list_is_an_answer_of_passing_instances() {
         let reply = Fixed::new("web".into(), parse("b:2,a:1").unwrap()).reply();
         let expected = [Instance::at("web", "a".into(), 1), Instance::at("web", "b".into(), 2)];
-        assert_eq!((&*reply.instances, reply.origin), (&expected[..], Origin::Fixed));
+        assert_eq!(
+            (reply.instances, reply.origin),
+            (expected.map(Arc::new).to_vec(), Origin::Fixed)
+        );
     }
 }

@@ -46,7 +46,7 @@ pub(crate) struct Reply {
     /// Which backend answered.
     pub(crate) origin: Origin,
     /// All instances, in the order of the snapshot.
-    pub(crate) instances: Vec<Instance>,
+    pub(crate) instances: Vec<Arc<Instance>>,
     /// Consul's index; none where there is none.
     pub(crate) index: Option<u64>,
     /// How far the answering server was behind its leader when the query arrived.
@@ -61,8 +61,7 @@ impl Reply {
     /// The snapshot that it is, as of this time.
     pub(super) fn into_snapshot(self, at: Instant) -> Snapshot {
         let (index, remarks) = (self.index.unwrap_or(0), Arc::new(self.remarks));
-        let instances = self.instances.into_iter().map(Arc::new);
-        let snapshot = Snapshot::new(instances, self.origin, at).older(self.last_contact);
+        let snapshot = Snapshot::new(self.instances, self.origin, at).older(self.last_contact);
         Snapshot { index, remarks, ..snapshot }
     }
 }

@@ -49,7 +49,7 @@ pub struct Snapshot {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Remarks {
     /// The checks by node and id.
-    pub(crate) checks: HashMap<(Arc<str>, ServiceId), Box<[CheckResult]>>,
+    pub(crate) checks: HashMap<(Arc<str>, ServiceId), Arc<[CheckResult]>>,
     /// The records that can't be used.
     pub(crate) left_out: Vec<LeftOut>,
     /// Whether ACLs hide further records.

@@ -78,7 +78,7 @@ fn run(reactions: &[(u64, Reaction, f64)]) -> Vec<(Instant, Effect)> {
 fn reply(index: Option<u64>, port: u16, last_contact: u64, ttl: u64) -> Reply {
     Reply {
         origin: Origin::Catalog,
-        instances: vec![Instance::at("web", "10.0.0.1".into(), port)],
+        instances: vec![Arc::new(Instance::at("web", "10.0.0.1".into(), port))],
         index,
         last_contact: Duration::from_millis(last_contact),
         ttl: Duration::from_secs(ttl),
