@@ -13,6 +13,9 @@ use tokio::time::Instant;
 
 use crate::{Host, Instance, ServiceId, Status, member::Member};
 
+/// How many members in a row may have changed, so that the next one is still found by its pointer.
+const AHEAD_MAX: usize = 64;
+
 /// A member before the update.
 #[derive(Debug, Clone)]
 pub(super) struct Known<'a> {
@@ -40,11 +43,22 @@ pub(super) fn update(
     reserve: Duration,
     now: Instant,
 ) -> Vec<Next> {
+    let same = same_values(known, answer);
+    let (mut is_same, mut changed) = (vec![false; known.len()], HashSet::new());
+    for (instance, same) in answer.iter().zip(&same) {
+        match same {
+            Some(place) => is_same[*place] = true,
+            None => {
+                changed.insert(key(instance));
+            }
+        }
+    }
+    let others: Vec<_> = (0..known.len()).filter(|&place| !is_same[place]).collect();
     let places: HashMap<_, _> =
-        known.iter().enumerate().map(|(place, it)| (key(it.instance), place)).collect();
-    let answered = answer.iter().filter_map(|instance| {
-        let same = |&place: &usize| known[place].instance.is_same_copy(instance);
-        let known_at = places.get(&key(instance)).copied().filter(same);
+        others.iter().map(|&place| (key(known[place].instance), place)).collect();
+    let answered = answer.iter().zip(same).filter_map(|(instance, same)| {
+        let is_copy = |&place: &usize| known[place].instance.is_same_copy(instance);
+        let known_at = same.or_else(|| places.get(&key(instance)).copied().filter(is_copy));
         let reserve_until = match (instance.status, known_at) {
             (Status::Passing | Status::Warning, _) => None,
             (Status::Critical, Some(place)) => Some(known[place].reserve(reserve, now)?),
@@ -52,18 +66,37 @@ pub(super) fn update(
         };
         Some(Next { instance: Arc::clone(instance), known: known_at, reserve_until })
     });
-    let keys: HashSet<_> = answer.iter().map(|instance| key(instance)).collect();
-    let addresses: HashSet<_> = answer.iter().map(|instance| address(instance)).collect();
-    // An instance that was replaced by another copy, or whose address belongs to another instance, is not missing.
-    let is_missing = |it: &Known<'_>| {
-        !keys.contains(&key(it.instance)) && !addresses.contains(&address(it.instance))
-    };
-    let missing =
-        known.iter().enumerate().filter(|(_, it)| is_missing(it)).filter_map(|(place, it)| {
-            let reserve_until = Some(it.reserve(reserve, now)?);
-            Some(Next { instance: Arc::clone(it.instance), known: Some(place), reserve_until })
-        });
+    // One that was replaced by another copy is not missing.
+    let gone = others.into_iter().filter(|&place| !changed.contains(&key(known[place].instance)));
+    let missing = missing(known, gone.collect(), answer).into_iter().filter_map(|place| {
+        let reserve_until = Some(known[place].reserve(reserve, now)?);
+        let instance = Arc::clone(known[place].instance);
+        Some(Next { instance, known: Some(place), reserve_until })
+    });
     answered.chain(missing).collect()
+}
+
+/// For each instance of the answer, the place of the member that has this very value: what did not change since the last answer costs the
+/// comparison of a pointer. Both lists have the same order, except for what was added, removed or changed.
+fn same_values(known: &[Known<'_>], answer: &[Arc<Instance>]) -> Vec<Option<usize>> {
+    let mut expected = 0;
+    let places = answer.iter().map(|instance| {
+        let is_same = |it: &Known<'_>| Arc::ptr_eq(it.instance, instance);
+        let ahead = known[expected..].iter().take(AHEAD_MAX).position(is_same)?;
+        expected += ahead + 1;
+        Some(expected - 1)
+    });
+    places.collect()
+}
+
+/// Of the members without an instance in the answer, those whose address belongs to no other instance either.
+fn missing(known: &[Known<'_>], gone: Vec<usize>, answer: &[Arc<Instance>]) -> Vec<usize> {
+    if gone.is_empty() {
+        return gone;
+    }
+    let addresses: HashSet<_> = answer.iter().map(|instance| address(instance)).collect();
+    let is_missing = |place: &usize| !addresses.contains(&address(known[*place].instance));
+    gone.into_iter().filter(is_missing).collect()
 }
 
 /// The next change of the members without a new answer: the end of the first reserve.

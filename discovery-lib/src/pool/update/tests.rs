@@ -181,4 +181,31 @@ proptest! {
                 .collect();
         }
     }
+
+    /// A pointer saves work and decides nothing.
+    #[test]
+    fn an_instance_that_is_kept_and_one_that_is_equal_have_the_same_effect(
+        answers in prop::collection::vec(answer(), 2..8),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 6),
+    ) {
+        let (mut now, mut old, mut last) = (Instant::now(), Vec::<Old>::new(), Vec::new());
+        for (mut answer, wait, keeping) in answers {
+            now += Duration::from_secs(wait);
+            for (instance, keeps) in answer.iter_mut().zip(keeping) {
+                let before = last.iter().find(|it: &&Arc<Instance>| it.id == instance.id);
+                *instance = before.filter(|_| keeps).unwrap_or(instance).clone();
+            }
+            for (place, other) in order.iter().enumerate().take(answer.len()) {
+                let other = other.index(answer.len());
+                answer.swap(place, other);
+            }
+            let next = updated(&old, &answer, now);
+            let equal: Vec<_> = answer.iter().map(|it| Arc::new(Instance::clone(it))).collect();
+            prop_assert_eq!(&next, &updated(&old, &equal, now));
+            let is_dropped = false;
+            let member = |Next { instance, reserve_until, .. }| Old { instance, reserve_until, is_dropped };
+            old = next.into_iter().map(member).collect();
+            last = answer;
+        }
+    }
 }
