@@ -207,6 +207,7 @@ mod discovery;
 mod error;
 pub mod guide;
 mod instance;
+mod keepalive;
 mod later;
 mod lifetime;
 mod member;
@@ -234,7 +235,8 @@ pub use balance::{
 };
 pub use builder::DiscoveryBuilder;
 pub use call::{
-    Body, CallOptions, Client, FailedTry, RequestBody, RequestBuilder, TryError, headers, tries,
+    Body, CallOptions, Client, FailedTry, Protocol, RequestBody, RequestBuilder, TryError, headers,
+    tries,
 };
 pub use check_result::CheckResult;
 pub use discovery::Discovery;

@@ -14,7 +14,6 @@ use std::{
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpStream, UnixStream},
     time::{Instant, timeout, timeout_at},
@@ -22,19 +21,10 @@ use tokio::{
 use tower_service::Service;
 
 use super::{Address, Tls, exchange::Failure, stream::Stream, tls::Secure};
-use crate::{Error, Host, names::Names};
+use crate::{Error, Host, keepalive::keep_alive, names::Names};
 
 /// The time to connect, with the handshake of TLS; without a connection, the agent is not reachable. It is on this machine or near it.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-/// The idle time after which a connection is probed, and the interval of the probes. An agent that acknowledges none for [`SILENT_MAX`] (its
-/// host lost its power or its network) is considered unreachable, also while a blocking query waits.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(5);
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
-#[cfg(target_os = "linux")]
-const SILENT_MAX: Duration = Duration::from_secs(10);
-/// Without TCP_USER_TIMEOUT, this number of unacknowledged probes has the same effect.
-const KEEPALIVE_PROBES: u32 = 3;
-
 /// Why there is no connection.
 #[derive(Debug, Clone)]
 pub(super) enum ConnectError {
@@ -107,14 +97,7 @@ impl Dialer {
             }
         };
         stream.set_nodelay(true)?;
-        let socket = SockRef::from(&stream);
-        let keepalive = TcpKeepalive::new()
-            .with_time(KEEPALIVE_AFTER)
-            .with_interval(KEEPALIVE_EVERY)
-            .with_retries(KEEPALIVE_PROBES);
-        socket.set_tcp_keepalive(&keepalive)?;
-        #[cfg(target_os = "linux")]
-        socket.set_tcp_user_timeout(Some(SILENT_MAX))?;
+        keep_alive(&stream)?;
         Ok(stream)
     }
 }

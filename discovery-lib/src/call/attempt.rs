@@ -3,16 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use http::Response;
-use hyper::body::Incoming;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     connection::{
-        Connection, Wire,
+        Connection, Incoming, Wire,
         dial::dial,
         idle::{IdleConnections, Lease},
     },
     failed_try::TryError,
+    protocol::Protocol,
     request::Outgoing,
     tries::{Limits, TryOutcome},
 };
@@ -24,6 +24,7 @@ pub(crate) struct Attempt {
     pub(crate) kept: Arc<IdleConnections>,
     /// Whether an idle connection may be used.
     pub(crate) may_reuse: bool,
+    pub(crate) protocol: Protocol,
     pub(crate) limits: Limits,
     /// Idle connections kept per instance.
     pub(crate) idle_max: u32,
@@ -35,42 +36,86 @@ pub(crate) struct Attempt {
 /// The head of a response, and the connection of its body.
 pub(crate) type Answer = (Response<Incoming>, Lease);
 
+/// A connection for a request.
+enum Found {
+    /// It was used before.
+    Reused(Wire),
+    New(Wire),
+}
+
 impl Attempt {
     /// Sends the request and waits for the head of the response.
     pub(crate) async fn run(
-        self,
+        mut self,
         instance: &Instance,
         names: &Names,
         request: &Outgoing<'_>,
     ) -> Result<Answer, TryOutcome> {
-        while self.may_reuse
-            && let Some(mut connection) = self.kept.take(self.now)
-        {
-            match connection.send(request, self.limits).await {
-                Ok(head) => return Ok((head, self.line(connection))),
-                Err(TryOutcome::IdleClosed) if !request.is_body_taken() => {}
-                Err(TryOutcome::NoAnswer { why, .. }) => {
-                    return Err(TryOutcome::NoAnswer { why, reused: true });
+        loop {
+            let found = self.find(instance, names).await.map_err(TryOutcome::NotConnected)?;
+            let (mut connection, is_new) = match found {
+                Found::Reused(connection) => (connection, false),
+                Found::New(connection) => (connection, true),
+            };
+            return match connection.send(request, self.limits).await {
+                Ok(head) => Ok((head, self.line(connection))),
+                // It was never idle: the instance accepts connections and closes them.
+                Err(TryOutcome::IdleClosed) if is_new => {
+                    Err(TryOutcome::NotConnected(TryError::Closed))
                 }
-                Err(outcome) => return Err(outcome),
-            }
-        }
-        let stream =
-            dial(instance, names, self.limits.connect).await.map_err(TryOutcome::NotConnected)?;
-        let opened =
-            Wire::open(stream, self.limits.answer).await.map_err(TryOutcome::NotConnected)?;
-        let mut connection = Box::new(opened);
-        self.kept.opened();
-        match connection.send(request, self.limits).await {
-            Ok(head) => Ok((head, self.line(connection))),
-            // It was never idle: the instance accepts connections and closes them.
-            Err(TryOutcome::IdleClosed) => Err(TryOutcome::NotConnected(TryError::Closed)),
-            Err(outcome) => Err(outcome),
+                Err(outcome) if is_new => Err(outcome),
+                Err(TryOutcome::IdleClosed) if !request.is_body_taken() => continue,
+                // Another kept one would refuse it too.
+                Err(TryOutcome::NotConnected(_)) if !request.is_body_taken() => {
+                    self.may_reuse = false;
+                    continue;
+                }
+                Err(TryOutcome::NoAnswer { why, .. }) => {
+                    Err(TryOutcome::NoAnswer { why, reused: true })
+                }
+                Err(outcome) => Err(outcome),
+            };
         }
     }
 
-    fn line(self, connection: Box<Wire>) -> Lease {
+    async fn find(&self, instance: &Instance, names: &Names) -> Result<Found, TryError> {
+        let reused = || self.kept.take(self.now, self.protocol).map(Found::Reused);
+        if self.may_reuse
+            && let Some(found) = reused()
+        {
+            return Ok(found);
+        }
+        let connect = self.limits.connect;
+        if !self.protocol.is_shared() || self.idle_max == 0 || !self.may_reuse {
+            return self.open(instance, names).await.map(Found::New);
+        }
+        let turn = self.kept.turn();
+        let waited = timeout_at(connect.at, turn.lock()).await;
+        let _turn = waited.map_err(|_| TryError::NotConnected(connect.span))?;
+        match reused() {
+            Some(found) => Ok(found),
+            None => self.open(instance, names).await.map(Found::New),
+        }
+    }
+
+    async fn open(&self, instance: &Instance, names: &Names) -> Result<Wire, TryError> {
+        let stream = dial(instance, names, self.limits.connect).await?;
+        let connection = Wire::open(stream, self.protocol, self.limits).await?;
+        self.kept.opened();
+        if let Some(listed) = connection.listed() {
+            self.kept.put(listed, self.until(), self.idle_max);
+        }
+        Ok(connection)
+    }
+
+    /// The time until which a connection may be kept.
+    fn until(&self) -> Instant {
+        self.now + self.idle_timeout
+    }
+
+    fn line(self, connection: Wire) -> Lease {
+        let until = self.until();
         let Self { kept, idle_max, .. } = self;
-        Lease { connection, kept, until: self.now + self.idle_timeout, idle_max }
+        Lease { connection, kept, until, idle_max }
     }
 }

@@ -15,12 +15,11 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    connection::{Connection, idle::Lease},
+    connection::{BrokenOff, Connection, Incoming, idle::Lease},
     failed_try::Span,
     tries::Deadline,
 };
@@ -164,7 +163,7 @@ impl Body {
 }
 
 enum Polled {
-    Came(Option<Result<Frame<Bytes>, hyper::Error>>),
+    Came(Option<Result<Frame<Bytes>, BrokenOff>>),
     Stalled,
 }
 

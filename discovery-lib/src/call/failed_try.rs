@@ -29,9 +29,15 @@ pub enum TryError {
     Unreachable(std::io::ErrorKind),
     /// No connection within this time.
     NotConnected(Duration),
+    /// It did not answer a new connection with HTTP/2: perhaps it has HTTP/1.1 only ([`CallOptions::protocol`](crate::CallOptions)).
+    NoHttp2,
     /// The connection was closed before the head of the response.
     Closed,
-    /// The response is not HTTP/1.1.
+    /// It refused the request before any processing: `REFUSED_STREAM` of HTTP/2.
+    StreamRefused,
+    /// It ended the request of HTTP/2 with this error code (RFC 9113, 7).
+    Reset(u32),
+    /// The response is not HTTP.
     Garbled,
     /// The head of its response has too many headers or too many bytes.
     HeadTooLong,
@@ -77,7 +83,10 @@ impl fmt::Display for TryError {
             Self::Refused => f.write_str("refused"),
             Self::Unreachable(kind) => write!(f, "unreachable ({kind})"),
             Self::NotConnected(after) => write!(f, "no connection in {}", Span(*after)),
+            Self::NoHttp2 => f.write_str("did not answer with HTTP/2: it may have HTTP/1.1 only"),
             Self::Closed => f.write_str("closed the connection before its response"),
+            Self::StreamRefused => f.write_str("refused the request (REFUSED_STREAM)"),
+            Self::Reset(code) => write!(f, "reset the request ({})", Code(*code)),
             Self::Garbled => f.write_str("sent a response that is not HTTP"),
             Self::HeadTooLong => write!(
                 f,
@@ -98,6 +107,34 @@ impl fmt::Display for TryError {
             Self::OtherService => f.write_str("is another service"),
             Self::Leaving => f.write_str("is shutting down"),
             Self::Answered(status) => write!(f, "answered {}", status.as_u16()),
+        }
+    }
+}
+
+/// An error code of HTTP/2 as text: its name in RFC 9113, 7, or its number.
+struct Code(u32);
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [&str; 14] = [
+            "NO_ERROR",
+            "PROTOCOL_ERROR",
+            "INTERNAL_ERROR",
+            "FLOW_CONTROL_ERROR",
+            "SETTINGS_TIMEOUT",
+            "STREAM_CLOSED",
+            "FRAME_SIZE_ERROR",
+            "REFUSED_STREAM",
+            "CANCEL",
+            "COMPRESSION_ERROR",
+            "CONNECT_ERROR",
+            "ENHANCE_YOUR_CALM",
+            "INADEQUATE_SECURITY",
+            "HTTP_1_1_REQUIRED",
+        ];
+        match NAMES.get(self.0 as usize) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "error {}", self.0),
         }
     }
 }

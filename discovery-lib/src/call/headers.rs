@@ -31,6 +31,13 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether the sender of a request takes trailers: of `TE`, only this goes to an instance, in HTTP/2 (RFC 9113, 8.2.2), where gRPC needs it.
+#[cfg(feature = "http2")]
+pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
+    let lists = headers.get_all(header::TE).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|word| word.trim().eq_ignore_ascii_case("trailers"))
+}
+
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),

@@ -20,6 +20,7 @@ mod failed_try;
 pub mod headers;
 mod options;
 mod outstanding;
+mod protocol;
 mod request;
 mod request_body;
 mod request_builder;
@@ -31,6 +32,7 @@ pub use body::Body;
 pub use client::Client;
 pub use failed_try::{FailedTry, TryError};
 pub use options::CallOptions;
+pub use protocol::Protocol;
 pub use request_body::RequestBody;
 pub use request_builder::RequestBuilder;
 #[cfg(feature = "reqwest")]

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
-use super::tries::Hedge;
+use super::{protocol::Protocol, tries::Hedge};
 use crate::{Error, error::Kind};
 
 /// The options of calls, for all services of a client ([`Client::with_options`](crate::Client::with_options)), for one service
@@ -62,6 +62,9 @@ pub struct CallOptions {
     /// How long an idle connection is kept. Default 4 s, at most 1 h. It must be less than the idle timeout of the servers (5 s in Node.js and
     /// Uvicorn): a request that meets a close cannot be told from one that was served.
     pub idle_timeout: Duration,
+    /// The version of HTTP. Default HTTP/1.1. With HTTP/2 the calls in flight to an instance share a connection, at most 100 of them; it is the
+    /// protocol of gRPC.
+    pub protocol: Protocol,
     /// Calls with the same key go to the same instance, while the instances are the same ([`PickOptions::key`](crate::PickOptions::key)).
     /// Default none: each call goes to the instance with the least load.
     pub key: Option<u64>,
@@ -83,6 +86,7 @@ impl Default for CallOptions {
             hedge: None,
             idle_max: 256,
             idle_timeout: Duration::from_secs(4),
+            protocol: Protocol::default(),
             key: None,
         }
     }
@@ -117,6 +121,7 @@ setters! {
     retry_window: Duration,
     idle_max: u32,
     idle_timeout: Duration,
+    protocol: Protocol,
     key: Option<u64>,
 }
 
@@ -137,6 +142,8 @@ impl CallOptions {
     }
 }
 
+const NO_HTTP2: &str =
+    "HTTP/2 needs the feature `http2` of discovery-lib, which this program was built without";
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::MAX;
 const RETRY_WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
 const IDLE_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
@@ -156,6 +163,9 @@ impl CallOptions {
             ("idle_timeout", self.idle_timeout, IDLE_TIMEOUT),
         ] {
             within(name, &value, &bounds)?;
+        }
+        if self.protocol == Protocol::Http2 && !cfg!(feature = "http2") {
+            return Err(Error::new(Kind::Setting, NO_HTTP2));
         }
         if let Some(Hedge::After(delay)) = self.hedge {
             within("hedge", &delay, &TIMEOUT)?;
@@ -200,6 +210,13 @@ mod tests {
         for options in [CallOptions::default(), least, most] {
             assert!(options.check().is_ok(), "{options:?}");
         }
+    }
+
+    #[cfg(not(feature = "http2"))]
+    #[test]
+    fn without_the_feature_http2_is_an_error() {
+        let error = CallOptions::default().protocol(Protocol::Http2).check().unwrap_err();
+        assert!(error.is_setting() && error.to_string() == NO_HTTP2, "{error}");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+#[cfg(feature = "http2")]
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use http_body::Body as _;
 
@@ -17,6 +19,9 @@ pub(crate) struct Outgoing<'a> {
     /// Path and query.
     target: Uri,
     headers: HeaderMap,
+    /// Whether the caller takes trailers. HTTP/1.1 has another form for it, on which no server relies.
+    #[cfg(feature = "http2")]
+    takes_trailers: bool,
     body: Content,
     service: &'a HeaderValue,
 }
@@ -26,13 +31,23 @@ impl<'a> Outgoing<'a> {
         let (head, body) = request.into_parts();
         let target = head.uri.into_parts().path_and_query.map_or_else(Uri::default, Uri::from);
         let mut headers = head.headers;
+        #[cfg(feature = "http2")]
+        let takes_trailers = headers::takes_trailers(&headers);
         headers::strip_hop_by_hop(&mut headers);
         // The connection takes the length from the body; it states none for an empty one.
         headers.remove(header::CONTENT_LENGTH);
         if body.size_hint().exact() == Some(0) && has_content(&head.method) {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        Self { method: head.method, target, headers, body: body.0, service }
+        Self {
+            method: head.method,
+            target,
+            headers,
+            #[cfg(feature = "http2")]
+            takes_trailers,
+            body: body.0,
+            service,
+        }
     }
 
     /// Whether the body is a stream, which is sent once.
@@ -66,6 +81,40 @@ impl<'a> Outgoing<'a> {
         headers.insert(headers::SERVICE, self.service.clone());
         *request.headers_mut() = headers;
         request
+    }
+}
+
+#[cfg(feature = "http2")]
+impl Outgoing<'_> {
+    /// For one more try, in HTTP/2: its head, and its body if there is one.
+    pub(crate) fn to_http2(&self) -> (Request<()>, Option<&Content>) {
+        let mut request = Request::new(());
+        *request.method_mut() = self.method.clone();
+        let mut headers = self.headers.clone();
+        let host = headers.remove(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
+        *request.uri_mut() = self.url(host);
+        headers.insert(headers::SERVICE, self.service.clone());
+        if self.takes_trailers {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
+        let is_empty = match &self.body {
+            Content::Bytes(bytes) => bytes.is_empty(),
+            Content::Stream(stream) => stream.is_end_stream(),
+        };
+        if let Some(length) = self.body.length().filter(|_| !is_empty) {
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+        *request.headers_mut() = headers;
+        (request, (!is_empty).then_some(&self.body))
+    }
+
+    /// The target with an authority: that of `Host`, or the service.
+    fn url(&self, host: Option<Authority>) -> Uri {
+        let mut url = self.target.clone().into_parts();
+        url.scheme = Some(Scheme::HTTP);
+        url.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+        url.authority = host.or_else(|| self.service.to_str().ok()?.parse().ok());
+        Uri::from_parts(url).unwrap_or_else(|_| self.target.clone())
     }
 }
 

@@ -19,7 +19,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// [`RequestBody::new`] takes any [`http_body::Body`], which is sent once: a try that failed before the first frame was taken from it may be
 /// followed by another; after that the call fails with the error of the try. It is polled no faster than the instance accepts data.
-/// Trailers are sent if the request has a `Trailer` header that names them and the body has no exact size hint.
+/// In HTTP/1.1, trailers are sent if the request has a `Trailer` header that names them and the body has no exact size hint; in HTTP/2 always.
 ///
 /// ```
 /// use discovery::RequestBody;
@@ -33,6 +33,17 @@ pub struct RequestBody(pub(crate) Content);
 pub(crate) enum Content {
     Bytes(Bytes),
     Stream(SharedStream),
+}
+
+#[cfg(feature = "http2")]
+impl Content {
+    /// Its bytes, if their number is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes.len() as u64),
+            Self::Stream(stream) => stream.size_hint().exact(),
+        }
+    }
 }
 
 impl RequestBody {

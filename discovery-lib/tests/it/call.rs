@@ -7,6 +7,8 @@ mod connections;
 mod errors;
 mod from_disk;
 mod hedging;
+#[cfg(feature = "http2")]
+mod http2;
 mod options;
 mod outcomes;
 mod requests;

@@ -14,18 +14,15 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as _, Frame};
-use hyper::{
-    body::Incoming,
-    client::conn::{
-        TrySendError,
-        http1::{self, SendRequest},
-    },
+use hyper::client::conn::{
+    TrySendError,
+    http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
     runtime::{self, Handle},
-    time::{Instant, Sleep, sleep_until},
+    time::Instant,
 };
 
 use super::{
@@ -34,16 +31,13 @@ use super::{
         request::Outgoing,
         tries::{Deadline, Limits, TryOutcome, TryTimer},
     },
-    Connection,
+    Connection, HEAD_MAX, Share,
+    alarm::Alarm,
+    incoming::{BrokenOff, Incoming},
     socket::{Socket, Traffic},
     upload::Upload,
     waker::CoalescingWaker,
 };
-
-/// The maximum length of a response head; a body is read in pieces of at most this size.
-pub(in crate::call) const HEAD_MAX: usize = 64 * 1024;
-/// The maximum number of headers of a response. It is hyper's own limit; any other costs an allocation per response.
-pub(in crate::call) const HEADERS_MAX: usize = 100;
 
 pub(crate) struct Http1 {
     sender: SendRequest<Upload>,
@@ -52,13 +46,12 @@ pub(crate) struct Http1 {
     traffic: Arc<Traffic>,
     waker: Arc<CoalescingWaker>,
     runtime: runtime::Id,
-    /// Set for the deadline of one request, and moved to a later deadline only when it fires: most responses arrive long before, and setting a
-    /// timer per request costs more than the rest of the wait.
-    timer: Pin<Box<Sleep>>,
+    alarm: Alarm,
 }
 
-impl Connection for Http1 {
-    async fn open(stream: TcpStream, deadline: Deadline) -> Result<Self, TryError> {
+impl Http1 {
+    /// The deadline is that of the first response.
+    pub(super) async fn open(stream: TcpStream, deadline: Deadline) -> Result<Self, TryError> {
         let (socket, traffic) = Socket::new(stream);
         let opened = http1::Builder::new()
             .max_buf_size(HEAD_MAX)
@@ -66,11 +59,13 @@ impl Connection for Http1 {
             .handshake(TokioIo::new(socket))
             .await;
         let (sender, driver) = opened.map_err(|_| TryError::Closed)?;
-        let timer = Box::pin(sleep_until(deadline.at));
+        let alarm = Alarm::new(deadline);
         let (waker, runtime) = (CoalescingWaker::new(), Handle::current().id());
-        Ok(Self { sender, driver: Some(driver), traffic, waker, runtime, timer })
+        Ok(Self { sender, driver: Some(driver), traffic, waker, runtime, alarm })
     }
+}
 
+impl Connection for Http1 {
     fn runtime(&self) -> runtime::Id {
         self.runtime
     }
@@ -89,7 +84,8 @@ impl Connection for Http1 {
         // The driver is polled first: hyper reads before it writes, so a connection that has ended accepts no request.
         let mut answer = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| match self.poll(cx, |_, cx| answer.as_mut().poll(cx)) {
-            Poll::Ready(answer) => Poll::Ready(answer.map_err(|error| self.lost(error, written))),
+            Poll::Ready(Ok(head)) => Poll::Ready(Ok(head.map(Incoming::Http1))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.lost(error, written))),
             Poll::Pending => {
                 let (is_sent, written) = (self.traffic.is_sent(), self.traffic.written());
                 let deadline = if self.traffic.is_starved() {
@@ -104,23 +100,14 @@ impl Connection for Http1 {
     }
 
     fn poll_late(&mut self, deadline: Deadline, cx: &mut Context<'_>) -> Poll<()> {
-        if self.timer.deadline() > deadline.at {
-            self.timer.as_mut().reset(deadline.at);
-        }
-        while self.timer.as_mut().poll(cx).is_ready() {
-            if self.timer.deadline() >= deadline.at {
-                return Poll::Ready(());
-            }
-            self.timer.as_mut().reset(deadline.at);
-        }
-        Poll::Pending
+        self.alarm.poll(deadline, cx)
     }
 
     fn poll_frame(
         &mut self,
         body: &mut Incoming,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let mut body = Pin::new(body);
         self.poll(cx, |_, cx| body.as_mut().poll_frame(cx))
     }
@@ -135,6 +122,10 @@ impl Connection for Http1 {
             }
         };
         self.poll(&mut no_task, is_idle).is_ready()
+    }
+
+    fn share(&self) -> Share<Self> {
+        Share::Alone
     }
 }
 

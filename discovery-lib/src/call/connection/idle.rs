@@ -1,17 +1,25 @@
-//! The idle connections to one member, kept for the next call.
+//! The idle connections to one member, kept for the next call. Those that take several requests at the same time stay in the list while they
+//! are in use.
 //!
 //! They belong to the member, so all its callers share them. They are closed when the member has left the pool and its last call has ended.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
 
 use tokio::{
-    runtime::Handle,
+    runtime::{self, Handle},
+    sync::Mutex as Turns,
     time::{Instant, sleep_until},
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Connection, Wire};
+use super::{super::protocol::Protocol, Connection, Share, Wire};
 use crate::Pick;
+
+/// When the time of a connection is over while it is in use, it is looked at again after this time.
+const USED_CHECKED_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct IdleConnections(Mutex<State>);
@@ -24,19 +32,27 @@ struct State {
     reaper: Option<AbortOnDropHandle<()>>,
     /// The runtime of the last opened connection, on which the reaper runs: a connection may be returned on a thread without a runtime.
     runtime: Option<Handle>,
+    /// The turns of those that open a shared connection, one per runtime: the task that has the turn of another one may never run again.
+    turns: Vec<(runtime::Id, Weak<Turns<()>>)>,
 }
 
 #[derive(Debug)]
 struct Idle {
-    /// The time at which it expires and is closed.
+    /// The time at which it expires and is closed, unless it is in use.
     until: Instant,
-    connection: Box<Wire>,
+    connection: Wire,
+}
+
+impl Idle {
+    fn is_kept(&self, now: Instant) -> bool {
+        now < self.until || self.connection.is_in_use()
+    }
 }
 
 /// A connection in use, and the idle connections to which it returns.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    pub(crate) connection: Box<Wire>,
+    pub(crate) connection: Wire,
     pub(crate) kept: Arc<IdleConnections>,
     /// The time until which it may be kept.
     pub(crate) until: Instant,
@@ -64,23 +80,56 @@ impl IdleConnections {
         self.state().runtime = Some(Handle::current());
     }
 
-    /// An idle connection of this runtime that has not expired: a connection of another runtime is not driven if that has ended. The server may
-    /// still have closed it.
-    pub(crate) fn take(&self, now: Instant) -> Option<Box<Wire>> {
+    /// An idle connection of this runtime and protocol that has not expired, or a part of a shared one: a connection of another runtime is not
+    /// driven if that has ended. The server may still have closed it.
+    pub(crate) fn take(&self, now: Instant, protocol: Protocol) -> Option<Wire> {
         let here = Handle::current().id();
-        let is_usable = |idle: &Idle| idle.connection.runtime() == here && now < idle.until;
         let mut state = self.state();
-        let place = state.idle.iter().rposition(is_usable)?;
-        Some(state.idle.remove(place).connection)
+        for place in (0..state.idle.len()).rev() {
+            let Idle { connection, .. } = &state.idle[place];
+            if connection.runtime() != here
+                || !state.idle[place].is_kept(now)
+                || !connection.is(protocol)
+            {
+                continue;
+            }
+            match connection.share() {
+                Share::Alone => return Some(state.idle.remove(place).connection),
+                Share::With(part) => return Some(part),
+                Share::Full => {}
+                Share::Ended => drop(state.idle.remove(place)),
+            }
+        }
+        None
+    }
+
+    /// The turn to open a connection that others share: calls that begin together wait for one connection, and do not open one each.
+    pub(crate) fn turn(&self) -> Arc<Turns<()>> {
+        let here = Handle::current().id();
+        let mut state = self.state();
+        state.turns.retain(|(_, turn)| turn.strong_count() > 0);
+        let known = state.turns.iter().find(|(runtime, _)| *runtime == here);
+        known.and_then(|(_, turn)| turn.upgrade()).unwrap_or_else(|| {
+            let turn = Arc::default();
+            state.turns.push((here, Arc::downgrade(&turn)));
+            turn
+        })
     }
 
     /// Keeps an idle connection, unless the limit is reached.
-    fn put(self: &Arc<Self>, connection: Box<Wire>, until: Instant, idle_max: u32) {
+    pub(crate) fn put(self: &Arc<Self>, connection: Wire, until: Instant, idle_max: u32) {
         let mut state = self.state();
+        if connection.is_shared()
+            && let Some(listed) =
+                state.idle.iter_mut().find(|it| it.connection.is_same(&connection))
+        {
+            listed.until = listed.until.max(until);
+            return;
+        }
         if state.idle.len() >= idle_max as usize {
             // Those of a runtime that ended have no reaper.
             let now = Instant::now();
-            state.idle.retain(|idle| now < idle.until);
+            state.idle.retain(|idle| idle.is_kept(now));
         }
         if state.idle.len() >= idle_max as usize {
             return;
@@ -97,8 +146,9 @@ impl IdleConnections {
     /// Closes expired connections, and returns the time at which the next one expires. If none is left, the reaper ends.
     fn close_old(&self, now: Instant) -> Option<Instant> {
         let mut state = self.state();
-        state.idle.retain(|idle| now < idle.until);
-        let next = state.idle.iter().map(|idle| idle.until).min();
+        state.idle.retain(|idle| idle.is_kept(now));
+        let in_use = now + USED_CHECKED_AFTER;
+        let next = state.idle.iter().map(|it| if now < it.until { it.until } else { in_use }).min();
         if next.is_none() {
             state.reaper = None;
         }

@@ -30,6 +30,8 @@ pub(crate) struct Socket {
 pub(crate) struct Traffic {
     /// Bytes written since the connection was opened.
     written: AtomicU64,
+    /// Successful reads since the connection was opened.
+    read: AtomicU64,
     /// Bytes of the request's body that hyper has not taken yet.
     unsent: AtomicUsize,
     /// Whether all that hyper has taken is written.
@@ -79,6 +81,17 @@ impl Traffic {
         self.written.load(Relaxed)
     }
 
+    /// Successful reads since the connection was opened.
+    #[cfg(feature = "http2")]
+    pub(crate) fn read(&self) -> u64 {
+        self.read.load(Relaxed)
+    }
+
+    /// Only the task that drives the connection calls it, so it needs no read-modify-write.
+    fn note_read(&self) {
+        self.read.store(self.read.load(Relaxed) + 1, Relaxed);
+    }
+
     /// This number of bytes of a request's body is not taken yet, and the taken bytes are not written yet.
     pub(crate) fn begin(&self, unsent: usize) {
         self.unsent.store(unsent, Relaxed);
@@ -119,6 +132,9 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if polled.is_ready() {
+            self.traffic.note_read();
+        }
         if !self.traffic.asks_system.load(Relaxed) {
             return polled;
         }
