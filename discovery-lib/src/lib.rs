@@ -226,6 +226,7 @@ pub mod serve;
 mod settings;
 #[cfg(test)]
 mod simulation;
+mod tls;
 mod unfold;
 mod watch;
 
@@ -235,8 +236,8 @@ pub use balance::{
 };
 pub use builder::DiscoveryBuilder;
 pub use call::{
-    Body, CallOptions, Client, FailedTry, Protocol, RequestBody, RequestBuilder, TryError, headers,
-    tries,
+    Body, CallOptions, Client, FailedTry, Protocol, RequestBody, RequestBuilder, TlsError,
+    TryError, headers, tries,
 };
 pub use check_result::CheckResult;
 pub use discovery::Discovery;
@@ -253,4 +254,5 @@ pub use registration::{
     Advertise, Details, Lifecycle, Registered, Registration, ShutdownSignal, shutdown_signal,
 };
 pub use settings::{DnsAddress, Settings, Variable};
+pub use tls::{ClientCertificate, Tls, Verification};
 pub use watch::{Changes, Origin, Snapshot, Source, Watch, Watched};

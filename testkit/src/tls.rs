@@ -83,6 +83,14 @@ impl Front {
         Ok(())
     }
 
+    /// New connections choose among these versions of HTTP (ALPN), until the certificate is replaced. At first there are none.
+    pub fn offer(&self, protocols: &[&str]) {
+        let mut config = self.shared.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut offering = ServerConfig::clone(&config);
+        offering.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
+        *config = Arc::new(offering);
+    }
+
     /// Handshakes that succeeded.
     pub fn handshakes(&self) -> u64 {
         self.shared.handshakes.load(Relaxed)

@@ -5,6 +5,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use crate::{
     Host,
     error::{Error, Kind},
+    tls::NO_TLS,
 };
 
 /// The port of Consul's HTTP API.
@@ -131,9 +132,6 @@ impl FromStr for Address {
 const TAKES: &str = "it takes host:port, http://host:port, https://host:port or unix:///path";
 /// The error for one with a user name.
 const NO_USER: &str = "a user and a password belong in CONSUL_HTTP_AUTH, as user:password";
-/// The error for a setting that needs TLS.
-pub(crate) const NO_TLS: &str =
-    "TLS needs the feature `tls` of discovery-lib, which this program was built without";
 
 impl Address {
     /// The host of an address without one.

@@ -39,13 +39,13 @@ use http::StatusCode;
 /// The JSON of Consul's HTTP API, in which [`AgentClient`] answers.
 pub use consul_wire as wire;
 
+pub use crate::tls::{ClientCertificate, Tls, Verification};
 pub use address::{Address, Scheme};
-pub(crate) use address::{NO_TLS, is_host, split_host_port};
+pub(crate) use address::{is_host, split_host_port};
 pub use credentials::{BasicAuth, Secret, Token};
 pub(crate) use last_answer::LastAnswer;
 pub(crate) use node::{AtAgent, CheckAtAgent};
 pub use read::{Answer, LeftOut, ReadOptions};
-pub use tls::{ClientCertificate, Tls, Verification};
 
 use crate::{Error, Host, Query, ServiceId, instance::INCARNATION};
 use exchange::Http;

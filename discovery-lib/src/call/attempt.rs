@@ -7,12 +7,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     connection::{
-        Connection, Incoming, Wire,
+        Connection, How, Incoming, Wire,
         dial::dial,
-        idle::{IdleConnections, Lease},
+        idle::{Idle, IdleConnections, Lease},
     },
     failed_try::TryError,
-    protocol::Protocol,
     request::Outgoing,
     tries::{Limits, TryOutcome},
 };
@@ -24,7 +23,7 @@ pub(crate) struct Attempt {
     pub(crate) kept: Arc<IdleConnections>,
     /// Whether an idle connection may be used.
     pub(crate) may_reuse: bool,
-    pub(crate) protocol: Protocol,
+    pub(crate) how: How,
     pub(crate) limits: Limits,
     /// Idle connections kept per instance.
     pub(crate) idle_max: u32,
@@ -79,31 +78,35 @@ impl Attempt {
     }
 
     async fn find(&self, instance: &Instance, names: &Names) -> Result<Found, TryError> {
-        let reused = || self.kept.take(self.now, self.protocol).map(Found::Reused);
+        let reused = || self.kept.take(self.now, &self.how).map(Found::Reused);
         if self.may_reuse
             && let Some(found) = reused()
         {
             return Ok(found);
         }
         let connect = self.limits.connect;
-        if !self.protocol.is_shared() || self.idle_max == 0 || !self.may_reuse {
+        let is_listed = self.may_reuse && self.idle_max > 0;
+        if !is_listed || !self.kept.expects_shared(&self.how) {
             return self.open(instance, names).await.map(Found::New);
         }
         let turn = self.kept.turn();
         let waited = timeout_at(connect.at, turn.lock()).await;
-        let _turn = waited.map_err(|_| TryError::NotConnected(connect.span))?;
-        match reused() {
-            Some(found) => Ok(found),
-            None => self.open(instance, names).await.map(Found::New),
+        let waited = waited.map_err(|_| TryError::NotConnected(connect.span))?;
+        if let Some(found) = reused() {
+            return Ok(found);
         }
+        // The instance may have chosen a version in which no connection is shared.
+        let _turn = self.kept.expects_shared(&self.how).then_some(waited);
+        self.open(instance, names).await.map(Found::New)
     }
 
     async fn open(&self, instance: &Instance, names: &Names) -> Result<Wire, TryError> {
         let stream = dial(instance, names, self.limits.connect).await?;
-        let connection = Wire::open(stream, self.protocol, self.limits).await?;
-        self.kept.opened();
-        if let Some(listed) = connection.listed() {
-            self.kept.put(listed, self.until(), self.idle_max);
+        let connection = Wire::open(stream, &instance.host, &self.how, self.limits).await?;
+        self.kept.opened(&connection, &self.how);
+        if let Some(connection) = connection.listed() {
+            let (tls, until) = (self.how.tls.clone(), self.until());
+            self.kept.put(Idle { connection, tls, until }, self.idle_max);
         }
         Ok(connection)
     }
@@ -115,7 +118,7 @@ impl Attempt {
 
     fn line(self, connection: Wire) -> Lease {
         let until = self.until();
-        let Self { kept, idle_max, .. } = self;
-        Lease { connection, kept, until, idle_max }
+        let Self { kept, idle_max, how, .. } = self;
+        Lease { connection, tls: how.tls, kept, until, idle_max }
     }
 }

@@ -20,6 +20,9 @@ pub(crate) const SERVICES_MAX: usize = 256;
 /// A service that was not called for this time may be replaced by another one.
 pub(crate) const UNUSED_MAX: Duration = LINGER;
 
+/// Why a URL with https:// is refused.
+const NEEDS_TLS: &str = "https:// needs TLS in the options of its calls (CallOptions::tls)";
+
 /// Calls services by name. Cheap to clone; clones share pools, connections and retry budgets.
 ///
 /// The host of a URL is a service: `http://service2/orders?id=7` requests `/orders?id=7` from an instance of service2. Each try goes to the
@@ -160,8 +163,16 @@ impl Client {
             own.check()?;
         }
         let upstream = self.upstream(service_of(request.uri())?)?;
+        let options = own.as_ref().unwrap_or(upstream.options());
+        if request.uri().scheme() == Some(&Scheme::HTTPS) && options.tls.is_none() {
+            return Err(not_callable(shown(request.uri()), NEEDS_TLS));
+        }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &options.tls {
+            tls.ready().await?;
+        }
         let request = Outgoing::new(request.map(Into::into), upstream.name());
-        upstream.call(&request, own.as_ref().unwrap_or(upstream.options())).await
+        upstream.call(&request, options).await
     }
 
     /// The options of the calls of a service that have none of their own.
@@ -233,8 +244,8 @@ fn make_room(upstreams: &mut Upstreams, service: &str, now: Instant) -> Result<(
 /// The service that a URL names.
 fn service_of(url: &Uri) -> Result<&str, Error> {
     let refused = |reason| Err(not_callable(shown(url), reason));
-    if url.scheme() != Some(&Scheme::HTTP) {
-        return refused("a service is called with http://");
+    if ![Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&url.scheme()) {
+        return refused("a service is called with http:// or https://");
     }
     match url.authority() {
         Some(authority) if authority.as_str() == authority.host() => Ok(authority.host()),

@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-use super::connection::{HEAD_MAX, HEADERS_MAX};
+use super::{
+    TlsError,
+    connection::{HEAD_MAX, HEADERS_MAX},
+};
 use crate::Instance;
 
 /// One try of a call that failed.
@@ -29,6 +32,8 @@ pub enum TryError {
     Unreachable(std::io::ErrorKind),
     /// No connection within this time.
     NotConnected(Duration),
+    /// There is no TLS with it.
+    Tls(TlsError),
     /// It did not answer a new connection with HTTP/2: perhaps it has HTTP/1.1 only ([`CallOptions::protocol`](crate::CallOptions)).
     NoHttp2,
     /// The connection was closed before the head of the response.
@@ -83,6 +88,7 @@ impl fmt::Display for TryError {
             Self::Refused => f.write_str("refused"),
             Self::Unreachable(kind) => write!(f, "unreachable ({kind})"),
             Self::NotConnected(after) => write!(f, "no connection in {}", Span(*after)),
+            Self::Tls(error) => error.fmt(f),
             Self::NoHttp2 => f.write_str("did not answer with HTTP/2: it may have HTTP/1.1 only"),
             Self::Closed => f.write_str("closed the connection before its response"),
             Self::StreamRefused => f.write_str("refused the request (REFUSED_STREAM)"),

@@ -25,6 +25,8 @@ mod request;
 mod request_body;
 mod request_builder;
 mod tcp;
+mod tls;
+mod tls_error;
 pub mod tries;
 mod upstream;
 
@@ -35,5 +37,6 @@ pub use options::CallOptions;
 pub use protocol::Protocol;
 pub use request_body::RequestBody;
 pub use request_builder::RequestBuilder;
+pub use tls_error::TlsError;
 #[cfg(feature = "reqwest")]
 pub(crate) use upstream::first_pick;

@@ -2,8 +2,8 @@
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
-use super::{protocol::Protocol, tries::Hedge};
-use crate::{Error, error::Kind};
+use super::{protocol::Protocol, tls::InstanceTls, tries::Hedge};
+use crate::{Error, Tls, error::Kind};
 
 /// The options of calls, for all services of a client ([`Client::with_options`](crate::Client::with_options)), for one service
 /// ([`Client::with_service_options`](crate::Client::with_service_options)), or for one request (as an extension of it, see
@@ -62,9 +62,10 @@ pub struct CallOptions {
     /// How long an idle connection is kept. Default 4 s, at most 1 h. It must be less than the idle timeout of the servers (5 s in Node.js and
     /// Uvicorn): a request that meets a close cannot be told from one that was served.
     pub idle_timeout: Duration,
-    /// The version of HTTP. Default HTTP/1.1. With HTTP/2 the calls in flight to an instance share a connection, at most 100 of them; it is the
-    /// protocol of gRPC.
+    /// The version of HTTP. Default [`Protocol::Auto`]. With HTTP/2 the calls in flight to an instance share a connection, at most 100 of them;
+    /// it is the protocol of gRPC.
     pub protocol: Protocol,
+    pub(crate) tls: Option<InstanceTls>,
     /// Calls with the same key go to the same instance, while the instances are the same ([`PickOptions::key`](crate::PickOptions::key)).
     /// Default none: each call goes to the instance with the least load.
     pub key: Option<u64>,
@@ -87,6 +88,7 @@ impl Default for CallOptions {
             idle_max: 256,
             idle_timeout: Duration::from_secs(4),
             protocol: Protocol::default(),
+            tls: None,
             key: None,
         }
     }
@@ -142,6 +144,29 @@ impl CallOptions {
     }
 }
 
+impl CallOptions {
+    /// Calls instances over TLS (feature `tls`), or without (the default). The files are read again for each connection, as those for the
+    /// agent. The handshake is part of [`connect_timeout`](Self#structfield.connect_timeout).
+    ///
+    /// The certificate of an instance must have the name [`Tls::server_name`], or else the host of the instance as Consul has it. That is an IP
+    /// address mostly, which the certificate must then have as a subject alternative name; one name for all instances needs `server_name`.
+    ///
+    /// The URL of a service stays `http://`: whether its calls use TLS is a property of the service. With `https://` a call without these
+    /// options is an error.
+    ///
+    /// ```
+    /// use discovery::{CallOptions, Tls};
+    ///
+    /// let tls = Tls::default().ca_file("/etc/ca.pem").server_name("orders.service.consul");
+    /// let options = CallOptions::default().tls(tls);
+    /// ```
+    #[must_use]
+    pub fn tls(mut self, tls: impl Into<Option<Tls>>) -> Self {
+        self.tls = tls.into().map(InstanceTls::new);
+        self
+    }
+}
+
 const NO_HTTP2: &str =
     "HTTP/2 needs the feature `http2` of discovery-lib, which this program was built without";
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::MAX;
@@ -166,6 +191,9 @@ impl CallOptions {
         }
         if self.protocol == Protocol::Http2 && !cfg!(feature = "http2") {
             return Err(Error::new(Kind::Setting, NO_HTTP2));
+        }
+        if let Some(tls) = &self.tls {
+            tls.check()?;
         }
         if let Some(Hedge::After(delay)) = self.hedge {
             within("hedge", &delay, &TIMEOUT)?;

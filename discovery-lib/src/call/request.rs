@@ -87,12 +87,12 @@ impl<'a> Outgoing<'a> {
 #[cfg(feature = "http2")]
 impl Outgoing<'_> {
     /// For one more try, in HTTP/2: its head, and its body if there is one.
-    pub(crate) fn to_http2(&self) -> (Request<()>, Option<&Content>) {
+    pub(crate) fn to_http2(&self, scheme: Scheme) -> (Request<()>, Option<&Content>) {
         let mut request = Request::new(());
         *request.method_mut() = self.method.clone();
         let mut headers = self.headers.clone();
         let host = headers.remove(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
-        *request.uri_mut() = self.url(host);
+        *request.uri_mut() = self.url(scheme, host);
         headers.insert(headers::SERVICE, self.service.clone());
         if self.takes_trailers {
             headers.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -109,9 +109,9 @@ impl Outgoing<'_> {
     }
 
     /// The target with an authority: that of `Host`, or the service.
-    fn url(&self, host: Option<Authority>) -> Uri {
+    fn url(&self, scheme: Scheme, host: Option<Authority>) -> Uri {
         let mut url = self.target.clone().into_parts();
-        url.scheme = Some(Scheme::HTTP);
+        url.scheme = Some(scheme);
         url.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
         url.authority = host.or_else(|| self.service.to_str().ok()?.parse().ok());
         Uri::from_parts(url).unwrap_or_else(|_| self.target.clone())

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Body, CallOptions,
     attempt::{Answer, Attempt},
-    connection::idle::IdleConnections,
+    connection::{How, idle::IdleConnections},
     failed_try::Span,
     headers,
     outstanding::{Event, Outstanding},
@@ -129,11 +129,11 @@ impl<'a> Call<'a> {
 
     /// Starts a try.
     fn start(&mut self, pick: Pick, now: Instant) -> impl Future<Output = Ended> + use<'a> {
-        let CallOptions { idle_max, idle_timeout, protocol, .. } = *self.options;
+        let CallOptions { idle_max, idle_timeout, .. } = *self.options;
         let attempt = Attempt {
             kept: IdleConnections::of(&pick),
             may_reuse: !self.tries.wants_fresh_connection(),
-            protocol,
+            how: How::of(self.options),
             limits: self.tries.start(&pick, now),
             idle_max,
             idle_timeout,

@@ -8,11 +8,12 @@ use super::{DnsAddress, Settings};
 use crate::{
     Host, Source,
     agent::{
-        Address, AgentSettings, BasicAuth, ClientCertificate, NO_TLS, Tls, Token, Verification,
+        Address, AgentSettings, BasicAuth, ClientCertificate, Tls, Token, Verification,
         split_host_port,
     },
     error::{Error, Kind},
     redact::without_secrets,
+    tls::NO_TLS,
 };
 
 /// A variable that [`Settings::from_vars`] reads ([`Settings::variables`]).

@@ -15,6 +15,8 @@ mod requests;
 mod server;
 mod streams;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 mod uploads;
 
 use std::{net::SocketAddr, time::Duration};

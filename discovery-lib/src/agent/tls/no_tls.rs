@@ -4,11 +4,8 @@ use std::io;
 
 use tokio::net::TcpStream;
 
-use super::{
-    super::{Address, connect::ConnectError, stream::Stream},
-    Tls,
-};
-use crate::Error;
+use super::super::{Address, connect::ConnectError, stream::Stream};
+use crate::{Error, Tls};
 
 /// There is none.
 #[derive(Debug)]

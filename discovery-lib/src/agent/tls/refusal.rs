@@ -1,10 +1,10 @@
 //! Why there is no TLS connection: what was wrong, and what would be right, as one fragment.
 
-use std::{error::Error as StdError, io};
+use std::error::Error as StdError;
 
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 
-use super::Tls;
+use crate::{Tls, tls::cause};
 
 /// The settings that an explanation names.
 #[derive(Debug, Clone, Copy)]
@@ -14,12 +14,7 @@ impl Refusal<'_> {
     /// The reason, if an error or one of its causes is one of TLS. After a handshake of TLS 1.3 the agent's verdict on the client's
     /// certificate arrives in place of the first response.
     pub(in crate::agent) fn of(self, err: &(dyn StdError + 'static)) -> Option<String> {
-        std::iter::successors(Some(err), |&err| err.source()).find_map(|err| {
-            // An io::Error is not the cause of itself: what it wraps is hidden from `source`.
-            let wrapped = err.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-            let err = wrapped.and_then(|err| err.downcast_ref()).or(err.downcast_ref::<Error>());
-            err.map(|err| self.explain(err))
-        })
+        cause(err).map(|err| self.explain(err))
     }
 
     fn explain(self, err: &Error) -> String {

@@ -7,11 +7,13 @@ use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
 use super::{
     super::{Address, Scheme, address::split_host_port, connect::ConnectError, stream::Stream},
-    Tls,
-    current::Current,
     refusal::Refusal,
 };
-use crate::{Error, Host, error::Kind};
+use crate::{
+    Error, Tls,
+    error::Kind,
+    tls::{Current, server_name},
+};
 
 /// What TLS needs beside a stream.
 #[derive(Debug)]
@@ -32,11 +34,7 @@ impl Secure {
             Some(name) => split_host_port(name).and_then(|(host, _)| host),
             None => Some(host.clone()),
         };
-        let name = name.and_then(|host| match host {
-            Host::Ip(ip) => Some(ServerName::IpAddress(ip.into())),
-            Host::Name(name) => ServerName::try_from(name.trim_end_matches('.').to_owned()).ok(),
-        });
-        let name = name.ok_or_else(|| {
+        let name = name.and_then(|host| server_name(&host)).ok_or_else(|| {
             let shown = tls.server_name.clone().unwrap_or_else(|| host.to_string());
             let text = format!(
                 "no certificate can have the name {shown:?}: set CONSUL_TLS_SERVER_NAME to a host name or an IP address"

@@ -19,7 +19,7 @@ use testkit::{
 };
 use tokio::time::{sleep, timeout};
 
-use super::{super::*, Tls};
+use super::super::*;
 
 /// The deadline of everything that a test waits for, generous for a slow machine.
 const SOON: Duration = Duration::from_secs(90);

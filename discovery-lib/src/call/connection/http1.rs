@@ -20,7 +20,6 @@ use hyper::client::conn::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
-    net::TcpStream,
     runtime::{self, Handle},
     time::Instant,
 };
@@ -34,7 +33,8 @@ use super::{
     Connection, HEAD_MAX, Share,
     alarm::Alarm,
     incoming::{BrokenOff, Incoming},
-    socket::{Socket, Traffic},
+    socket::Traffic,
+    transport::Transport,
     upload::Upload,
     waker::CoalescingWaker,
 };
@@ -42,7 +42,7 @@ use super::{
 pub(crate) struct Http1 {
     sender: SendRequest<Upload>,
     /// None once the connection has ended: hyper returns a queued request only when the driver is dropped.
-    driver: Option<http1::Connection<TokioIo<Socket>, Upload>>,
+    driver: Option<http1::Connection<TokioIo<Transport>, Upload>>,
     traffic: Arc<Traffic>,
     waker: Arc<CoalescingWaker>,
     runtime: runtime::Id,
@@ -51,12 +51,12 @@ pub(crate) struct Http1 {
 
 impl Http1 {
     /// The deadline is that of the first response.
-    pub(super) async fn open(stream: TcpStream, deadline: Deadline) -> Result<Self, TryError> {
-        let (socket, traffic) = Socket::new(stream);
+    pub(super) async fn open(transport: Transport, deadline: Deadline) -> Result<Self, TryError> {
+        let traffic = transport.traffic();
         let opened = http1::Builder::new()
             .max_buf_size(HEAD_MAX)
             .writev(false)
-            .handshake(TokioIo::new(socket))
+            .handshake(TokioIo::new(transport))
             .await;
         let (sender, driver) = opened.map_err(|_| TryError::Closed)?;
         let alarm = Alarm::new(deadline);
@@ -133,6 +133,9 @@ impl Http1 {
     /// The reason for which a request has no response; `written` is the number of bytes written before it.
     fn lost(&self, mut lost: TrySendError<Request<Upload>>, written: u64) -> TryOutcome {
         let error = lost.take_message().is_none().then(|| lost.error());
+        if let Some(why) = self.traffic.refusal() {
+            return TryOutcome::NotConnected(why);
+        }
         match error {
             None => TryOutcome::IdleClosed,
             Some(error) if error.is_user() => TryOutcome::OutOfTime(TryError::BodyFailed),
@@ -181,6 +184,7 @@ mod tests {
     use std::time::Duration;
 
     use http::HeaderValue;
+    use tokio::net::TcpStream;
 
     use super::*;
 
@@ -189,7 +193,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let deadline = Deadline::after(Duration::from_secs(10), Instant::now());
-        let mut connection = Http1::open(stream, deadline).await.unwrap();
+        let mut connection = Http1::open(Transport::plain(stream), deadline).await.unwrap();
         // A reset that becomes visible only when the runtime writes.
         let (peer, _) = listener.accept().unwrap();
         peer.set_nonblocking(true).unwrap();

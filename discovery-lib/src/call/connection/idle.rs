@@ -15,7 +15,10 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{super::protocol::Protocol, Connection, Share, Wire};
+use super::{
+    super::{protocol::Protocol, tls::InstanceTls},
+    Connection, How, Share, Wire,
+};
 use crate::Pick;
 
 /// When the time of a connection is over while it is in use, it is looked at again after this time.
@@ -34,13 +37,17 @@ struct State {
     runtime: Option<Handle>,
     /// The turns of those that open a shared connection, one per runtime: the task that has the turn of another one may never run again.
     turns: Vec<(runtime::Id, Weak<Turns<()>>)>,
+    /// Whether the instance chose HTTP/1.1 the last time that it had the choice.
+    has_chosen_http1: bool,
 }
 
+/// A connection in the list.
 #[derive(Debug)]
-struct Idle {
+pub(crate) struct Idle {
+    pub(crate) connection: Wire,
+    pub(crate) tls: Option<InstanceTls>,
     /// The time at which it expires and is closed, unless it is in use.
-    until: Instant,
-    connection: Wire,
+    pub(crate) until: Instant,
 }
 
 impl Idle {
@@ -53,6 +60,7 @@ impl Idle {
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(crate) connection: Wire,
+    pub(crate) tls: Option<InstanceTls>,
     pub(crate) kept: Arc<IdleConnections>,
     /// The time until which it may be kept.
     pub(crate) until: Instant,
@@ -64,7 +72,8 @@ impl Lease {
     /// Keeps the connection if its last response is complete and it can take another request.
     pub(crate) fn keep(mut self) {
         if self.connection.is_usable() {
-            self.kept.put(self.connection, self.until, self.idle_max);
+            let Self { connection, tls, kept, until, idle_max } = self;
+            kept.put(Idle { connection, tls, until }, idle_max);
         }
     }
 }
@@ -76,20 +85,34 @@ impl IdleConnections {
     }
 
     /// Must be called on the runtime of a newly opened connection, before it is kept.
-    pub(crate) fn opened(&self) {
-        self.state().runtime = Some(Handle::current());
+    pub(crate) fn opened(&self, connection: &Wire, how: &How) {
+        let mut state = self.state();
+        state.runtime = Some(Handle::current());
+        if how.protocol == Protocol::Auto {
+            state.has_chosen_http1 = !connection.is_shared();
+        }
     }
 
-    /// An idle connection of this runtime and protocol that has not expired, or a part of a shared one: a connection of another runtime is not
+    /// Whether the next connection is likely to be a shared one.
+    pub(crate) fn expects_shared(&self, how: &How) -> bool {
+        match how.protocol {
+            Protocol::Auto => !self.state().has_chosen_http1,
+            protocol => protocol.may_share(),
+        }
+    }
+
+    /// An idle connection of this runtime, protocol and TLS that has not expired, or a part of a shared one: a connection of another runtime is not
     /// driven if that has ended. The server may still have closed it.
-    pub(crate) fn take(&self, now: Instant, protocol: Protocol) -> Option<Wire> {
+    pub(crate) fn take(&self, now: Instant, how: &How) -> Option<Wire> {
         let here = Handle::current().id();
         let mut state = self.state();
         for place in (0..state.idle.len()).rev() {
-            let Idle { connection, .. } = &state.idle[place];
+            let idle = &state.idle[place];
+            let Idle { connection, tls, .. } = idle;
             if connection.runtime() != here
-                || !state.idle[place].is_kept(now)
-                || !connection.is(protocol)
+                || !idle.is_kept(now)
+                || !connection.is(how.protocol)
+                || *tls != how.tls
             {
                 continue;
             }
@@ -117,13 +140,13 @@ impl IdleConnections {
     }
 
     /// Keeps an idle connection, unless the limit is reached.
-    pub(crate) fn put(self: &Arc<Self>, connection: Wire, until: Instant, idle_max: u32) {
+    pub(crate) fn put(self: &Arc<Self>, idle: Idle, idle_max: u32) {
+        let Idle { connection, until, .. } = &idle;
         let mut state = self.state();
         if connection.is_shared()
-            && let Some(listed) =
-                state.idle.iter_mut().find(|it| it.connection.is_same(&connection))
+            && let Some(listed) = state.idle.iter_mut().find(|it| it.connection.is_same(connection))
         {
-            listed.until = listed.until.max(until);
+            listed.until = listed.until.max(*until);
             return;
         }
         if state.idle.len() >= idle_max as usize {
@@ -134,7 +157,7 @@ impl IdleConnections {
         if state.idle.len() >= idle_max as usize {
             return;
         }
-        state.idle.push(Idle { until, connection });
+        state.idle.push(idle);
         if state.reaper.as_ref().is_none_or(AbortOnDropHandle::is_finished)
             && let Some(runtime) = &state.runtime
         {

@@ -17,17 +17,22 @@ use super::{
 
 mod alarm;
 pub(super) mod dial;
+mod how;
 mod http1;
 #[cfg(feature = "http2")]
 mod http2;
 pub(super) mod idle;
 mod incoming;
 mod socket;
+mod transport;
 mod upload;
 mod waker;
 mod wire;
 
+pub(crate) use how::How;
 pub(super) use incoming::{BrokenOff, Incoming};
+#[cfg(feature = "tls")]
+pub(super) use socket::Socket;
 pub(super) use socket::Traffic;
 pub(super) use upload::Upload;
 pub(crate) use wire::Wire;

@@ -1,5 +1,7 @@
 //! The TCP stream of a connection as hyper reads and writes it, with the state that the owner of the connection needs.
 
+#[cfg(feature = "tls")]
+use std::sync::OnceLock;
 use std::{
     io,
     pin::Pin,
@@ -15,6 +17,10 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
+
+use super::super::failed_try::TryError;
+#[cfg(feature = "tls")]
+use super::super::tls_error::TlsError;
 
 /// Stands for the number of unsent bytes while the body has none yet.
 const WAITING: usize = usize::MAX;
@@ -36,27 +42,47 @@ pub(crate) struct Traffic {
     unsent: AtomicUsize,
     /// Whether all that hyper has taken is written.
     is_flushed: AtomicBool,
-    /// Whether the next read bypasses the readiness of the runtime.
+    /// Whether reads bypass the readiness of the runtime, until one finds nothing.
     asks_system: AtomicBool,
+    /// Why the instance refuses this client.
+    #[cfg(feature = "tls")]
+    fault: OnceLock<TlsError>,
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream) -> (Self, Arc<Traffic>) {
+    pub(crate) fn new(stream: TcpStream) -> Self {
         limit_unsent(&stream);
-        let traffic = Arc::<Traffic>::default();
-        (Self { stream, traffic: Arc::clone(&traffic) }, traffic)
+        Self { stream, traffic: Arc::default() }
+    }
+
+    pub(crate) fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.traffic)
+    }
+
+    #[cfg(feature = "http2")]
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn note_fault(&self, fault: TlsError) {
+        self.traffic.fault.get_or_init(|| fault);
     }
 
     /// Reads without checking the readiness in the runtime.
     fn read_now(&self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // One byte is enough: a connection that receives unrequested bytes is not used again.
-        let mut byte = [0];
-        match recv(&self.stream, &mut byte, RecvFlags::DONTWAIT) {
+        // Enough for an alert of TLS. Without TLS one byte is enough: a connection that receives unrequested bytes is not used again.
+        let mut bytes = [0; 64];
+        let room = buf.remaining().min(bytes.len());
+        match recv(&self.stream, &mut bytes[..room], RecvFlags::DONTWAIT) {
             Ok((_, length)) => {
-                buf.put_slice(&byte[..length]);
+                buf.put_slice(&bytes[..length]);
                 Poll::Ready(Ok(()))
             }
-            Err(rustix::io::Errno::AGAIN) => Poll::Pending,
+            Err(rustix::io::Errno::AGAIN) => {
+                self.traffic.asks_system.store(false, Relaxed);
+                Poll::Pending
+            }
             Err(error) => Poll::Ready(Err(error.into())),
         }
     }
@@ -79,6 +105,18 @@ impl Traffic {
     /// Bytes written since the connection was opened.
     pub(crate) fn written(&self) -> u64 {
         self.written.load(Relaxed)
+    }
+
+    /// Whether the instance refuses this client, and why: it has not served the request to which that is the response.
+    #[cfg(feature = "tls")]
+    pub(crate) fn refusal(&self) -> Option<TryError> {
+        self.fault.get().filter(|fault| fault.is_refusal()).map(|&fault| TryError::Tls(fault))
+    }
+
+    /// There is none without TLS.
+    #[cfg(not(feature = "tls"))]
+    pub(crate) fn refusal(&self) -> Option<TryError> {
+        None
     }
 
     /// Successful reads since the connection was opened.
@@ -118,7 +156,7 @@ impl Traffic {
         self.is_flushed.load(Relaxed) && self.unsent.load(Relaxed) == WAITING
     }
 
-    /// Makes the next read a system call. Bytes that have arrived on an idle connection, and above all its end, are not visible in the runtime
+    /// Makes reads system calls until one finds nothing. Bytes that have arrived on an idle connection, and above all its end, are not visible in the runtime
     /// before it polls for events, which it does late while it has other work.
     pub(crate) fn ask_system(&self) {
         self.asks_system.store(true, Relaxed);
@@ -131,15 +169,14 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let mut polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if polled.is_pending() && self.traffic.asks_system.load(Relaxed) {
+            polled = self.read_now(buf);
+        }
         if polled.is_ready() {
             self.traffic.note_read();
         }
-        if !self.traffic.asks_system.load(Relaxed) {
-            return polled;
-        }
-        self.traffic.asks_system.store(false, Relaxed);
-        if polled.is_pending() { self.read_now(buf) } else { polled }
+        polled
     }
 }
 

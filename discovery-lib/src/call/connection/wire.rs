@@ -16,10 +16,11 @@ use super::{
         request::Outgoing,
         tries::{Deadline, Limits, TryOutcome},
     },
-    Connection, Share,
+    Connection, How, Share,
     http1::Http1,
     incoming::{BrokenOff, Incoming},
 };
+use crate::Host;
 
 #[derive(Debug)]
 pub(crate) enum Wire {
@@ -40,17 +41,26 @@ macro_rules! either {
 }
 
 impl Wire {
-    /// Opens an HTTP connection on a TCP stream.
+    /// Opens an HTTP connection to a host, on a TCP stream.
     pub(crate) async fn open(
         stream: TcpStream,
-        protocol: Protocol,
+        host: &Host,
+        how: &How,
         limits: Limits,
     ) -> Result<Self, TryError> {
-        match protocol {
-            #[cfg(feature = "http2")]
-            Protocol::Http2 => Http2::open(stream, limits.connect).await.map(Self::Http2),
-            _ => Ok(Self::Http1(Box::new(Http1::open(stream, limits.answer).await?))),
+        let transport = how.transport(stream, host, limits.connect).await?;
+        #[cfg(feature = "http2")]
+        match how.protocol {
+            Protocol::Http2 if transport.is_tls() && !transport.has_chosen_http2() => {
+                return Err(TryError::NoHttp2);
+            }
+            Protocol::Auto if !transport.has_chosen_http2() => {}
+            Protocol::Auto | Protocol::Http2 => {
+                return Http2::open(transport, limits.connect).await.map(Self::Http2);
+            }
+            Protocol::Http1 => {}
         }
+        Ok(Self::Http1(Box::new(Http1::open(transport, limits.answer).await?)))
     }
 
     /// Whether it is one of this protocol.
@@ -58,12 +68,12 @@ impl Wire {
         match self {
             Self::Http1(_) => protocol != Protocol::Http2,
             #[cfg(feature = "http2")]
-            Self::Http2(_) => protocol == Protocol::Http2,
+            Self::Http2(_) => protocol != Protocol::Http1,
         }
     }
 
     /// Whether it takes several requests at the same time.
-    pub(super) fn is_shared(&self) -> bool {
+    pub(crate) fn is_shared(&self) -> bool {
         match self {
             Self::Http1(_) => false,
             #[cfg(feature = "http2")]

@@ -120,7 +120,7 @@ async fn an_invalid_part_is_an_error_before_anything_is_sent() {
         (client.get("http://a:secret@b c/"), "http://…@b c/ can't be called: no URL"),
         (
             client.get("https://service2/").json(&1),
-            "https://service2/ can't be called: a service is called with http://",
+            "https://service2/ can't be called: https:// needs TLS",
         ),
         (client.get("/x").query("a", 1), "/x can't be called: a service is called with http://"),
         (get().header("x y", "1"), "request not sent: a header has an invalid name"),

@@ -68,9 +68,13 @@ async fn an_invalid_url_is_refused_with_the_reason() {
     for (url, text) in [
         (
             "https://service2/",
-            "https://service2/ can't be called: a service is called with http://",
+            "https://service2/ can't be called: https:// needs TLS in the options of its calls (CallOptions::tls)",
         ),
-        ("/orders", "/orders can't be called: a service is called with http://"),
+        ("/orders", "/orders can't be called: a service is called with http:// or https://"),
+        (
+            "ftp://service2/",
+            "ftp://service2/ can't be called: a service is called with http:// or https://",
+        ),
         (
             "http://service2:80/",
             "http://service2:80/ can't be called: a URL of a service has no port: it is known from Consul",
@@ -82,7 +86,7 @@ async fn an_invalid_url_is_refused_with_the_reason() {
         ),
         (
             "https://user:secret@service2/?token=secret",
-            "https://…@service2/ can't be called: a service is called with http://",
+            "https://…@service2/ can't be called: a user and a password belong in an Authorization header",
         ),
         ("http://user:sec ret@service2/", "http://…@service2/ can't be called: no URL"),
         ("http://service 2/?token=secret", "http://service 2/ can't be called: no URL"),

@@ -1,4 +1,4 @@
-//! HTTP/2, without TLS by prior knowledge (RFC 9113, 3.3).
+//! HTTP/2 (RFC 9113).
 //!
 //! The calls to an instance share a connection, each with a stream of its own. Unlike a connection of HTTP/1.1 it has a task that drives it
 //! ([`shared`]): several calls wait for it. A request and its body are sent by the task of its call ([`sending`]); if the response begins
@@ -24,7 +24,7 @@ use bytes::Bytes;
 use h2::client::ResponseFuture;
 use http::{HeaderMap, Response};
 use http_body::{Body as _, Frame};
-use tokio::{net::TcpStream, runtime, time::Instant};
+use tokio::{runtime, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::{
@@ -40,6 +40,7 @@ use super::{
     Connection, HEAD_MAX, HEADERS_MAX, Share,
     alarm::Alarm,
     incoming::{BrokenOff, Incoming as AnyIncoming},
+    transport::Transport,
 };
 
 pub(super) use incoming::Incoming;
@@ -71,8 +72,8 @@ enum Lost {
 }
 
 impl Http2 {
-    pub(super) async fn open(stream: TcpStream, deadline: Deadline) -> Result<Self, TryError> {
-        let connection = Shared::open(stream, deadline).await?;
+    pub(super) async fn open(transport: Transport, deadline: Deadline) -> Result<Self, TryError> {
+        let connection = Shared::open(transport, deadline).await?;
         let slot = connection.slot();
         Ok(Self { slot, ..Self::unused(connection) })
     }
@@ -95,7 +96,7 @@ impl Http2 {
     }
 
     fn start(&self, request: &Outgoing<'_>, limits: Limits) -> Result<Exchange, TryOutcome> {
-        let (head, content) = request.to_http2();
+        let (head, content) = request.to_http2(self.connection.scheme());
         let sent = self.connection.sender().send_request(head, content.is_none());
         let (response, stream) = sent.map_err(|error| {
             tracing::debug!(%error, "request not sent");

@@ -18,8 +18,8 @@ use std::{
 
 use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
+use http::uri::Scheme;
 use tokio::{
-    net::TcpStream,
     runtime::{self, Handle},
     time::timeout_at,
 };
@@ -29,7 +29,8 @@ use super::{
     super::{
         super::{failed_try::TryError, tries::Deadline},
         HEAD_MAX,
-        socket::{Socket, Traffic},
+        socket::Traffic,
+        transport::Transport,
     },
     sending::PIECE,
 };
@@ -47,6 +48,7 @@ const HEAD_ENDS_STREAM: u32 = 4 * HEAD_MAX as u32;
 pub(super) struct Shared {
     sender: SendRequest<Bytes>,
     traffic: Arc<Traffic>,
+    scheme: Scheme,
     runtime: runtime::Id,
     /// Requests under way.
     streams: AtomicUsize,
@@ -62,13 +64,19 @@ pub(super) struct Slot(Arc<Shared>);
 impl Shared {
     /// Returns once the settings of the server have arrived: with them come its limit of streams and the certainty that it speaks HTTP/2,
     /// before any request is sent.
-    pub(super) async fn open(stream: TcpStream, deadline: Deadline) -> Result<Arc<Self>, TryError> {
-        if let Err(error) = keep_alive(&stream) {
+    pub(super) async fn open(
+        transport: Transport,
+        deadline: Deadline,
+    ) -> Result<Arc<Self>, TryError> {
+        if let Err(error) = keep_alive(transport.tcp()) {
             tracing::debug!(%error, "no TCP keepalive");
         }
-        let (socket, traffic) = Socket::new(stream);
-        let opened = timeout_at(deadline.at, handshake(socket)).await;
-        let (sender, connection) = opened.map_err(|_| TryError::NotConnected(deadline.span))??;
+        let traffic = transport.traffic();
+        let scheme = if transport.is_tls() { Scheme::HTTPS } else { Scheme::HTTP };
+        let opened = timeout_at(deadline.at, handshake(transport)).await;
+        let opened = opened.map_err(|_| TryError::NotConnected(deadline.span))?;
+        let (sender, connection) =
+            opened.map_err(|()| traffic.refusal().unwrap_or(TryError::NoHttp2))?;
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection error");
@@ -77,6 +85,7 @@ impl Shared {
         Ok(Arc::new(Self {
             sender,
             traffic,
+            scheme,
             runtime: Handle::current().id(),
             streams: AtomicUsize::new(0),
             is_retired: AtomicBool::new(false),
@@ -90,6 +99,10 @@ impl Shared {
 
     pub(super) fn traffic(&self) -> &Traffic {
         &self.traffic
+    }
+
+    pub(super) fn scheme(&self) -> Scheme {
+        self.scheme.clone()
     }
 
     pub(super) fn runtime(&self) -> runtime::Id {
@@ -139,9 +152,12 @@ impl fmt::Debug for Shared {
     }
 }
 
-type Opened = (SendRequest<Bytes>, Connection<Socket, Bytes>);
+type Opened = (SendRequest<Bytes>, Connection<Transport, Bytes>);
 
-async fn handshake(socket: Socket) -> Result<Opened, TryError> {
+/// # Errors
+///
+/// The server does not speak HTTP/2, or refuses this client.
+async fn handshake(transport: Transport) -> Result<Opened, ()> {
     let opening = Builder::new()
         .enable_push(false)
         // The settings of the server raise it.
@@ -150,10 +166,10 @@ async fn handshake(socket: Socket) -> Result<Opened, TryError> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(HEAD_ENDS_STREAM)
         .max_send_buffer_size(PIECE)
-        .handshake(socket);
-    let (sender, mut connection) = opening.await.map_err(|_| TryError::NoHttp2)?;
+        .handshake(transport);
+    let (sender, mut connection) = opening.await.map_err(drop)?;
     poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
-        Poll::Ready(_) => Poll::Ready(Err(TryError::NoHttp2)),
+        Poll::Ready(_) => Poll::Ready(Err(())),
         Poll::Pending if sender.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
         Poll::Pending => Poll::Pending,
     })

@@ -36,7 +36,7 @@ pub(super) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// The reply to a request.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Reply {
+pub(in super::super) enum Reply {
     /// Sends these frames of a stream and waits for the next request.
     Send(fn(u32) -> Vec<u8>),
     /// Sends these frames of a stream and closes.
@@ -44,7 +44,7 @@ pub(super) enum Reply {
 }
 
 /// A response with the body "hello".
-pub(super) const OK: Reply = Reply::Send(hello);
+pub(in super::super) const OK: Reply = Reply::Send(hello);
 pub(super) const HANG: Reply = Reply::Send(|_| Vec::new());
 
 pub(super) fn hello(stream: u32) -> Vec<u8> {
@@ -80,8 +80,8 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 }
 
 /// A server on 127.0.0.1. Dropping it closes the listener and the connections.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(in super::super) struct Server {
+    pub(in super::super) address: SocketAddr,
     seen: Arc<Seen>,
     task: JoinHandle<()>,
 }
@@ -98,7 +98,7 @@ type Script = Arc<dyn Fn(usize) -> Reply + Send + Sync>;
 
 impl Server {
     /// Sends the same reply to every request.
-    pub(super) async fn always(reply: Reply) -> Self {
+    pub(in super::super) async fn always(reply: Reply) -> Self {
         Self::start(move |_| reply).await
     }
 

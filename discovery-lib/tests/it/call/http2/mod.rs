@@ -2,7 +2,7 @@
 
 mod bodies;
 mod connections;
-mod frames;
+pub(super) mod frames;
 mod odd;
 mod server;
 

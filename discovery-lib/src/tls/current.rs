@@ -1,6 +1,6 @@
 //! The configuration of the next connection, also while the files are not usable.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_rustls::rustls::ClientConfig;
 use tracing::{info, warn};
@@ -10,7 +10,7 @@ use crate::error::{Error, Kind};
 
 /// The configuration of one client. Clones share it.
 #[derive(Clone)]
-pub(in crate::agent) struct Current(Arc<Shared>);
+pub(crate) struct Current(Arc<Shared>);
 
 struct Shared {
     tls: Tls,
@@ -27,30 +27,44 @@ struct State {
 
 impl Current {
     /// Reads nothing yet.
-    pub(in crate::agent) fn new(tls: Tls) -> Self {
+    pub(crate) fn new(tls: Tls) -> Self {
         Self(Arc::new(Shared { tls, state: Mutex::default() }))
     }
 
-    pub(in crate::agent) fn tls(&self) -> &Tls {
+    pub(crate) fn tls(&self) -> &Tls {
         &self.0.tls
+    }
+
+    /// Reads the files, unless that has succeeded before.
+    ///
+    /// # Errors
+    /// They are not usable.
+    pub(crate) async fn ready(&self) -> Result<(), Error> {
+        let has_good = self.0.state().good.is_some();
+        if has_good { Ok(()) } else { self.config().await.map(drop) }
     }
 
     /// The configuration of the next connection, from the files as they are now.
     ///
     /// # Errors
     /// The files are not usable, and never have been.
-    pub(in crate::agent) async fn config(&self) -> Result<Arc<ClientConfig>, Error> {
+    pub(crate) async fn config(&self) -> Result<Arc<ClientConfig>, Error> {
         let shared = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || {
-            let Shared { tls, state } = &*shared;
+            let tls = &shared.tls;
             let read = Files::read(tls);
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.choose(read, |files| config::build(tls, files))
+            shared.state().choose(read, |files| config::build(tls, files))
         })
         .await
         .unwrap_or_else(|err| {
             Err(Error::new(Kind::Setting, "the TLS files were not read").because(err))
         })
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Accepts any certificate of the agent (`CONSUL_HTTP_SSL_VERIFY=false`). The agent must still have the key of the certificate that it shows.
+//! Accepts any certificate of a server (`CONSUL_HTTP_SSL_VERIFY=false` for the agent). The server must still have the key of the certificate that
+//! it shows.
 
 use tokio_rustls::rustls::{
     DigitallySignedStruct, Error, SignatureScheme,

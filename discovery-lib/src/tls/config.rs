@@ -20,7 +20,8 @@ use super::{
 };
 use crate::error::{Error, Kind};
 
-/// Consul's API is HTTP/1.1 here. A proxy that offers both versions must not choose the other one.
+/// What is offered unless a connection offers something else. Consul's API is HTTP/1.1 here: a proxy that offers both versions must not choose
+/// the other one.
 const ALPN: &[u8] = b"http/1.1";
 
 /// The configuration of new connections.
@@ -33,7 +34,7 @@ pub(super) fn build(tls: &Tls, files: &Files) -> Result<ClientConfig, Error> {
     let builder = match tls.verification {
         Verification::Full => verified(provider, files)?,
         Verification::None => {
-            warn!("the certificate of the agent is not verified");
+            warn!("certificates of servers are not verified");
             let unverified = Arc::new(Unverified::new(provider.signature_verification_algorithms));
             versions(provider)?.dangerous().with_custom_certificate_verifier(unverified)
         }
@@ -74,8 +75,7 @@ fn verified(
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     if roots.is_empty() {
-        let text =
-            "this system has no certificate authorities: set CONSUL_CACERT to the CA of the agent";
+        let text = "this system has no certificate authorities: set a CA file (CONSUL_CACERT for the agent)";
         return Err(Error::new(Kind::Setting, text));
     }
     Ok(versions(provider)?.with_root_certificates(roots))
