@@ -114,24 +114,44 @@
 //! | `dns` | Consul's DNS as a source of instances ([`Source::Dns`]), with hickory-resolver |
 //! | `serve` | an HTTP server with `/health` and `/ready` |
 //! | `metrics` | the [`metrics`] in a registry of prometheus-client, and as `/metrics` on the admin listener of that server |
+//! | `http2` | HTTP/2 to instances, with TLS or without ([`Protocol`]) |
 //! | `hyper` | services by name in a client of hyper-util ([`adapt`]) |
 //! | `reqwest` | services by name in a client of reqwest ([`adapt`]) |
 //! | `tower` | what callers expect of an instance, as a layer around the HTTP service of axum or another server; the instances of a pool for a balancer of tower ([`adapt`]) |
-//! | `tls` | TLS and mutual TLS to the agent, with rustls and ring ([`agent::Tls`]) |
+//! | `tls` | TLS and mutual TLS to the agent and to instances, with rustls and ring ([`Tls`]) |
 //!
 //! # Limits
 //!
 //! The deadlines are defaults of [`CallOptions`], for all services or for one ([`DiscoveryBuilder::service`]):
 //!
 //! - 5 s for a call, with all its tries (`call_timeout`). [`Body::bytes`] is part of the call; a streamed body may take longer.
-//! - 250 ms to connect, and 1 s per try from the end of the request to the head of the response (`try_timeout`). A handler that needs longer
+//! - 250 ms to connect, with the handshake of TLS, and 1 s per try from the end of the request to the head of the response (`try_timeout`). A handler that needs longer
 //!   than 1 s needs a longer `try_timeout`; otherwise the request is sent to another instance too.
 //! - 2 s for the next byte while a body is sent or read (`stall_timeout`).
 //!
 //! With [`CallOptions::hedge`] a request that has no answer for unusually long is sent to a second instance too. It is off by default.
 //!
-//! Not supported yet: TLS to instances, HTTP/2 and gRPC. Calls use HTTP/1.1; for other protocols [`Pool::connect`]
-//! returns a TCP connection. Consul's service mesh and KV store are not part of this library.
+//! For other protocols than HTTP [`Pool::connect`] returns a TCP connection. Consul's service mesh and KV store are not part of this library.
+//!
+//! # HTTP/2, gRPC and TLS
+//!
+//! Calls use HTTP/1.1, unless [`CallOptions::protocol`] says otherwise. In HTTP/2 (feature `http2`) the calls in flight to an instance share
+//! connections, at most 100 on each, or what the server allows. Bodies stream in both directions at the same time, with trailers, so generated
+//! gRPC clients work: `examples/tonic` has one of tonic. In the head of a gRPC response the status `UNAVAILABLE` counts as a 503.
+//!
+//! [`CallOptions::tls`] is TLS to the instances of a service (feature `tls`), with the version of HTTP that the instance chooses:
+//!
+//! ```no_run
+//! use discovery::{CallOptions, Discovery, ServiceOptions, Settings, Tls};
+//!
+//! # fn run() -> Result<(), discovery::Error> {
+//! let tls = Tls::default().ca_file("/etc/ca.pem").server_name("orders.service.consul");
+//! let orders = ServiceOptions::new().call(CallOptions::default().tls(tls));
+//! let discovery = Discovery::builder(Settings::from_env()?).service("orders", orders).build()?;
+//! # drop(discovery);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Systems
 //!

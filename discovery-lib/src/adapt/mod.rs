@@ -30,6 +30,13 @@
 //!
 //! The layers of tower do not retry and do not balance here: the client does both, with a budget.
 //!
+//! # gRPC
+//!
+//! A generated client of tonic takes such a service: the client in HTTP/2 ([`Protocol::Http2`](crate::Protocol)), below a layer that makes its
+//! bodies [`RequestBody`](crate::RequestBody). The response body has the trailers. `examples/tonic` is all of it. For streams that pause,
+//! [`stall_timeout`](crate::CallOptions#structfield.stall_timeout) has to be longer. A message of up to 64 KiB is sent again if it was surely
+//! not served; a status of gRPC never causes another try.
+//!
 //! # Other crates
 //!
 //! | feature | what | for |

@@ -1,7 +1,7 @@
 //! The body of a response: a stream of frames, or all bytes within a limit.
 //!
 //! Until it is dropped, it counts as one call in flight of its instance. A complete body is a success of the call, a lost connection or a
-//! stall is a failure. After a complete body the connection becomes idle; otherwise it is closed.
+//! stall is a failure. After a complete body the connection becomes idle; otherwise it is closed, or in HTTP/2 the stream.
 
 use std::{
     fmt,

@@ -24,6 +24,7 @@ mod protocol;
 mod request;
 mod request_body;
 mod request_builder;
+mod shared_stream;
 mod tcp;
 mod tls;
 mod tls_error;

@@ -50,14 +50,14 @@ impl<'a> Outgoing<'a> {
         }
     }
 
-    /// Whether the body is a stream, which is sent once.
+    /// Whether the body is a stream, which is never sent to two instances at the same time.
     pub(crate) fn has_stream(&self) -> bool {
         matches!(&self.body, Content::Stream(_))
     }
 
-    /// Whether the body is a stream of which a try has taken a frame: then it cannot be sent again.
+    /// Whether the body is a stream of which a try has taken more than is kept: then it cannot be sent again.
     pub(crate) fn is_body_taken(&self) -> bool {
-        matches!(&self.body, Content::Stream(stream) if stream.is_taken())
+        matches!(&self.body, Content::Stream(stream) if !stream.is_kept())
     }
 
     /// The error of the body, if it failed.

@@ -1,24 +1,23 @@
-//! The body of a request: bytes that each try sends, or a stream that is sent once.
+//! The body of a request: bytes that each try sends, or a stream, of which only the beginning can be sent again.
 
 use std::{
     fmt,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::{Buf, Bytes};
-use http_body::{Body as _, Frame, SizeHint};
-use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use super::shared_stream::{BoxError, SharedStream};
 
 /// The body of a request.
 ///
 /// Bytes and strings convert into it. They are kept until the call ends and are sent again with each try.
 ///
-/// [`RequestBody::new`] takes any [`http_body::Body`], which is sent once: a try that failed before the first frame was taken from it may be
-/// followed by another; after that the call fails with the error of the try. It is polled no faster than the instance accepts data.
+/// [`RequestBody::new`] takes any [`http_body::Body`]. Up to 64 KiB of it are kept, and sent again with another try; once a try has taken more, or
+/// trailers, no other follows it, and the call fails with the error of the try. It is polled no faster than the instance accepts data.
 /// In HTTP/1.1, trailers are sent if the request has a `Trailer` header that names them and the body has no exact size hint; in HTTP/2 always.
 ///
 /// ```
@@ -47,7 +46,7 @@ impl Content {
 }
 
 impl RequestBody {
-    /// A body that is sent once.
+    /// A body from a stream.
     pub fn new<B>(body: B) -> Self
     where
         B: http_body::Body + Send + 'static,
@@ -57,8 +56,7 @@ impl RequestBody {
         let bytes =
             |frame: Frame<B::Data>| frame.map_data(|mut data| data.copy_to_bytes(data.remaining()));
         let body = body.map_frame(bytes).map_err(Into::into).boxed_unsync();
-        let stream = Stream { body, size, is_taken: false, error: None };
-        Self(Content::Stream(SharedStream(Arc::new(Mutex::new(stream)))))
+        Self(Content::Stream(SharedStream::new(body, size)))
     }
 }
 
@@ -123,61 +121,10 @@ impl fmt::Debug for RequestBody {
     }
 }
 
-/// A stream as all tries of a call see it.
-#[derive(Clone)]
-pub(crate) struct SharedStream(Arc<Mutex<Stream>>);
-
-struct Stream {
-    body: UnsyncBoxBody<Bytes, BoxError>,
-    /// At the start: a body with mapped frames has none.
-    size: SizeHint,
-    /// Whether a frame was taken.
-    is_taken: bool,
-    error: Option<BoxError>,
-}
-
-impl SharedStream {
-    pub(crate) fn is_taken(&self) -> bool {
-        self.lock().is_taken
-    }
-
-    /// Why the stream ended early, once.
-    pub(crate) fn take_error(&self) -> Option<BoxError> {
-        self.lock().error.take()
-    }
-
-    /// As [`http_body::Body::poll_frame`]; an error is kept for [`SharedStream::take_error`].
-    pub(crate) fn poll_frame(
-        &self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut stream = self.lock();
-        let frame = ready!(Pin::new(&mut stream.body).poll_frame(cx));
-        stream.is_taken = true;
-        Poll::Ready(frame.map(|frame| {
-            frame.map_err(|error| {
-                stream.error = Some(error);
-                "the request body failed".into()
-            })
-        }))
-    }
-
-    pub(crate) fn is_end_stream(&self) -> bool {
-        self.lock().body.is_end_stream()
-    }
-
-    /// The size of the whole stream.
-    pub(crate) fn size_hint(&self) -> SizeHint {
-        self.lock().size
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Stream> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use http_body::Body as _;
+
     use super::*;
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use super::{
     Body, CallOptions,
     attempt::{Answer, Attempt},
     connection::{How, idle::IdleConnections},
-    failed_try::Span,
+    failed_try::{Span, TryError},
     headers,
     outstanding::{Event, Outstanding},
     request::Outgoing,
@@ -145,11 +145,12 @@ impl<'a> Call<'a> {
 
     /// Records a try that has ended. Returns when the next may follow.
     fn record(&mut self, Ended { pick, sent }: Ended, now: Instant) -> Result<Instant, Stop> {
-        if self.request.is_body_taken() {
-            self.tries.body_taken();
-        }
         let outcome =
             sent.as_ref().map_or_else(|outcome| *outcome, |(head, _)| TryOutcome::of(head));
+        // A body that failed would fail again.
+        if self.request.is_body_taken() || outcome.why() == TryError::BodyFailed {
+            self.tries.body_taken();
+        }
         let next = self.tries.ended(&pick, &outcome, now);
         let (instance, in_flight) =
             (pick.instance().clone(), pick.judge_at(outcome.verdict(), now));

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{super::request_body::SharedStream, socket::Traffic};
+use super::{super::shared_stream::SharedStream, socket::Traffic};
 
 /// The maximum size of a piece: the write buffer of a connection.
 const PIECE: usize = 64 * 1024;
@@ -38,7 +38,7 @@ impl Upload {
     /// Makes the next data frame of the stream the rest; returns any other frame.
     fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         while self.rest.is_empty()
-            && let Some(stream) = &self.stream
+            && let Some(stream) = &mut self.stream
         {
             let Poll::Ready(frame) = stream.poll_frame(cx) else {
                 if let Some(traffic) = &self.traffic {

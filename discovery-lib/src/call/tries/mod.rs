@@ -111,7 +111,7 @@ pub struct Tries {
     not_before: Instant,
     wants_fresh_connection: bool,
     is_body_taken: bool,
-    /// The body is sent once.
+    /// The body is a stream.
     is_stream: bool,
     /// There was a second try beside another.
     has_hedged: bool,
@@ -254,7 +254,7 @@ impl Tries {
         self.wants_fresh_connection
     }
 
-    /// The body of the request is a stream, so it is sent once and never hedged. To be called before the first try.
+    /// The body of the request is a stream, so it is never hedged. To be called before the first try.
     pub fn stream_body(&mut self) {
         self.is_stream = true;
     }

@@ -4,13 +4,17 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, Method, Response, StatusCode};
+use http::{HeaderName, Method, Response, StatusCode, Version};
 
 use super::super::{TryError, headers};
 use crate::member::{BreakerEvent, Charge, Verdict};
 
 /// The longest `Retry-After` that is honored: an instance cannot exclude itself forever.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// The status of a gRPC response without a body, which gRPC calls "Trailers-Only".
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_UNAVAILABLE: &str = "14";
 
 /// The outcome of one try.
 ///
@@ -23,6 +27,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// | 421 | measured | refused | always |
 /// | 503 with `Discovery-Leaving` | measured | none | always |
 /// | 502, 503, 504 | at least `Retry-After` (60 s at most), or 5 s | failure | idempotent methods |
+/// | `UNAVAILABLE` of gRPC, in the head | at least 5 s | failure | idempotent methods, so no: gRPC has POST |
 /// | 429 | at least `Retry-After` (60 s at most), or 5 s | none | idempotent methods, after `Retry-After` |
 /// | another 5xx | measured | server error | no: it is the response |
 /// | any other response | measured | success at the end of its body | no: it is the response |
@@ -97,12 +102,18 @@ pub fn is_repeatable(method: &Method) -> bool {
 }
 
 impl TryOutcome {
-    /// Of the head of a response.
+    /// Of the head of a response. In HTTP/2, the status `UNAVAILABLE` of gRPC in the head is the same as 503; one in the trailers is a part of
+    /// the response, as are all others.
     #[must_use]
     pub fn of<B>(head: &Response<B>) -> Self {
-        Self::of_head(head.status(), |name| {
-            head.headers().get(name).map(http::HeaderValue::as_bytes)
-        })
+        let headers = head.headers();
+        if head.version() == Version::HTTP_2
+            && headers.get(GRPC_STATUS).is_some_and(|it| it == GRPC_UNAVAILABLE)
+        {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return Self::Answer { status, leaving: false, retry_after: None };
+        }
+        Self::of_head(head.status(), |name| headers.get(name).map(http::HeaderValue::as_bytes))
     }
 
     /// Of the head of a response that is not an [`http::Response`]. `header` finds the first value of a header; names are lower case.
@@ -271,6 +282,25 @@ mod tests {
             for (nth, method) in METHODS.iter().enumerate() {
                 assert_eq!(retry.allows(method), nth < methods, "{method} after {outcome:?}");
             }
+        }
+    }
+
+    #[test]
+    fn unavailable_of_grpc_in_the_head_is_a_failure_of_the_instance() {
+        for (version, grpc_status, breaker) in [
+            (Version::HTTP_2, Some("14"), BreakerEvent::Failure),
+            (Version::HTTP_2, Some("13"), BreakerEvent::Pending),
+            (Version::HTTP_2, Some("0"), BreakerEvent::Pending),
+            (Version::HTTP_2, None, BreakerEvent::Pending),
+            (Version::HTTP_11, Some("14"), BreakerEvent::Pending),
+        ] {
+            let mut head = Response::new(());
+            *head.version_mut() = version;
+            let grpc_status = grpc_status.map(|status| status.parse().unwrap());
+            head.headers_mut().extend(grpc_status.map(|status| (GRPC_STATUS, status)));
+            let outcome = TryOutcome::of(&head);
+            assert_eq!(outcome.verdict().breaker, breaker, "{head:?}");
+            assert!(!outcome.retry().allows(&Method::POST), "{head:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use h2::{Reason, SendStream};
 use http_body::Frame;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::super::request_body::{Content, SharedStream};
+use super::super::super::{request_body::Content, shared_stream::SharedStream};
 
 /// The maximum size of a piece, and of what a stream has taken and not written yet. The number of bytes taken shows the progress of the
 /// request, with an error of this size.
