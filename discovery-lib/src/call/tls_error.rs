@@ -93,7 +93,9 @@ impl TlsError {
             _ => Self::Failed,
         }
     }
+}
 
+impl TlsError {
     /// Whether an instance says that it refuses this client: with TLS 1.3 in place of its first response, which it does not give.
     pub(super) fn is_refusal(self) -> bool {
         matches!(self, Self::ClientCertificateRequired | Self::ClientCertificateRejected)

@@ -1,12 +1,10 @@
 //! The TCP stream of a connection as hyper reads and writes it, with the state that the owner of the connection needs.
 
-#[cfg(feature = "tls")]
-use std::sync::OnceLock;
 use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
@@ -18,9 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::super::failed_try::TryError;
-#[cfg(feature = "tls")]
-use super::super::tls_error::TlsError;
+use super::super::{failed_try::TryError, tls_error::TlsError};
 
 /// Stands for the number of unsent bytes while the body has none yet.
 const WAITING: usize = usize::MAX;
@@ -44,8 +40,7 @@ pub(crate) struct Traffic {
     is_flushed: AtomicBool,
     /// Whether reads bypass the readiness of the runtime, until one finds nothing.
     asks_system: AtomicBool,
-    /// Why the instance refuses this client.
-    #[cfg(feature = "tls")]
+    /// What went wrong with TLS.
     fault: OnceLock<TlsError>,
 }
 
@@ -108,15 +103,8 @@ impl Traffic {
     }
 
     /// Whether the instance refuses this client, and why: it has not served the request to which that is the response.
-    #[cfg(feature = "tls")]
     pub(crate) fn refusal(&self) -> Option<TryError> {
         self.fault.get().filter(|fault| fault.is_refusal()).map(|&fault| TryError::Tls(fault))
-    }
-
-    /// There is none without TLS.
-    #[cfg(not(feature = "tls"))]
-    pub(crate) fn refusal(&self) -> Option<TryError> {
-        None
     }
 
     /// Successful reads since the connection was opened.
