@@ -169,6 +169,6 @@ impl Source {
 
     /// Whether the end is known without another poll.
     fn has_ended(&self) -> bool {
-        self.left == Some(0) || (self.left.is_none() && self.body.is_end_stream())
+        self.is_complete() && self.body.is_end_stream()
     }
 }
