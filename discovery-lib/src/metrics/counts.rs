@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::TryError;
 
 /// Why tries fail: the label of each reason, in the order of [`reason`].
-pub(super) const REASONS: [&str; 7] =
-    ["not connected", "closed", "late", "invalid", "request body", "misdirected", "status"];
+pub(super) const REASONS: [&str; 8] =
+    ["not connected", "tls", "closed", "late", "invalid", "request body", "misdirected", "status"];
 
 /// The counters of one pool and of those derived from it.
 #[derive(Debug, Default)]
@@ -77,11 +77,12 @@ fn reason(why: TryError) -> usize {
         | TryError::Refused
         | TryError::Unreachable(_)
         | TryError::NotConnected(_) => 0,
-        TryError::Closed => 1,
-        TryError::Silent(_) | TryError::Stalled(_) | TryError::Unfinished(_) => 2,
-        TryError::Garbled | TryError::HeadTooLong => 3,
-        TryError::BodyUnfinished(_) | TryError::BodyFailed => 4,
-        TryError::OtherService => 5,
-        TryError::Leaving | TryError::Answered(_) => 6,
+        TryError::Tls(_) => 1,
+        TryError::Closed | TryError::StreamRefused | TryError::Reset(_) => 2,
+        TryError::Silent(_) | TryError::Stalled(_) | TryError::Unfinished(_) => 3,
+        TryError::Garbled | TryError::HeadTooLong | TryError::NoHttp2 => 4,
+        TryError::BodyUnfinished(_) | TryError::BodyFailed => 5,
+        TryError::OtherService => 6,
+        TryError::Leaving | TryError::Answered(_) => 7,
     }
 }

@@ -7,7 +7,8 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{Kind, Metrics};
 use crate::{
-    CallOptions, Instance, Origin, Pick, Pool, PoolOptions, Snapshot, TryError, Verdict, Watched,
+    CallOptions, Instance, Origin, Pick, Pool, PoolOptions, Snapshot, TlsError, TryError, Verdict,
+    Watched,
     error::{Error, Kind as ErrorKind},
     tries::{Budget, Stop, Tries, TryOutcome},
 };
@@ -125,7 +126,9 @@ fn tries_are_counted_by_what_they_met() {
     let misdirected = TryOutcome::of_head(StatusCode::MISDIRECTED_REQUEST, |_| None);
     for (outcome, reason) in [
         (not_connected, "not connected"),
+        (TryOutcome::NotConnected(TryError::Tls(TlsError::Expired)), "tls"),
         (no_answer(TryError::Closed), "closed"),
+        (TryOutcome::NotConnected(TryError::StreamRefused), "closed"),
         (no_answer(TryError::Silent(Duration::from_secs(1))), "late"),
         (no_answer(TryError::Garbled), "invalid"),
         (TryOutcome::OutOfTime(TryError::BodyFailed), "request body"),
