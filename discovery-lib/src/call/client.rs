@@ -29,6 +29,9 @@ const NEEDS_TLS: &str = "https:// needs TLS in the options of its calls (CallOpt
 /// best instance by rank, latency and load; a failed one is repeated on another instance where that is safe (see
 /// [`Client::request`]).
 ///
+/// With a subscriber of `tracing` at level DEBUG, each call has a span `call` (`service`, `method`) with a span `try` for each try (`service`,
+/// `instance`, `node`, `attempt`, and `status` or `error`).
+///
 /// It is a `Service` of tower too, so that layers wrap its calls ([`adapt`](crate::adapt)).
 #[derive(Clone)]
 pub struct Client {

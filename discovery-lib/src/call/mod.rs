@@ -25,6 +25,7 @@ mod request;
 mod request_body;
 mod request_builder;
 mod shared_stream;
+mod spans;
 mod tcp;
 mod tls;
 mod tls_error;

@@ -4,6 +4,7 @@ use std::pin::pin;
 
 use http::{HeaderValue, Response};
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 
 use super::{
     Body, CallOptions,
@@ -13,6 +14,7 @@ use super::{
     headers,
     outstanding::{Event, Outstanding},
     request::Outgoing,
+    spans,
     tries::{Budget, Hedge, Latencies, Retry, Stop, Tries, TryOutcome, no_instance},
 };
 use crate::{Error, Pick, PickError, Pool, error::Kind};
@@ -88,11 +90,22 @@ impl Upstream {
         let (pick, now) = first_pick(&self.pool, &mut tries, now).await?;
         let upstream = self;
         let call = Call { upstream, request, options, tries, due: None, answer: None };
-        call.run(pick, now).await
+        let span = spans::call(self.pool.service(), &request.method);
+        call.run(pick, now).instrument(span).await
     }
 
-    async fn attempt(&self, pick: Pick, request: &Outgoing<'_>, attempt: Attempt) -> Ended {
-        let sent = attempt.run(pick.instance(), self.pool.names(), request).await;
+    /// Runs the try of this number.
+    async fn attempt(
+        &self,
+        pick: Pick,
+        request: &Outgoing<'_>,
+        attempt: Attempt,
+        number: usize,
+    ) -> Ended {
+        let span = spans::attempt(&pick, number);
+        let sending = attempt.run(pick.instance(), self.pool.names(), request);
+        let sent = sending.instrument(span.clone()).await;
+        spans::record(&span, &sent);
         Ended { pick, sent }
     }
 }
@@ -140,7 +153,7 @@ impl<'a> Call<'a> {
             now,
         };
         self.due = self.tries.hedge_at(&self.upstream.latencies, now);
-        self.upstream.attempt(pick, self.request, attempt)
+        self.upstream.attempt(pick, self.request, attempt, self.tries.started())
     }
 
     /// Records a try that has ended. Returns when the next may follow.

@@ -13,6 +13,7 @@ mod options;
 mod outcomes;
 mod requests;
 mod server;
+mod spans;
 mod streams;
 mod tcp;
 #[cfg(feature = "tls")]

@@ -191,6 +191,11 @@ impl Tries {
         self.until.at_most(self.options.ready_timeout, now)
     }
 
+    /// The number of tries that have started.
+    pub(crate) fn started(&self) -> usize {
+        self.started
+    }
+
     /// Picks the instance of the first try.
     ///
     /// # Errors
