@@ -4,6 +4,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
@@ -21,6 +22,7 @@ use testkit::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    runtime::Builder,
     task::JoinHandle,
 };
 
@@ -254,6 +256,40 @@ async fn a_kept_connection_that_was_closed_fails_no_call() {
             assert_eq!(world.front.handshakes(), nth);
         }
     }
+}
+
+/// Waits until the ends of all connections to this port have arrived.
+fn until_closed(port: u16) {
+    const ESTABLISHED: &str = "01";
+    let port = format!(":{port:04X}");
+    let is_open = |line: &str| {
+        let mut words = line.split_whitespace().skip(2);
+        words.next().is_some_and(|remote| remote.ends_with(&port))
+            && words.next() == Some(ESTABLISHED)
+    };
+    while fs::read_to_string("/proc/net/tcp").unwrap().lines().any(is_open) {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn an_end_that_the_runtime_has_not_seen_yet_fails_no_call() {
+    let servers = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let reply = Reply::SendAndClose("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    let (_server, world) = servers.block_on(async {
+        let server = Server::always(reply).await;
+        let world = World::usual(server.address).await;
+        (server, world)
+    });
+    let calls = Builder::new_current_thread().enable_all().build().unwrap();
+    calls.block_on(async {
+        let client = world.client(world.tls());
+        for _ in 0..20 {
+            assert_eq!(post(&client).await, "hello");
+            // Without a poll for events.
+            until_closed(world.front.addr().port());
+        }
+    });
 }
 
 #[tokio::test]
