@@ -125,8 +125,8 @@
 //! The deadlines are defaults of [`CallOptions`], for all services or for one ([`DiscoveryBuilder::service`]):
 //!
 //! - 5 s for a call, with all its tries (`call_timeout`). [`Body::bytes`] is part of the call; a streamed body may take longer.
-//! - 250 ms to connect, with the handshake of TLS, and 1 s per try from the end of the request to the head of the response (`try_timeout`). A handler that needs longer
-//!   than 1 s needs a longer `try_timeout`; otherwise the request is sent to another instance too.
+//! - 250 ms to connect, with the handshake of TLS, and 1 s per try from the end of the request to the head of the response (`try_timeout`). A handler
+//!   that needs longer than 1 s needs a longer `try_timeout`; otherwise the request is sent to another instance too.
 //! - 2 s for the next byte while a body is sent or read (`stall_timeout`).
 //!
 //! With [`CallOptions::hedge`] a request that has no answer for unusually long is sent to a second instance too. It is off by default.

@@ -143,15 +143,17 @@ impl Client {
     /// without a response.
     ///
     /// A try that failed is repeated on another instance (three that may have served it, ten in all) within the service's retry budget (a
-    /// fifth of its requests and ten a second), if the request was certainly not served (no connection, 421, 503 with `Discovery-Leaving`, in HTTP/2 what the server refused or left unserved), or if the method is GET,
-    /// HEAD, OPTIONS, PUT or DELETE (no answer in time, connection lost, 429, 502, 503, 504). The last of those answers is returned as it
-    /// came. A 429 with `Retry-After` applies to the caller, so the next try, on any instance, waits that long; where that is longer than
-    /// the call has left, the 429 is returned at once. Headers for one hop alone are dropped in both directions; `Host` is the service unless the request has its own.
+    /// fifth of its requests and ten a second), if the request was certainly not served (no connection, 421, 503 with `Discovery-Leaving`, in HTTP/2
+    /// what the server refused or left unserved), or if the method is GET, HEAD, OPTIONS, PUT or DELETE (no answer in time, connection lost, 429,
+    /// 502, 503, 504). The last of those answers is returned as it came. A 429 with `Retry-After` applies to the caller, so the next try, on any
+    /// instance, waits that long; where that is longer than the call has left, the 429 is returned at once. Headers for one hop alone are dropped in
+    /// both directions; `Host` is the service unless the request has its own.
     ///
     /// [`CallOptions`] in the extensions of the request apply to this call, except for the retry budget. [`RequestBody`] states which bodies
     /// are sent again.
     ///
-    /// Cancel safety: dropping the future cancels the call and closes its connection, or its stream in HTTP/2; the instance may still serve the request.
+    /// Cancel safety: dropping the future cancels the call and closes its connection, or its stream in HTTP/2; the instance may still serve the
+    /// request.
     ///
     /// # Errors
     ///

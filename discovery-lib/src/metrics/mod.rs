@@ -23,7 +23,8 @@
 //! | `discovery_failed_tries` | counter | tries that did not bring the response of their call, by `reason` |
 //!
 //! The reasons are `not connected`, `tls`, `closed` (or reset), `late`, `invalid` (not HTTP, not HTTP/2, or a head that is too long),
-//! `request body`, `misdirected` (421) and `status` (a status that asks for another instance). Tries of one's own count too if they are made with [`tries`](crate::tries).
+//! `request body`, `misdirected` (421) and `status` (a status that asks for another instance). Tries of one's own count too if they are made with
+//! [`tries`](crate::tries).
 //!
 //! A pool that ends starts again from 0, as a program does. A derived pool ([`Pool::filter`](crate::Pool::filter)) shares the counters of its
 //! origin.
