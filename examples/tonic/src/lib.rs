@@ -24,16 +24,16 @@ pub type Channel = MapRequest<Client, fn(Request<Body>) -> Request<RequestBody>>
 ///
 /// This program was built without HTTP/2.
 pub fn channel(discovery: &Discovery) -> Result<Channel, Error> {
-    channel_of(&discovery.client())
+    channel_with(&discovery.client(), CallOptions::default())
 }
 
-/// A channel that calls as this client does, in HTTP/2, and whose streams may pause.
+/// A channel that calls as this client does, with these options, but in HTTP/2, and whose streams may pause.
 ///
 /// # Errors
 ///
 /// This program was built without HTTP/2.
-pub fn channel_of(client: &Client) -> Result<Channel, Error> {
-    let options = CallOptions::default().protocol(Protocol::Http2).stall_timeout(Duration::MAX);
+pub fn channel_with(client: &Client, options: CallOptions) -> Result<Channel, Error> {
+    let options = options.protocol(Protocol::Http2).stall_timeout(Duration::MAX);
     Ok(client.with_options(options)?.map_request(|request| request.map(RequestBody::new)))
 }
 

@@ -4,7 +4,9 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use discovery::{Client, Discovery, Pool, Registration, Settings, agent::AgentSettings};
+use discovery::{
+    CallOptions, Client, Discovery, Pool, Registration, Settings, agent::AgentSettings,
+};
 use discovery_agent::Agent;
 use hyper::server::conn::http2;
 use hyper_util::{
@@ -18,7 +20,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Code;
-use tonic_example::{Channel, channel, channel_of, health};
+use tonic_example::{Channel, channel_with, health};
 use tonic_health::{
     ServingStatus,
     pb::{
@@ -60,7 +62,13 @@ async fn serve(listener: TcpListener, reporter: HealthReporter) {
 
 fn client(servers: &[&Server]) -> HealthClient<Channel> {
     let pool = Pool::fixed("greeter", servers.iter().map(|server| server.address));
-    health(channel_of(&Client::new(move |_| pool.clone())).unwrap(), "greeter").unwrap()
+    health_of(&Client::new(move |_| pool.clone()))
+}
+
+/// With time limits that fit a slow machine.
+fn health_of(client: &Client) -> HealthClient<Channel> {
+    let options = CallOptions::default().connect_timeout(SOON).try_timeout(SOON).call_timeout(SOON);
+    health(channel_with(client, options).unwrap(), "greeter").unwrap()
 }
 
 fn of(service: &str) -> HealthCheckRequest {
@@ -77,7 +85,7 @@ async fn an_instance_is_found_by_name() {
     let registered = discovery.register(registration).unwrap();
     registered.set_accepting();
     timeout(SOON, registered.ready()).await.unwrap().unwrap();
-    let mut health = health(channel(&discovery).unwrap(), "greeter").unwrap();
+    let mut health = health_of(&discovery.client());
     let answer = loop {
         match health.check(of("")).await {
             Ok(answer) => break answer,

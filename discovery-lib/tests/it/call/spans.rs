@@ -6,13 +6,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use discovery::{Host, Instance, Origin, Pool, Snapshot, Status};
+use discovery::{CallOptions, Host, Instance, Origin, Pool, Snapshot, Status};
 use tokio::{sync::watch, time::Instant};
 use tracing::{Level, subscriber::set_default};
 use tracing_subscriber::fmt::{self, format::FmtSpan};
 
 use super::{
-    client,
+    SOON, client,
     server::{OK, Server},
     unused,
 };
@@ -68,7 +68,9 @@ async fn a_call_has_a_span_and_so_has_each_of_its_tries() {
     let server = Server::always(OK).await;
     let pool = pool(unused(), server.address);
     let guard = set_default(subscriber);
-    client(&pool).get("http://service2/private?token=secret").await.unwrap();
+    let options = CallOptions::default().try_timeout(SOON).call_timeout(SOON);
+    let client = client(&pool).with_options(options).unwrap();
+    client.get("http://service2/private?token=secret").await.unwrap();
     drop(guard);
     let call = r#"call{service="service2" method=GET}"#;
     let attempt = |number, id, end| {

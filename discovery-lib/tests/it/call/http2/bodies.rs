@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use discovery::{CallOptions, Pool, RequestBody, TryError};
+use discovery::{Pool, RequestBody, TryError};
 use http::{HeaderMap, Method, Request};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -147,8 +147,7 @@ const LENGTH: usize = 32 << 20;
 #[tokio::test]
 async fn a_long_body_passes_both_ways() {
     let server = Server::open().await;
-    let long = options().call_timeout(Duration::from_secs(60)).try_timeout(Duration::from_secs(60));
-    let client = client_with(&Pool::fixed("service2", [server.address]), long);
+    let client = client(&Pool::fixed("service2", [server.address]));
     let sent = Bytes::from(vec![b'x'; LENGTH]);
     let answer = client.request(post(sent.clone())).await.unwrap();
     assert!(answer.into_body().bytes(LENGTH).await.unwrap() == sent);
@@ -174,9 +173,8 @@ async fn bodies_that_nobody_reads_hold_up_no_other_call() {
 #[tokio::test]
 async fn an_upload_that_the_windows_stop_is_a_stall() {
     let stall = Duration::from_millis(100);
-    let long = Duration::from_secs(60);
     let server = frames::Server::always(HANG).await;
-    let stalls = options().stall_timeout(stall).try_timeout(long).call_timeout(long);
+    let stalls = options().stall_timeout(stall);
     let client = client_with(&Pool::fixed("service2", [server.address]), stalls);
     let error = client.request(post(vec![b'x'; LENGTH])).await.unwrap_err();
     assert_eq!(error.tried()[0].why, TryError::Stalled(stall));
@@ -187,8 +185,8 @@ async fn an_upload_that_the_windows_stop_is_a_stall() {
 async fn a_producer_that_pauses_is_not_a_stall_and_one_without_end_is_limited_by_the_call() {
     let server = Server::open().await;
     let pool = Pool::fixed("service2", [server.address]);
-    let short = Duration::from_millis(50);
-    let stalls = |call| options().stall_timeout(short).try_timeout(short).call_timeout(call);
+    let short = Duration::from_millis(200);
+    let stalls = || options().stall_timeout(short);
     let (tx, body) = channel(None);
     tokio::spawn(async move {
         for text in ["he", "l", "lo"] {
@@ -196,11 +194,11 @@ async fn a_producer_that_pauses_is_not_a_stall_and_one_without_end_is_limited_by
             tx.send(data(text)).await.unwrap();
         }
     });
-    let patient: CallOptions = stalls(Duration::from_secs(60)).try_timeout(Duration::from_secs(60));
-    let answer = client_with(&pool, patient).request(post(body)).await.unwrap();
+    let answer = client_with(&pool, stalls()).request(post(body)).await.unwrap();
     assert_eq!(answer.into_body().text(64).await.unwrap(), "hello");
     let (_tx, body) = channel(Some(5));
-    let error = client_with(&pool, stalls(4 * short)).request(post(body)).await.unwrap_err();
+    let limited = stalls().try_timeout(short).call_timeout(4 * short);
+    let error = client_with(&pool, limited).request(post(body)).await.unwrap_err();
     assert_eq!(error.tried()[0].why, TryError::BodyUnfinished(4 * short), "{error}");
 }
 

@@ -6,10 +6,17 @@ pub(super) mod frames;
 mod odd;
 mod server;
 
+use std::time::Duration;
+
 use discovery::{CallOptions, Client, Pool, Protocol};
 
+/// Long enough for a slow machine.
+const LONG: Duration = Duration::from_secs(60);
+
+/// HTTP/2, and no time limit that a test does not set.
 fn options() -> CallOptions {
-    CallOptions::default().protocol(Protocol::Http2)
+    let options = CallOptions::default().protocol(Protocol::Http2);
+    options.connect_timeout(LONG).try_timeout(LONG).stall_timeout(LONG).call_timeout(LONG)
 }
 
 /// A client that uses one pool for every service name, in HTTP/2.
