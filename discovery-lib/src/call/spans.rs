@@ -11,7 +11,7 @@ use crate::{Instance, Pick};
 
 /// A call of a service.
 pub(super) fn call(service: &str, method: &Method) -> Span {
-    debug_span!("call", service, %method)
+    debug_span!("call", %service, %method)
 }
 
 /// A try of a call, on this instance: the first one is number 1. It gets a `status` or an `error`.

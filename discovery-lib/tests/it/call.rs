@@ -13,7 +13,6 @@ mod options;
 mod outcomes;
 mod requests;
 mod server;
-mod spans;
 mod streams;
 mod tcp;
 #[cfg(feature = "tls")]

@@ -1,21 +1,28 @@
-//! What a subscriber of tracing sees of a call.
+//! What a subscriber of tracing sees of a call. The only test of its process: while a thread meets a span for the first time, a subscriber that
+//! another thread sets may miss it.
+
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 use std::{
     io,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use discovery::{CallOptions, Host, Instance, Origin, Pool, Snapshot, Status};
-use tokio::{sync::watch, time::Instant};
+use discovery::{CallOptions, Client, Host, Instance, Origin, Pool, Snapshot, Status};
+use testkit::ports;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::watch,
+    time::Instant,
+};
 use tracing::{Level, subscriber::set_default};
 use tracing_subscriber::fmt::{self, format::FmtSpan};
 
-use super::{
-    SOON, client,
-    server::{OK, Server},
-    unused,
-};
+/// Long enough for a slow machine.
+const SOON: Duration = Duration::from_secs(60);
 
 /// What was written.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +30,7 @@ struct Written(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Written {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        io::Write::write(&mut *self.0.lock().unwrap(), bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -65,14 +72,22 @@ async fn a_call_has_a_span_and_so_has_each_of_its_tries() {
         .with_target(false)
         .with_ansi(false)
         .finish();
-    let server = Server::always(OK).await;
-    let pool = pool(unused(), server.address);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pool = pool(ports::unused().unwrap(), listener.local_addr().unwrap());
+    let server = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_u8().await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        stream
+    };
     let guard = set_default(subscriber);
     let options = CallOptions::default().try_timeout(SOON).call_timeout(SOON);
-    let client = client(&pool).with_options(options).unwrap();
-    client.get("http://service2/private?token=secret").await.unwrap();
+    let client = Client::new(move |_| pool.clone()).with_options(options).unwrap();
+    let call = client.get("http://service2/private?token=secret").send();
+    let (answer, _stream) = tokio::join!(call, server);
+    answer.unwrap();
     drop(guard);
-    let call = r#"call{service="service2" method=GET}"#;
+    let call = "call{service=service2 method=GET}";
     let attempt = |number, id, end| {
         format!("{call}:try{{service=service2 instance={id} node=larry attempt={number} {end}}}")
     };
