@@ -224,6 +224,17 @@ async fn upgraded(at: SocketAddr, listener: &TcpListener) -> (TcpStream, TcpStre
     (client, instance)
 }
 
+/// Both ends of a request whose response has half of its body so far; the client has read the head.
+async fn half_answered(at: SocketAddr, listener: &TcpListener) -> (TcpStream, TcpStream) {
+    let mut client = TcpStream::connect(at).await.unwrap();
+    client.write_all(GET.as_bytes()).await.unwrap();
+    let (mut instance, _) = listener.accept().await.unwrap();
+    read_head(&mut instance).await;
+    instance.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na").await.unwrap();
+    read_head(&mut client).await;
+    (client, instance)
+}
+
 async fn read_head(stream: &mut TcpStream) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -277,12 +288,7 @@ async fn a_response_of_a_removed_route_may_linger() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let instances = [listener.local_addr().unwrap()];
         let (ambassador, at) = limited(&instances, |options| options.linger = linger);
-        let mut client = TcpStream::connect(at).await.unwrap();
-        client.write_all(GET.as_bytes()).await.unwrap();
-        let (mut instance, _) = listener.accept().await.unwrap();
-        read_head(&mut instance).await;
-        instance.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na").await.unwrap();
-        read_head(&mut client).await;
+        let (mut client, mut instance) = half_answered(at, &listener).await;
         let other: Route = "127.0.0.2:0=other".parse().unwrap();
         ambassador.apply(&Config::new(vec![other]).unwrap()).unwrap();
         if linger.is_some() {
@@ -311,12 +317,7 @@ async fn a_response_of_an_instance_that_left_may_linger() {
         let pool = discovery.pool("echo");
         let (_ambassador, at) =
             start(discovery, Target::Http(Query::new("echo")), |it| it.linger = linger);
-        let mut client = TcpStream::connect(at).await.unwrap();
-        client.write_all(GET.as_bytes()).await.unwrap();
-        let (mut instance, _) = listener.accept().await.unwrap();
-        read_head(&mut instance).await;
-        instance.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na").await.unwrap();
-        read_head(&mut client).await;
+        let (mut client, mut instance) = half_answered(at, &listener).await;
         assert_eq!(client.read_u8().await.unwrap(), b'a');
         maintain(&agent, "echo").await;
         left(&pool, instance_at.port()).await;
